@@ -1,0 +1,158 @@
+"""The one place where user input is refused: each message names the argument, the rule, the value, the remedy."""
+
+import math
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.floating[Any]]
+
+
+class NonFiniteError(FloatingPointError):
+    """A value became NaN or infinite; the message names the first array where it did."""
+
+
+def data(x: Any, n_x: int | None = None, dtype: Any = None, name: str = "x") -> Array:
+    """Return ``x`` as a C-ordered float array of shape (batch, n_x), or say what is wrong with it."""
+    x = batch(x, n_x, dtype, name)
+    finite = np.isfinite(x)
+    if not finite.all():
+        row, column = np.argwhere(~finite)[0]
+        raise ValueError(
+            f"{name} must be finite, got {int((~finite).sum())} NaN or infinite values, the first "
+            f"({x[row, column]}) in row {row}, column {column}. Drop or fill them first."
+        )
+    return x
+
+
+def batch(x: Any, n_x: int | None = None, dtype: Any = None, name: str = "x") -> Array:
+    """Return ``x`` as ``data`` does, without looking at its values: for the inside of a training loop."""
+    x = np.asarray(x)
+    if x.dtype.kind != "f":
+        raise ValueError(
+            f"{name} must be a floating-point array, got dtype {x.dtype}. "
+            f"Convert it with {name}.astype(np.float32), and divide 0..255 images by 255."
+        )
+    want = "n_x" if n_x is None else str(n_x)
+    if x.ndim != 2:
+        shape_hint = (
+            f"Flatten images with {name}.reshape(len({name}), -1)."
+            if x.ndim > 2
+            else f"A single example is {name}[None, :], of shape (1, {want})."
+        )
+        raise ValueError(f"{name} must have shape (batch, {want}), got {x.shape}. {shape_hint}")
+    if x.size == 0:
+        raise ValueError(f"{name} must hold at least one value, got shape {x.shape}. Check the slice or file.")
+    if n_x is not None and x.shape[1] != n_x:
+        raise ValueError(
+            f"{name} must have shape (batch, {n_x}), got {x.shape}. "
+            f"Build the model with n_x={x.shape[1]}, or select {n_x} columns."
+        )
+    return np.ascontiguousarray(x, dtype=dtype if dtype is not None else x.dtype)
+
+
+def flat(array: Any, n_params: int, name: str = "params") -> None:
+    """Refuse anything but one contiguous float vector of n_params entries."""
+    if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
+        raise ValueError(f"{name} must be a floating-point array, got {_kind(array)}. Make it with model.init(rng).")
+    if array.shape != (n_params,):
+        raise ValueError(
+            f"{name} must have shape ({n_params},), got {array.shape}. "
+            f"It belongs to another model; make it with model.init(rng)."
+        )
+    if not array.flags.c_contiguous:
+        raise ValueError(f"{name} must be contiguous, got strides {array.strides}. Use np.ascontiguousarray({name}).")
+
+
+def noise(eps: Any, rng: Any, shape: tuple[int, int, int], dtype: Any, name: str = "eps") -> Array:
+    """Return noise of shape (draws, batch, n_noise): ``eps`` itself, or drawn from ``rng``."""
+    if (eps is None) == (rng is None):
+        raise ValueError(
+            f"give either {name} (the noise itself) or rng (a numpy.random.Generator), "
+            f"got {'neither' if eps is None else 'both'}. For example rng=np.random.default_rng(0)."
+        )
+    if rng is not None:
+        if not isinstance(rng, np.random.Generator):
+            raise ValueError(
+                f"rng must be a numpy.random.Generator, got {_kind(rng)}. Use np.random.default_rng(seed)."
+            )
+        return rng.standard_normal(shape, dtype=dtype)
+    eps = np.asarray(eps)
+    if eps.dtype.kind != "f":
+        raise ValueError(f"{name} must be a floating-point array, got dtype {eps.dtype}. Use {name}.astype(float).")
+    want = (eps.shape[0] if eps.ndim == 3 else shape[0], *shape[1:])
+    if eps.ndim != 3 or eps.shape[0] < 1 or eps.shape[1] not in (1, shape[1]) or eps.shape[2] != shape[2]:
+        raise ValueError(
+            f"{name} must have shape (draws, batch, n_latent) = (K, {shape[1]}, {shape[2]}), or (K, 1, {shape[2]}) "
+            f"to share draws between examples, got {eps.shape}. One draw each is {name}[None]."
+        )
+    return np.ascontiguousarray(np.broadcast_to(eps, want), dtype=dtype)
+
+
+def draw_weights(weights: Any, n_draws: int, dtype: Any) -> Array:
+    """Return one weight a draw: 1 / K each, or the given quadrature weights, which must sum to one."""
+    if weights is None:
+        return np.full(n_draws, 1.0 / n_draws, dtype)
+    weights = np.asarray(weights, dtype)
+    if weights.shape != (n_draws,) or not abs(float(weights.sum()) - 1) < 1e-4:
+        raise ValueError(
+            f"weights must have shape ({n_draws},), one a draw, and sum to 1, got shape {weights.shape} "
+            f"and sum {float(weights.sum()):.6g}. Divide them by their sum."
+        )
+    return weights
+
+
+def width(value: Any, name: str) -> int:
+    """Return a layer width or count as an int of at least one."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise ValueError(f"{name} must be an integer of at least 1, got {value!r}. Use {name}=1 or more.")
+    return int(value)
+
+
+def number(value: Any, name: str, *, low: float, closed: bool = False, high: float = math.inf) -> float:
+    """Return a finite number in (low, high), or in [low, high) where closed."""
+    rule = f"{'at least' if closed else 'greater than'} {low:g}" + (f" and below {high:g}" if high < math.inf else "")
+    ok = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    ok = ok and math.isfinite(value) and (value >= low if closed else value > low) and value < high
+    if not ok:
+        raise ValueError(f"{name} must be a finite number {rule}, got {value!r}. Choose a value in that range.")
+    return float(value)
+
+
+def choice(value: Any, options: Iterable[str], name: str) -> str:
+    """Return ``value`` if it is one of the options, else name the nearest one."""
+    options = list(options)
+    if value in options:
+        return str(value)
+    near = get_close_matches(str(value), options, n=1, cutoff=0.4)
+    remedy = f"Did you mean {near[0]!r}?" if near else f"Choose {options[0]!r}, for instance."
+    raise ValueError(f"{name} must be one of {', '.join(options)}; got {value!r}. {remedy}")
+
+
+def float_dtype(value: Any) -> Any:
+    """Return float32 or float64 as a dtype."""
+    try:
+        dtype = np.dtype(value)
+    except TypeError:
+        dtype = None
+    if dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
+        raise ValueError(f"dtype must be float32 or float64, got {value!r}. float32 trains faster, float64 checks.")
+    return dtype
+
+
+def constant_columns(x: Array) -> list[int]:
+    """Return the indices of the columns of ``x`` that never change."""
+    return np.flatnonzero(x.min(axis=0) == x.max(axis=0)).tolist()
+
+
+def listed(indices: list[int], limit: int = 5) -> str:
+    """Return '0, 32, 39' or '0, 1, 2, 3, 4 and 7 more'."""
+    text = ", ".join(str(i) for i in indices[:limit])
+    return text if len(indices) <= limit else f"{text} and {len(indices) - limit} more"
+
+
+def _kind(value: Any) -> str:
+    return f"an array of dtype {value.dtype}" if isinstance(value, np.ndarray) else repr(type(value).__name__)

@@ -1,0 +1,434 @@
+"""The command line: one verb per journey, each with a table to read, or with --json one object for machines."""
+
+import argparse
+import json
+import math
+import os
+import platform
+import signal
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+from minivae import checks, data, runs
+from minivae.autoencoder import Autoencoder
+from minivae.gradient_suite import gradient_checks
+from minivae.layers import ACTIVATIONS
+from minivae.likelihoods import LIKELIHOODS
+from minivae.optim import OPTIMIZERS, StepDecay
+from minivae.runs import Run
+from minivae.training import Result, Settings, train
+from minivae.vae import KL_MODES, VAE
+
+Rows = list[dict[str, Any]]
+
+# Values of the options of train that are not given; None in the parser tells them from those that are.
+_DEFAULTS: dict[str, Any] = {
+    "data": "digits",
+    "image_shape": None,
+    "model": "vae",
+    "likelihood": None,
+    "latent": 2,
+    "hidden": [128],
+    "activation": "relu",
+    "batch_size": 128,
+    "optimizer": "adam",
+    "learning_rate": 1e-3,
+    "milestones": [],
+    "decay": 0.1,
+    "beta": 1.0,
+    "draws": 1,
+    "kl": "closed",
+    "clip_norm": None,
+    "seed": 0,
+    "dtype": "float32",
+}
+_FREE = {"epochs": 300, "patience": 30}  # these may change when a run is resumed
+
+
+class _UsageError(Exception):
+    """The words of the command line are wrong."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise _UsageError(f"{message}\nSee '{self.prog} --help'.")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``minivae``; return the exit code: 0, 1 for a failure, 2 for wrong usage, 130 after Ctrl-C."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    as_json = "--json" in argv
+    command = next((word for word in argv if not word.startswith("-")), "minivae")
+    try:
+        options = _parser().parse_args(argv)
+        with warnings.catch_warnings():
+            warnings.simplefilter("default")
+            warnings.showwarning = _show_warning
+            code, rows, settings = options.run(options)
+    except _UsageError as error:
+        return _fail(command, str(error), as_json, 2)
+    except (ValueError, FloatingPointError, OSError) as error:
+        return _fail(command, str(error), as_json, 1)
+    except KeyboardInterrupt:
+        return _fail(command, "stopped by Ctrl-C", as_json, 130)
+    if as_json:
+        print(
+            json.dumps(
+                {
+                    "command": command,
+                    "ok": code == 0,
+                    "rows": _finite(rows),
+                    "settings": _finite(settings),
+                }
+            )
+        )
+    return int(code)
+
+
+def _fail(command: str, message: str, as_json: bool, code: int) -> int:
+    if as_json:
+        print(json.dumps({"command": command, "ok": False, "rows": [], "settings": {}, "error": message}))
+    print(f"minivae {command}: error: {message}", file=sys.stderr)
+    return code
+
+
+def _show_warning(message: Any, *_: Any, **__: Any) -> None:
+    print(f"note: {message}", file=sys.stderr)
+
+
+def _finite(value: Any) -> Any:
+    """Replace NaN and infinities, which JSON does not know, by null."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+# ---------------------------------------------------------------------------------------------- train
+
+
+def _train(options: argparse.Namespace) -> tuple[int, Rows, dict[str, Any]]:
+    signal.signal(signal.SIGTERM, _interrupt)
+    run, dataset, resume = _resumed(options) if options.resume else _new(options)
+    if not options.json:
+        hidden = [layer.n_out for layer in run.model.encoder.layers if layer.n_params][:-1]
+        print(
+            f"{type(run.model).__name__} {'-'.join(str(n) for n in [run.model.n_x, *hidden])}, latent "
+            f"{run.model.decoder.n_in}, {run.model.n_params:,} parameters; {type(run.model.likelihood).__name__}; "
+            f"data {dataset.name}: {len(dataset.x_train):,} / {len(dataset.x_valid):,} / {len(dataset.x_test):,} "
+            f"examples to train / validate / test on"
+        )
+    result = train(
+        run.model,
+        dataset.x_train,
+        dataset.x_valid,
+        run.settings,
+        checkpoint=run.checkpoint,
+        resume=resume,
+        progress=False if options.quiet else None,
+    )
+    if not result.history:
+        raise KeyboardInterrupt
+    summary = runs.write_results(run, dataset, result)
+    rows = [*summary["test"]]
+    if not options.json:
+        _print_training(run, result, summary)
+    settings = {key: value for key, value in summary.items() if key != "test"} | {"run": str(run.folder)}
+    return (130 if result.stopped == "interrupted" else 0), rows, settings
+
+
+def _interrupt(*_: Any) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _new(options: argparse.Namespace) -> tuple[Run, data.Dataset, bool]:
+    given = {key: getattr(options, key) for key in (*_DEFAULTS, *_FREE)}
+    o = argparse.Namespace(**{key: (_DEFAULTS | _FREE)[key] if v is None else v for key, v in given.items()})
+    dataset = runs.open_data(o.data, o.image_shape)
+    likelihood = LIKELIHOODS[checks.choice(o.likelihood or dataset.likelihood, LIKELIHOODS, "likelihood")]
+    builders: dict[str, Any] = {"vae": VAE.mlp, "ae": Autoencoder.mlp}
+    model = builders[checks.choice(o.model, builders, "model")](
+        dataset.n_x, o.latent, o.hidden, o.activation, likelihood
+    )
+    rule = OPTIMIZERS[checks.choice(o.optimizer, OPTIMIZERS, "optimizer")]
+    settings = Settings(
+        epochs=o.epochs,
+        batch_size=o.batch_size,
+        optimizer=rule(learning_rate=o.learning_rate),
+        schedule=StepDecay(tuple(o.milestones), o.decay),
+        beta=o.beta,
+        n_draws=o.draws,
+        kl=o.kl,
+        clip_norm=o.clip_norm,
+        patience=o.patience,
+        binarize=dataset.dynamic,
+        dtype=o.dtype,
+        seed=o.seed,
+    )
+    for part in (dataset.x_train, dataset.x_valid, dataset.x_test):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # said once, by train
+            model.check_data(part)
+    name = f"{Path(o.data).name.split('.')[0]}-{o.model}"
+    run = Run(runs.new_folder(options.out, name), o.data, o.image_shape, model, settings)
+    run.save()
+    return run, dataset, False
+
+
+def _resumed(options: argparse.Namespace) -> tuple[Run, data.Dataset, bool]:
+    changed = [key for key in (*_DEFAULTS, "out") if getattr(options, key) is not None]
+    if changed:
+        raise ValueError(
+            f"--resume keeps a run's settings, got --{changed[0].replace('_', '-')} as well. Only --epochs and "
+            f"--patience may change; for others start a new run."
+        )
+    run = runs.open_run(options.resume)
+    values = {key: getattr(options, key) for key in _FREE if getattr(options, key) is not None}
+    settings = Settings(**{**vars(run.settings), **values})
+    run = Run(run.folder, run.source, run.image_shape, run.model, settings)
+    run.save()
+    # killed before the first checkpoint: the seed makes a new start the same run
+    return run, run.dataset(), run.checkpoint.is_file()
+
+
+def _print_training(run: Run, result: Result, summary: dict[str, Any]) -> None:
+    how = {"finished": "finished", "early": "stopped early", "interrupted": "stopped by Ctrl-C"}[result.stopped]
+    print(
+        f"{how} after {len(result.history)} epochs, {result.seconds:.1f} s, {result.examples_per_second:,.0f} examples/s; "
+        f"best epoch {result.best_epoch}\n"
+    )
+    _print_table(summary["test"])
+    print(f"\n{'these numbers are a ' + summary['meaning']}")
+    print(f"model    {run.folder / 'model.npz'}")
+    if result.stopped == "interrupted":
+        print(f"resume   minivae train --resume {run.folder}")
+    print(f"figures  {run.folder / 'figures'}{os.sep}: {', '.join(Path(p).name for p in summary['figures'])}")
+
+
+# ----------------------------------------------------------------------------- evaluate, sample, gradcheck, info
+
+
+def _evaluate(options: argparse.Namespace) -> tuple[int, Rows, dict[str, Any]]:
+    run = runs.open_run(options.run_folder)
+    params = runs.read_model(run)
+    dataset = runs.open_data(options.data) if options.data else run.dataset()
+    x = runs.test_data(dataset, run.settings.seed)[: options.examples]
+    if isinstance(run.model, Autoencoder):
+        rows = runs.test_rows(run.model, params, x, options.seed)
+    else:
+        rows = runs.evaluation_rows(run.model, params, x, checks.width(options.draws, "draws"), options.seed)
+    settings = {
+        "run": str(run.folder),
+        "data": dataset.name,
+        "n_examples": len(x),
+        "draws": options.draws,
+    }
+    settings |= {"seed": options.seed, "meaning": runs.meaning(run.model, x)}
+    if not options.json:
+        print(f"{run.folder}: {len(x):,} test examples of {dataset.name}\n")
+        _print_table(rows)
+        print(f"\n{'the ELBO here is a ' + settings['meaning']}")
+    return 0, rows, settings
+
+
+def _sample(options: argparse.Namespace) -> tuple[int, Rows, dict[str, Any]]:
+    run = runs.open_run(options.run_folder)
+    params = runs.read_model(run)
+    dataset = run.dataset()
+    folder = runs.new_folder(options.out, run.folder.name + "-samples")
+    x = runs.test_data(dataset, run.settings.seed)
+    paths: list[str | None] = [runs.reconstruction_figure(run.model, params, x, dataset, folder)]
+    paths.append(runs.interpolation_figure(run.model, params, x, dataset, folder))
+    paths += runs.latent_figures(run.model, params, x, dataset, folder)
+    if isinstance(run.model, VAE):
+        paths.append(runs.sample_figure(run.model, params, x, dataset, folder, options.n, options.seed))
+        draws = run.model.sample(params, options.n, np.random.default_rng([options.seed, 6]))
+        np.save(folder / "samples.npy", draws)
+        paths.append(str(folder / "samples.npy"))
+    rows: Rows = [{"file": path} for path in paths if path is not None]
+    if not options.json:
+        _print_table(rows)
+    return 0, rows, {"run": str(run.folder), "n": options.n, "seed": options.seed}
+
+
+def _gradcheck(options: argparse.Namespace) -> tuple[int, Rows, dict[str, Any]]:
+    rows: Rows = []
+    for check in gradient_checks(options.seed):
+        rows.append(
+            {
+                "name": check.name,
+                "n_checked": check.n_checked,
+                "relative_error": check.relative_error,
+                "tolerance": check.tolerance,
+                "ok": check.ok,
+            }
+        )
+    failed = [row for row in rows if not row["ok"]]
+    if not options.json:
+        _print_table(rows)
+        verdict = f"{len(failed)} of {len(rows)} gradients are wrong" if failed else f"all {len(rows)} gradients agree"
+        print(f"\n{verdict} with finite differences (central, or complex steps where the tolerance is 1e-12)")
+    return int(bool(failed)), rows, {"seed": options.seed}
+
+
+def _info(options: argparse.Namespace) -> tuple[int, Rows, dict[str, Any]]:
+    from threadpoolctl import threadpool_info
+
+    import minivae.kernels  # noqa: F401  so that its thread pools are loaded, and listed
+
+    rows: Rows = [{"name": name, "value": value} for name, value in runs.versions().items()]
+    rows.append({"name": "processor", "value": f"{platform.machine()}, {os.cpu_count()} cores"})
+    for pool in threadpool_info():
+        kind = "BLAS" if pool["user_api"] == "blas" else pool["user_api"]
+        text = f"{pool['internal_api']} {pool.get('version') or ''} {pool.get('architecture', '')}".rstrip()
+        rows.append({"name": kind, "value": f"{text}, {pool['num_threads']} threads"})
+    for folder in data.data_folders():
+        state = "" if folder.is_dir() else " (not there yet)"
+        rows.append({"name": "data folder", "value": f"{folder}{state}"})
+    if "MINIVAE_DATA" not in os.environ:
+        hint = "set MINIVAE_DATA to a folder that holds mnist/, frey/ ... to use data that are already on disk"
+        rows.append({"name": "hint", "value": hint})
+    if not options.json:
+        _print_table(rows)
+    return 0, rows, {}
+
+
+# --------------------------------------------------------------------------------------------- the words
+
+
+def _print_table(rows: Rows) -> None:
+    """Print rows under their field names, numbers to the right."""
+    columns = list(rows[0])
+    cells = [[_cell(row[column]) for column in columns] for row in rows]
+    widths = [max(len(c), *(len(row[i]) for row in cells)) for i, c in enumerate(columns)]
+    numeric = [any(isinstance(row[c], (int, float)) and not isinstance(row[c], bool) for row in rows) for c in columns]
+    for line in [columns, *cells]:
+        padded = [
+            text.rjust(width) if right else text.ljust(width)
+            for text, width, right in zip(line, widths, numeric, strict=True)
+        ]
+        print("  ".join(padded).rstrip())
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "ok" if value else "FAIL"
+    if isinstance(value, float):
+        return f"{value:.1e}" if 0 < abs(value) < 1e-3 else f"{value:.3f}"
+    return str(value)
+
+
+def _shape(text: str) -> tuple[int, int]:
+    height, _, width = text.partition("x")
+    if not (height.isdigit() and width.isdigit()):
+        raise argparse.ArgumentTypeError(f"must be HEIGHTxWIDTH, got {text!r}; for example 28x20")
+    return int(height), int(width)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="minivae", description="Variational autoencoders with every gradient written by hand.")
+    verbs = parser.add_subparsers(metavar="VERB", required=True, parser_class=_Parser)
+
+    def verb(name: str, run: Callable[..., Any], text: str, seed: bool = True) -> argparse.ArgumentParser:
+        sub = verbs.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+        sub.set_defaults(run=run)
+        sub.add_argument("--json", action="store_true", help="print one JSON object on standard output")
+        if seed:
+            sub.add_argument("--seed", type=int, default=0, help="seed of everything random (default 0)")
+        return sub
+
+    t = verb(
+        "train",
+        _train,
+        "train a model, and leave a run folder with model, history, figures, summary",
+        seed=False,
+    )
+    t.add_argument("--data", help=f"{', '.join(data.names())}, or a .npy, .npz or IDX file (default digits)")
+    t.add_argument("--image-shape", type=_shape, metavar="HxW", help="height x width of the images in a file")
+    t.add_argument("--model", help="vae or ae (default vae)")
+    t.add_argument("--likelihood", help=f"{', '.join(LIKELIHOODS)} (default: what suits the data)")
+    t.add_argument("--latent", type=int, metavar="N", help="latent dimensions (default 2)")
+    t.add_argument(
+        "--hidden",
+        type=int,
+        nargs="*",
+        metavar="N",
+        help="widths of the hidden layers (default 128)",
+    )
+    t.add_argument("--activation", help=f"{', '.join(ACTIVATIONS)} (default relu)")
+    t.add_argument("--epochs", type=int, metavar="N", help="passes over the data at most (default 300)")
+    t.add_argument(
+        "--patience",
+        type=int,
+        metavar="N",
+        help="stop after N epochs without a better one (default 30)",
+    )
+    t.add_argument("--batch-size", type=int, metavar="N", help="examples a step (default 128)")
+    t.add_argument("--optimizer", help=f"{', '.join(OPTIMIZERS)} (default adam)")
+    t.add_argument("--learning-rate", type=float, metavar="R", help="step size (default 0.001)")
+    t.add_argument(
+        "--milestones",
+        type=int,
+        nargs="+",
+        metavar="EPOCH",
+        help="multiply it by --decay at these epochs",
+    )
+    t.add_argument("--decay", type=float, metavar="F", help="factor at each milestone (default 0.1)")
+    t.add_argument(
+        "--beta",
+        type=float,
+        help="weight of the KL in the loss, never in a reported ELBO (default 1)",
+    )
+    t.add_argument("--draws", type=int, metavar="K", help="draws of z for each example and step (default 1)")
+    t.add_argument("--kl", help=f"{' or '.join(KL_MODES)} (default closed)")
+    t.add_argument(
+        "--clip-norm",
+        type=float,
+        metavar="C",
+        help="largest norm of the gradient (default: not clipped)",
+    )
+    t.add_argument("--dtype", help="float32 or float64 (default float32)")
+    t.add_argument("--seed", type=int, help="the same seed gives the same model, bit for bit (default 0)")
+    t.add_argument("--out", metavar="DIR", help="run folder (default runs/DATA-MODEL-NNN)")
+    t.add_argument("--resume", metavar="DIR", help="continue the run in this folder")
+    t.add_argument(
+        "--quiet",
+        action="store_true",
+        help="no progress bar (there is none without a terminal either)",
+    )
+
+    e = verb("evaluate", _evaluate, "evaluate a run's model: ELBO, IWAE bound, log p(x), KL per latent")
+    e.add_argument("run_folder", metavar="RUN", help="folder that minivae train left")
+    e.add_argument("--data", help="other data of the same width (default: the test set of the run's data)")
+    e.add_argument("--draws", type=int, default=500, metavar="K", help="importance samples (default 500)")
+    e.add_argument("--examples", type=int, metavar="N", help="only the first N test examples")
+
+    s = verb(
+        "sample",
+        _sample,
+        "draw samples, reconstructions, interpolations and the latent plane of a run's model",
+    )
+    s.add_argument("run_folder", metavar="RUN", help="folder that minivae train left")
+    s.add_argument("-n", type=int, default=100, help="number of samples (default 100)")
+    s.add_argument("--out", metavar="DIR", help="where to write them (default runs/RUN-samples-NNN)")
+
+    verb("gradcheck", _gradcheck, "check every hand-written gradient against finite differences")
+    verb(
+        "info",
+        _info,
+        "show versions, BLAS and threads, where data are looked for, and hints",
+        seed=False,
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,124 @@
+"""Models whose log p(x), ELBO and gradients are known in closed form, and noise nodes that integrate exactly."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from minivae import checks
+from minivae.checks import Array
+from minivae.kernels import LOG_2PI
+
+
+def gauss_hermite(n_nodes: int, n_latent: int) -> tuple[Array, Array]:
+    """Return noise nodes (K, 1, n_latent) and weights (K,) that integrate against N(0, I), K = n_nodes^n_latent.
+
+        sum_k w_k f(eps_k) = E[f(eps)]   for polynomials of degree up to 2 n_nodes - 1 in each coordinate
+
+    Feed them as ``eps`` and ``weights`` in place of random draws, and an estimate becomes the exact value.
+
+    Examples
+    --------
+    >>> eps, w = gauss_hermite(3, 1)
+    >>> round(float(w @ eps[:, 0, 0] ** 4), 12)  # the fourth moment of N(0, 1)
+    3.0
+    """
+    x, w = np.polynomial.hermite_e.hermegauss(checks.width(n_nodes, "n_nodes"))
+    w = w / w.sum()
+    grid = np.stack(np.meshgrid(*[x] * checks.width(n_latent, "n_latent"), indexing="ij"), axis=-1)
+    weights = np.ones(1)
+    for _ in range(n_latent):
+        weights = np.multiply.outer(weights, w).ravel()
+    return grid.reshape(-1, 1, n_latent), weights
+
+
+@dataclass(frozen=True)
+class LinearGaussian:
+    """z ~ N(0, I_q), x|z ~ N(W z + b, s2 I_p): log p(x) is known, and the ELBO of any Gaussian q too.
+
+    With y = x - b, C = W W^T + s2 I and M = W^T W + s2 I:
+
+        log p(x) = -1/2 [p log 2 pi + log det C + y^T C^-1 y],   z|x ~ N(M^-1 W^T y, s2 M^-1).
+
+    Parameters
+    ----------
+    W : array of shape (p, q)
+    b : array of shape (p,)
+    s2 : float
+        Variance of the decoder, positive.
+
+    References
+    ----------
+    M. E. Tipping, C. M. Bishop, "Probabilistic principal component analysis", 1999.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> model = LinearGaussian(np.ones((1, 1)), np.zeros(1), 1.0)
+    >>> round(model.log_prob(np.array([[1.0]])).item(), 10)  # log N(1; 0, 2)
+    -1.5155121235
+    """
+
+    W: Array
+    b: Array
+    s2: float
+
+    def __post_init__(self) -> None:
+        checks.number(self.s2, "s2", low=0)
+        if np.ndim(self.W) != 2 or np.shape(self.b) != (len(self.W),):
+            raise ValueError(
+                f"W must have shape (p, q) and b shape (p,), got {np.shape(self.W)} and {np.shape(self.b)}. "
+                f"One row of W and one entry of b for each data dimension."
+            )
+
+    @property
+    def precision(self) -> Array:
+        """Posterior precision P = I + W^T W / s2, shape (q, q)."""
+        return np.eye(self.W.shape[1]) + self.W.T @ self.W / self.s2
+
+    def log_prob(self, x: Array) -> Array:
+        """Return log p(x) in nats, shape (B,)."""
+        p = len(self.W)
+        y = x - self.b
+        C = self.W @ self.W.T + self.s2 * np.eye(p)
+        _, log_det = np.linalg.slogdet(C)
+        return -0.5 * (p * LOG_2PI + log_det + np.sum(y * np.linalg.solve(C, y.T).T, axis=1))
+
+    def posterior(self, x: Array) -> tuple[Array, Array]:
+        """Return mean (B, q) and covariance (q, q) of p(z|x)."""
+        covariance = np.linalg.inv(self.precision)
+        return (x - self.b) @ self.W @ covariance / self.s2, covariance
+
+    def elbo(self, x: Array, mu: Array, log_var: Array) -> Array:
+        """Return the ELBO of q(z|x) = N(mu, diag exp(log_var)) in nats, shape (B,); mu and log_var are (B, q)."""
+        r = x - self.b - mu @ self.W.T
+        variance = np.exp(log_var)
+        p = len(self.W)
+        expected_squares = np.sum(r**2, axis=1) + variance @ np.sum(self.W**2, axis=0)
+        log_lik = -0.5 * (p * (LOG_2PI + np.log(self.s2)) + expected_squares / self.s2)
+        return log_lik - 0.5 * np.sum(mu**2 + variance - 1 - log_var, axis=1)
+
+
+def ppca_optimum(eigenvalues: Array, n_latent: int) -> tuple[float, float]:
+    """Return the best mean log p(x) and the best s2 of a linear-Gaussian model of data with these eigenvalues.
+
+        s2 = mean of the discarded eigenvalues,
+        log p = -1/2 [p log 2 pi + sum_kept log lambda + (p - q) log s2 + p]   (nats per example)
+
+    The eigenvalues are those of the 1/N covariance. A linear VAE with one learned variance attains it.
+
+    References
+    ----------
+    Tipping and Bishop, 1999; J. Lucas et al., "Don't blame the ELBO!", 2019.
+
+    Examples
+    --------
+    >>> log_p, s2 = ppca_optimum(np.array([5, 3, 1.2, 0.6, 0.4]), 2)
+    >>> round(log_p, 10), round(s2, 10)
+    (-7.9834853741, 0.7333333333)
+    """
+    ordered = np.sort(np.asarray(eigenvalues, float))[::-1]
+    p = len(ordered)
+    if not 1 <= n_latent < p:
+        raise ValueError(f"n_latent must be at least 1 and below {p}, got {n_latent}. Keep fewer components.")
+    kept, s2 = ordered[:n_latent], float(ordered[n_latent:].mean())
+    return -0.5 * float(p * LOG_2PI + np.log(kept).sum() + (p - n_latent) * np.log(s2) + p), s2

@@ -1,0 +1,226 @@
+"""Numba loops on plain arrays: reparameterization, KL, likelihoods, optimiser steps, and gradients.
+
+Every kernel knows arrays only: noise comes in as an argument, nothing is checked or printed, and the
+result has the dtype of the input (float32 or float64). Shapes: B examples, K draws, L latents,
+D data dimensions, R = K * B decoder rows. Row r of the decoder belongs to example r % B.
+
+``head`` is the output of the encoder of a diagonal Gaussian, shape (B, 2 L): the means, then the
+log-variances. ``tests/reference.py`` holds one NumPy line for each kernel.
+"""
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+LOG_2PI = 1.8378770664093453
+
+# error_model="numpy": a division gives inf or NaN as in NumPy, without a check in every iteration,
+# so the loops vectorise and a non-finite value still reaches the guard of the training loop.
+_jit: Any = njit(cache=True, error_model="numpy")
+
+
+# --------------------------------------------------------------------------- diagonal Gaussian q(z|x)
+
+
+@_jit
+def reparameterize(head: Any, eps: Any) -> Any:
+    """Z = mu + sigma eps and log q(z|x) = -sum (eps^2 + log_var + log 2 pi) / 2, sigma = exp(log_var / 2)."""
+    n_draws, n_batch, n_latent = eps.shape
+    half = head.dtype.type(0.5)
+    log_2pi = head.dtype.type(LOG_2PI)
+    z = np.empty_like(eps)
+    log_q = np.zeros((n_draws, n_batch), head.dtype)
+    for b in range(n_batch):
+        for j in range(n_latent):
+            mu, log_var = head[b, j], head[b, n_latent + j]
+            sigma = np.exp(half * log_var)
+            for k in range(n_draws):
+                e = eps[k, b, j]
+                z[k, b, j] = mu + sigma * e
+                log_q[k, b] -= half * (e * e + log_var + log_2pi)
+    return z, log_q
+
+
+@_jit
+def reparameterize_backward(head: Any, eps: Any, dz: Any, dlog_q: Any) -> Any:
+    """Dmu = sum_k dz; dlog_var = sum_k (sigma eps dz - dlog_q) / 2: the path through z and log q."""
+    n_draws, n_batch, n_latent = eps.shape
+    half = head.dtype.type(0.5)
+    dhead = np.zeros_like(head)
+    for b in range(n_batch):
+        for j in range(n_latent):
+            sigma = np.exp(half * head[b, n_latent + j])
+            for k in range(n_draws):
+                dhead[b, j] += dz[k, b, j]
+                dhead[b, n_latent + j] += half * (sigma * eps[k, b, j] * dz[k, b, j] - dlog_q[k, b])
+    return dhead
+
+
+@_jit
+def diagonal_kl(head: Any) -> Any:
+    """KL(N(mu, diag sigma^2) || N(0, I)) = sum (mu^2 + expm1(log_var) - log_var) / 2."""
+    n_batch, n_latent = head.shape[0], head.shape[1] // 2
+    half = head.dtype.type(0.5)
+    kl = np.zeros(n_batch, head.dtype)
+    for b in range(n_batch):
+        for j in range(n_latent):
+            mu, log_var = head[b, j], head[b, n_latent + j]
+            # expm1: near log_var = 0 the difference exp(log_var) - 1 - log_var would cancel
+            kl[b] += half * (mu * mu + (np.expm1(log_var) - log_var))
+    return kl
+
+
+@_jit
+def diagonal_kl_backward(head: Any, dkl: Any) -> Any:
+    """Dmu = mu dkl; dlog_var = expm1(log_var) dkl / 2."""
+    n_batch, n_latent = head.shape[0], head.shape[1] // 2
+    half = head.dtype.type(0.5)
+    dhead = np.empty_like(head)
+    for b in range(n_batch):
+        for j in range(n_latent):
+            dhead[b, j] = head[b, j] * dkl[b]
+            dhead[b, n_latent + j] = half * np.expm1(head[b, n_latent + j]) * dkl[b]
+    return dhead
+
+
+@_jit
+def diagonal_log_prob(head: Any, z: Any) -> Any:
+    """Log N(z; mu, diag sigma^2) = -sum (u^2 + log_var + log 2 pi) / 2, u = (z - mu) / sigma."""
+    n_draws, n_batch, n_latent = z.shape
+    half = head.dtype.type(0.5)
+    log_2pi = head.dtype.type(LOG_2PI)
+    log_prob = np.zeros((n_draws, n_batch), head.dtype)
+    for b in range(n_batch):
+        for j in range(n_latent):
+            mu, log_var = head[b, j], head[b, n_latent + j]
+            precision = np.exp(-log_var)
+            for k in range(n_draws):
+                d = z[k, b, j] - mu
+                log_prob[k, b] -= half * (d * d * precision + log_var + log_2pi)
+    return log_prob
+
+
+@_jit
+def diagonal_log_prob_backward(head: Any, z: Any, dlog_prob: Any) -> Any:
+    """At fixed z: dmu = (z - mu) / sigma^2, dlog_var = (u^2 - 1) / 2; and dz = -dmu; times dlog_prob."""
+    n_draws, n_batch, n_latent = z.shape
+    half = head.dtype.type(0.5)
+    one = head.dtype.type(1)
+    dhead = np.zeros_like(head)
+    dz = np.empty_like(z)
+    for b in range(n_batch):
+        for j in range(n_latent):
+            mu = head[b, j]
+            precision = np.exp(-head[b, n_latent + j])
+            for k in range(n_draws):
+                d = z[k, b, j] - mu
+                dmu = d * precision * dlog_prob[k, b]
+                dz[k, b, j] = -dmu
+                dhead[b, j] += dmu
+                dhead[b, n_latent + j] += half * (d * d * precision - one) * dlog_prob[k, b]
+    return dhead, dz
+
+
+# --------------------------------------------------------------- likelihoods: log p(x|z) and its score
+
+
+@_jit
+def bernoulli(logits: Any, x: Any) -> Any:
+    """log_prob = sum (x l - softplus(l)); score = d log_prob / dl = x - sigmoid(l); -inf outside [0, 1]."""
+    n_rows, n_x = logits.shape
+    n_batch = x.shape[0]
+    zero, one = logits.dtype.type(0), logits.dtype.type(1)
+    log_prob = np.empty(n_rows, logits.dtype)
+    score = np.empty_like(logits)
+    for r in range(n_rows):
+        b = r % n_batch
+        total = zero
+        in_support = True
+        for j in range(n_x):
+            logit, target = logits[r, j], x[b, j]
+            in_support &= (target >= zero) & (target <= one)
+            # softplus(l) = max(l, 0) + log1p(exp(-|l|)): no overflow for any l
+            e = np.exp(-abs(logit))
+            if logit > zero:
+                total += target * logit - logit - np.log1p(e)
+                score[r, j] = target - one / (one + e)
+            else:
+                total += target * logit - np.log1p(e)
+                score[r, j] = target - e / (one + e)
+        log_prob[r] = total if in_support else -np.inf
+    return log_prob, score
+
+
+@_jit
+def gaussian_shared(mean: Any, log_var: Any, x: Any) -> Any:
+    """log_prob = -sum ((x - m)^2 / v + log v + log 2 pi) / 2 with one v = exp(log_var[0]); score = (x - m) / v."""
+    n_rows, n_x = mean.shape
+    n_batch = x.shape[0]
+    half = mean.dtype.type(0.5)
+    constant = n_x * (log_var[0] + mean.dtype.type(LOG_2PI))
+    precision = np.exp(-log_var[0])
+    log_prob = np.empty(n_rows, mean.dtype)
+    score = np.empty_like(mean)
+    for r in range(n_rows):
+        b = r % n_batch
+        squares = mean.dtype.type(0)
+        for j in range(n_x):
+            d = x[b, j] - mean[r, j]
+            squares += d * d
+            score[r, j] = d * precision
+        log_prob[r] = -half * (squares * precision + constant)
+    return log_prob, score
+
+
+@_jit
+def gaussian_per_pixel(out: Any, x: Any) -> Any:
+    """As gaussian_shared with out = (means, log-variances): score = ((x - m) / v, ((x - m)^2 / v - 1) / 2)."""
+    n_rows, n_x = out.shape[0], out.shape[1] // 2
+    n_batch = x.shape[0]
+    half, one = out.dtype.type(0.5), out.dtype.type(1)
+    log_2pi = out.dtype.type(LOG_2PI)
+    log_prob = np.empty(n_rows, out.dtype)
+    score = np.empty_like(out)
+    for r in range(n_rows):
+        b = r % n_batch
+        total = out.dtype.type(0)
+        for j in range(n_x):
+            log_var = out[r, n_x + j]
+            precision = np.exp(-log_var)
+            d = x[b, j] - out[r, j]
+            total -= half * (d * d * precision + log_var + log_2pi)
+            score[r, j] = d * precision
+            score[r, n_x + j] = half * (d * d * precision - one)
+        log_prob[r] = total
+    return log_prob, score
+
+
+# ------------------------------------------------------------------------------------------ optimisers
+
+
+@_jit
+def adam(params: Any, grads: Any, m: Any, v: Any, hyper: Any) -> None:
+    """m, v: decaying means of g and g^2; params -= step m / (sqrt(v) + eps). hyper = (beta1, beta2, step, eps)."""
+    beta1, beta2, step, eps = hyper[0], hyper[1], hyper[2], hyper[3]
+    one = params.dtype.type(1)
+    for i in range(params.size):
+        g = grads[i]
+        m[i] = beta1 * m[i] + (one - beta1) * g
+        v[i] = beta2 * v[i] + (one - beta2) * g * g
+        params[i] -= step * m[i] / (np.sqrt(v[i]) + eps)
+
+
+@_jit
+def rmsprop(params: Any, grads: Any, mean: Any, square: Any, hyper: Any) -> None:
+    """Params -= lr g / (sqrt(E g^2 - (E g)^2) + eps); hyper = (decay, lr, eps, 1 if centred else 0)."""
+    decay, lr, eps, centred = hyper[0], hyper[1], hyper[2], hyper[3]
+    zero, one = params.dtype.type(0), params.dtype.type(1)
+    for i in range(params.size):
+        g = grads[i]
+        mean[i] = decay * mean[i] + (one - decay) * g
+        square[i] = decay * square[i] + (one - decay) * g * g
+        variance = square[i] - centred * mean[i] * mean[i]
+        if variance < zero:  # rounding; a NaN stays a NaN
+            variance = zero
+        params[i] -= lr * g / (np.sqrt(variance) + eps)

@@ -1,0 +1,132 @@
+"""What every encoder-decoder model shares: one flat vector of parameters, names for its parts, a trace."""
+
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from minivae import checks
+from minivae.checks import Array, NonFiniteError
+from minivae.layers import Sequential
+from minivae.likelihoods import Likelihood
+
+_ROWS_AT_ONCE = 2048  # decoder rows in one pass of an evaluation: bounded memory, and it stays in the cache
+
+
+class EncoderDecoder:
+    """Base of the models: [encoder | decoder | likelihood] in one flat vector."""
+
+    encoder: Sequential
+    decoder: Sequential
+    likelihood: Likelihood
+
+    @cached_property
+    def slices(self) -> tuple[slice, slice, slice]:
+        """Where encoder, decoder and likelihood stand in the flat vector."""
+        a = self.encoder.n_params
+        b = a + self.decoder.n_params
+        return slice(0, a), slice(a, b), slice(b, b + self.likelihood.n_params)
+
+    @property
+    def n_params(self) -> int:
+        """Length of the flat parameter vector."""
+        return self.slices[-1].stop
+
+    @cached_property
+    def n_x(self) -> int:
+        """Width of the data."""
+        if self.encoder.n_in is None:
+            raise ValueError("encoder must have a known input width, got none. Put a Dense layer in it.")
+        return self.encoder.n_in
+
+    def unpack(self, params: Array) -> tuple[Array, Array, Array]:
+        """Return the views (encoder, decoder, likelihood) of a flat vector of parameters or gradients."""
+        encoder, decoder, likelihood = self.slices
+        return params[encoder], params[decoder], params[likelihood]
+
+    def init(self, rng: np.random.Generator, dtype: Any = np.float64) -> Array:
+        """Return initial parameters, shape (n_params,); float32 and float64 start at the same point."""
+        dtype = checks.float_dtype(dtype)
+        return np.concatenate(
+            [
+                self.encoder.init(rng, dtype),
+                self.decoder.init(rng, dtype),
+                self.likelihood.init(dtype),
+            ]
+        )
+
+    def named(self, params: Array) -> Iterator[tuple[str, Array]]:
+        """Yield the name and the view of each parameter array, for example ("encoder.0.weight", W)."""
+        checks.flat(params, self.n_params)
+        encoder, decoder, likelihood = self.unpack(params)
+        for name, view in self.encoder.named(encoder):
+            yield f"encoder.{name}", view
+        for name, view in self.decoder.named(decoder):
+            yield f"decoder.{name}", view
+        if likelihood.size:
+            yield "likelihood.log_var", likelihood
+
+    def check_data(self, x: Any, name: str = "x") -> Array:
+        """Return x as an array that the model takes, or refuse it: shape, dtype, finite, in the support."""
+        x = checks.data(x, self.n_x, name=name)
+        self.likelihood.check(x)
+        return x
+
+    def decode(self, params: Array, z: Array) -> Array:
+        """Return E[x|z], shape (batch, n_x), for codes z of shape (batch, n_latent)."""
+        checks.flat(params, self.n_params)
+        z = checks.data(z, self.decoder.n_in, params.dtype, name="z")
+        _, decoder, likelihood = self.unpack(params)
+        return self.likelihood.mean(likelihood, self.decoder.forward(decoder, z)[0])
+
+    def _head(self, params: Array, x: Any) -> Array:
+        checks.flat(params, self.n_params)
+        x = checks.data(x, self.n_x, params.dtype)
+        return self.encoder.forward(self.unpack(params)[0], x)[0]
+
+    def _check_widths(self, n_head: int, n_latent: int) -> None:
+        for name, value, want in (
+            ("encoder", self.encoder.n_out, n_head),
+            ("decoder", self.decoder.n_in, n_latent),
+        ):
+            if value != want:
+                raise ValueError(
+                    f"{name} must {'give' if name == 'encoder' else 'take'} {want} values for a latent of "
+                    f"dimension {n_latent}, got {value}. Change its {'last' if name == 'encoder' else 'first'} Dense."
+                )
+        if self.decoder.n_out != self.likelihood.n_out(self.n_x):
+            raise ValueError(
+                f"decoder must give {self.likelihood.n_out(self.n_x)} values for {self.n_x} data dimensions under "
+                f"{type(self.likelihood).__name__}, got {self.decoder.n_out}. Change its last Dense."
+            )
+
+
+def row_chunks(n_rows: int, draws: int) -> Iterator[slice]:
+    """Yield slices of the examples so that a pass with ``draws`` draws each stays small."""
+    step = max(1, _ROWS_AT_ONCE // draws)
+    for start in range(0, n_rows, step):
+        yield slice(start, min(start + step, n_rows))
+
+
+def first_non_finite(arrays: Iterable[tuple[str, Array]]) -> str | None:
+    """Describe the first array that holds a NaN or an infinity; None where all are finite.
+
+    >>> first_non_finite([("x", np.zeros(2)), ("z", np.array([0.0, np.nan]))])
+    'z holds 1 NaN or infinite value(s) of 2'
+    """
+    for name, array in arrays:
+        bad = int(array.size - np.isfinite(array).sum())
+        if bad:
+            return f"{name} holds {bad} NaN or infinite value(s) of {array.size}"
+    return None
+
+
+def raise_non_finite(arrays: Iterable[tuple[str, Array]], what: str) -> None:
+    """Raise NonFiniteError that names the first non-finite array on the way to ``what``."""
+    with np.errstate(all="ignore"):
+        where = first_non_finite(arrays) or f"{what} overflows though every array before it is finite"
+    raise NonFiniteError(
+        f"{what} is not finite: {where}. Every value must be finite; if the data are, the parameters have moved "
+        f"too far: lower the learning rate or clip the gradient."
+    )

@@ -1,0 +1,209 @@
+"""Figures: learning curves, reconstructions, samples, the latent plane. Each function returns a Figure.
+
+Figures are made without pyplot, so nothing here touches the display or global state; save them with
+``figure.savefig(path)``.
+"""
+
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from minivae.checks import Array
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's colours, which the colour-blind can tell apart (a violet for their pale yellow), and two more
+COLORS = (
+    *("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7"),
+    *("#56B4E9", "#5D3A9B", "#000000", "#999999", "#7F5F3F"),
+)
+_MARKERS = "os^vDP*X<>"
+_GAP = 1  # pixels between images
+
+
+def _figure(width: float, height: float) -> "Figure":
+    from matplotlib.figure import Figure  # half a second that only figures need
+
+    return Figure(figsize=(width, height), layout="constrained", dpi=120)
+
+
+def learning_curves(history: list[dict[str, float]]) -> "Figure":
+    """Draw the bound and its two parts (or the loss alone) against the epoch, in nats per example.
+
+    Parameters
+    ----------
+    history : list of dict
+        As ``train`` returns it.
+    """
+    parts = [
+        ("elbo", "ELBO"),
+        ("log_lik", "reconstruction log p(x|z)"),
+        ("kl", "KL(q(z|x) || p(z))"),
+    ]
+    if "train_elbo" not in history[0]:
+        parts = [("log_lik", "reconstruction log p(x|z)")]
+    figure = _figure(4.2 * len(parts), 3.4)
+    epochs = [row["epoch"] for row in history]
+    for axes, (key, title) in zip(np.ravel(figure.subplots(1, len(parts))), parts, strict=True):
+        values = []
+        for color, name in zip(COLORS, ("train", "valid"), strict=False):
+            if f"{name}_{key}" in history[0]:
+                values.append([row[f"{name}_{key}"] for row in history])
+                label = "training" if name == "train" else "validation"
+                axes.plot(
+                    epochs,
+                    values[-1],
+                    color=color,
+                    label=label,
+                    lw=1.4,
+                    marker="." if len(epochs) < 3 else None,
+                )
+        if len(epochs) > 20:  # the first epochs would squeeze all that follows
+            tail = np.array([v[len(epochs) // 20 :] for v in values])
+            margin = 0.05 * float(np.ptp(tail)) + 1e-9
+            axes.set_ylim(float(tail.min()) - margin, float(tail.max()) + margin)
+        axes.set(title=title, xlabel="epoch", ylabel="nats per example")
+        axes.grid(alpha=0.3)
+        axes.legend(frameon=False)
+    return figure
+
+
+def tile(images: Array, shape: tuple[int, int], n_columns: int) -> Array:
+    """Return one array with the images in rows of n_columns, a gap of NaN between them.
+
+    >>> tile(np.zeros((3, 4)), (2, 2), n_columns=2).shape
+    (7, 7)
+    """
+    height, width = shape
+    n_rows = -(-len(images) // n_columns)
+    canvas = np.full((n_rows * (height + _GAP) + _GAP, n_columns * (width + _GAP) + _GAP), np.nan)
+    for i, image in enumerate(images):
+        top, left = (
+            (i // n_columns) * (height + _GAP) + _GAP,
+            (i % n_columns) * (width + _GAP) + _GAP,
+        )
+        canvas[top : top + height, left : left + width] = image.reshape(shape)
+    return canvas
+
+
+def _show(axes: Any, canvas: Array, vmin: float | None, vmax: float | None, **how: Any) -> Any:
+    import matplotlib
+
+    cmap = matplotlib.colormaps["gray_r"].with_extremes(bad="#BBD6E8")
+    image = axes.imshow(canvas, cmap=cmap, vmin=vmin, vmax=vmax, interpolation="nearest", **how)
+    axes.set(xticks=[], yticks=[])
+    return image
+
+
+def image_grid(images: Array, shape: tuple[int, int], title: str, n_columns: int = 10) -> "Figure":
+    """Draw images in a grid, with one grey scale for all."""
+    canvas = tile(images, shape, n_columns)
+    figure = _figure(6.4, 6.4 * canvas.shape[0] / canvas.shape[1] + 0.5)
+    axes = figure.subplots()
+    image = _show(axes, canvas, float(images.min()), float(images.max()))
+    axes.set_title(title)
+    figure.colorbar(image, ax=axes, label="pixel value", shrink=0.8)
+    return figure
+
+
+def reconstructions(x: Array, x_hat: Array, shape: tuple[int, int], n: int = 12) -> "Figure":
+    """Draw n originals above their reconstructions."""
+    x, x_hat = x[:n], x_hat[:n]
+    figure = _figure(0.75 * len(x) + 1.2, 2.6)
+    low, high = float(min(x.min(), x_hat.min())), float(max(x.max(), x_hat.max()))
+    rows = figure.subplots(2, 1)
+    for axes, images, label in zip(rows, (x, x_hat), ("original x", "E[x|z]"), strict=True):
+        image = _show(axes, tile(images, shape, len(images)), low, high)
+        axes.set_ylabel(label)
+    rows[0].set_title("Originals, and reconstructions from the mean code")
+    figure.colorbar(image, ax=list(rows), label="pixel value")
+    return figure
+
+
+def latent_scatter(z: Array, labels: np.ndarray | None, dims: tuple[int, int] = (0, 1)) -> "Figure":
+    """Draw posterior means in the plane of two latents (or a histogram of one), coloured by label."""
+    figure = _figure(6.6, 5.4)
+    axes = figure.subplots()
+    classes = np.unique(labels) if labels is not None and len(np.unique(labels)) <= len(COLORS) else [None]
+    for i, name in enumerate(classes):
+        points = z if name is None else z[labels == name]
+        label = None if name is None else str(name)
+        if z.shape[1] == 1:
+            axes.hist(points[:, 0], bins=40, color=COLORS[i], alpha=0.6, label=label)
+        else:
+            a, b = points[:, dims[0]], points[:, dims[1]]
+            axes.scatter(a, b, s=14, alpha=0.75, color=COLORS[i], marker=_MARKERS[i], lw=0, label=label)
+    axes.set_title("Codes of the test set: posterior means")
+    axes.set_xlabel(f"latent {dims[0] + 1}")
+    axes.set_ylabel("examples" if z.shape[1] == 1 else f"latent {dims[1] + 1}")
+    if classes[0] is not None:
+        axes.legend(
+            title="label",
+            frameon=False,
+            loc="center left",
+            bbox_to_anchor=(1, 0.5),
+            markerscale=1.6,
+        )
+    axes.grid(alpha=0.3)
+    return figure
+
+
+def latent_grid(decode: Any, n_latent: int, shape: tuple[int, int], dims: tuple[int, int], n: int = 15) -> "Figure":
+    """Draw E[x|z] on a grid of two latents at equal steps of prior probability, the other latents at zero.
+
+    Parameters
+    ----------
+    decode : callable
+        From z of shape (n * n, n_latent) to images of shape (n * n, n_x).
+    """
+    ticks = np.array([NormalDist().inv_cdf((i + 0.5) / n) for i in range(n)])
+    z = np.zeros((n * n, n_latent))
+    z[:, dims[0]] = np.tile(ticks, n)
+    z[:, dims[1]] = np.repeat(ticks[::-1], n)
+    images = decode(z)
+    figure = _figure(6.6, 6.0)
+    axes = figure.subplots()
+    canvas = tile(images, shape, n)
+    image = _show(axes, canvas, float(images.min()), float(images.max()), aspect="auto")
+    shown = range(0, n, 2)
+    step_y, step_x = shape[0] + _GAP, shape[1] + _GAP
+    axes.set_xticks([_GAP + (i + 0.5) * step_x - 1 for i in shown], [f"{ticks[i]:.1f}" for i in shown])
+    axes.set_yticks([_GAP + (i + 0.5) * step_y - 1 for i in shown], [f"{ticks[n - 1 - i]:.1f}" for i in shown])
+    axes.set(xlabel=f"latent {dims[0] + 1}", ylabel=f"latent {dims[1] + 1}")
+    axes.set_title("Decoded plane E[x|z], steps of equal prior probability")
+    figure.colorbar(image, ax=axes, label="pixel value", shrink=0.8)
+    return figure
+
+
+def table_comparison(x: Array, other: Array, title: str, label: str, n: int = 12) -> "Figure":
+    """Draw each column's histogram in the data and in ``other``: for data that are not images."""
+    n = min(n, x.shape[1])
+    n_columns = min(4, n)
+    figure = _figure(2.8 * n_columns, 2.2 * -(-n // n_columns) + 0.4)
+    axes = np.ravel(figure.subplots(-(-n // n_columns), n_columns))
+    for j, panel in enumerate(axes[:n]):
+        bins = np.histogram_bin_edges(np.concatenate([x[:, j], other[:, j]]), 20).tolist()
+        panel.hist(x[:, j], bins=bins, density=True, color=COLORS[0], alpha=0.55, label="data")
+        panel.hist(
+            other[:, j],
+            bins=bins,
+            density=True,
+            color=COLORS[3],
+            histtype="step",
+            lw=1.6,
+            label=label,
+        )
+        panel.set(xlabel=f"column {j} (as the model sees it)", ylabel="density")
+    for panel in axes[n:]:
+        panel.set_axis_off()
+    axes[0].legend(frameon=False)
+    figure.suptitle(title)
+    return figure
+
+
+def save(figure: "Figure", path: Any) -> str:
+    """Write a figure to a file and return the path as text."""
+    figure.savefig(path)
+    return str(path)

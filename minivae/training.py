@@ -1,0 +1,435 @@
+"""The training loop: minibatches, validation on fixed noise, early stopping, a guard, exact resuming."""
+
+import json
+import time
+import warnings
+import zlib
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from minivae import checks
+from minivae.autoencoder import Autoencoder
+from minivae.checks import Array, NonFiniteError
+from minivae.likelihoods import NotALikelihoodWarning
+from minivae.models import first_non_finite
+from minivae.optim import Adam, Optimizer, StepDecay, clip_by_norm
+from minivae.storage import Arrays, FileError, differences, load_arrays, save_arrays, to_spec
+from minivae.vae import KL_MODES, VAE, KlMode
+
+Row = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to train.
+
+    Parameters
+    ----------
+    epochs : int
+        Passes over the data at most.
+    batch_size : int
+    optimizer : Optimizer
+    schedule : StepDecay
+        Multiplies the optimiser's learning rate.
+    beta : float
+        Weight of the KL in the loss; reported ELBOs never contain it. Not used by an autoencoder.
+    n_draws : int
+        Draws of z for each example and step.
+    kl : {"closed", "sampled"}
+    clip_norm : float, optional
+        Largest Euclidean norm of the gradient; not clipped unless given.
+    patience : int, optional
+        Stop after this many epochs without a better validation loss; never unless given.
+    binarize : bool
+        Draw each x anew from Bernoulli(x) whenever it is used (dynamic binarisation). The validation set is
+        binarised once.
+    dtype : {"float32", "float64"}
+    seed : int
+        Of everything random: initial parameters, order, noise. The same seed gives the same model, bit for bit.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of range.
+    """
+
+    epochs: int = 100
+    batch_size: int = 128
+    optimizer: Optimizer = field(default_factory=Adam)
+    schedule: StepDecay = field(default_factory=StepDecay)
+    beta: float = 1.0
+    n_draws: int = 1
+    kl: KlMode = "closed"
+    clip_norm: float | None = None
+    patience: int | None = None
+    binarize: bool = False
+    dtype: str = "float32"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "n_draws"):
+            checks.width(getattr(self, name), name)
+        if self.patience is not None:
+            checks.width(self.patience, "patience")
+        checks.number(self.beta, "beta", low=0, closed=True)
+        checks.choice(self.kl, KL_MODES, "kl")
+        if self.clip_norm is not None:
+            checks.number(self.clip_norm, "clip_norm", low=0)
+        checks.float_dtype(self.dtype)
+        checks.number(self.seed, "seed", low=0, closed=True)
+
+
+@dataclass
+class Result:
+    """What training left.
+
+    Attributes
+    ----------
+    model : VAE or Autoencoder
+    params : array
+        The parameters with the best validation loss (the last ones where there is no validation set).
+    history : list of dict
+        One row an epoch: epoch, step, learning_rate, train_* and valid_* in nats per example.
+    best_epoch : int
+        Epoch that ``params`` are from, counted from 1.
+    stopped : {"finished", "early", "interrupted"}
+    seconds : float
+        Time spent in this call.
+    examples_per_second : float
+    """
+
+    model: Any
+    params: Array
+    history: list[Row]
+    best_epoch: int
+    stopped: str
+    seconds: float
+    examples_per_second: float
+
+
+@dataclass
+class _State:
+    """All that changes during training, as of the end of an epoch: what a checkpoint holds."""
+
+    params: Array
+    best: Array
+    optimizer: Arrays
+    rng: np.random.Generator
+    history: list[Row]
+    best_epoch: int = 0
+
+    def copy(self) -> "_State":
+        """Return the state as it is now, which later steps cannot change."""
+        optimizer = {name: array.copy() for name, array in self.optimizer.items()}
+        return _State(
+            self.params.copy(),
+            self.best.copy(),
+            optimizer,
+            deepcopy(self.rng),
+            self.history[:],
+            self.best_epoch,
+        )
+
+    def save(self, path: Path, spec: dict[str, Any]) -> None:
+        header = {
+            "kind": "checkpoint",
+            "spec": spec,
+            "rng": self.rng.bit_generator.state,
+            "best_epoch": self.best_epoch,
+            "columns": list(self.history[0]),
+        }
+        arrays = {"params": self.params, "best": self.best}
+        arrays |= {f"optimizer.{name}": array for name, array in self.optimizer.items()}
+        arrays["history"] = np.array([list(row.values()) for row in self.history])
+        save_arrays(path, header, arrays)
+
+    def restore(self, header: dict[str, Any], arrays: Arrays) -> None:
+        self.params[:], self.best[:] = arrays["params"], arrays["best"]
+        for name, array in self.optimizer.items():
+            array[:] = arrays[f"optimizer.{name}"]
+        self.rng.bit_generator.state = header["rng"]
+        self.history[:] = [
+            {c: int(v) if c in ("epoch", "step") else v for c, v in zip(header["columns"], row, strict=True)}
+            for row in arrays["history"].tolist()
+        ]
+        self.best_epoch = header["best_epoch"]
+
+
+def train(
+    model: VAE | Autoencoder,
+    x_train: Any,
+    x_valid: Any = None,
+    settings: Settings | None = None,
+    *,
+    checkpoint: str | Path | None = None,
+    resume: bool = False,
+    progress: bool | None = False,
+    on_epoch: Callable[[Row], None] | None = None,
+    checkpoint_seconds: float = 5.0,
+) -> Result:
+    """Minimise the model's loss on x_train, and keep the parameters that do best on x_valid.
+
+    Each epoch goes once through the data in a new random order. The validation loss is taken on the same noise
+    every time, so that its changes are the model's. With ``checkpoint`` the whole state is written to that file
+    (atomically, at most every ``checkpoint_seconds``, and at the end or an interrupt), and with ``resume`` a run
+    goes on from there exactly as if it had never stopped.
+
+    Parameters
+    ----------
+    model : VAE or Autoencoder
+    x_train : array of shape (N, n_x)
+    x_valid : array of shape (M, n_x), optional
+    settings : Settings
+    checkpoint : path, optional
+    resume : bool
+        Continue from ``checkpoint``; data, model and settings must be the same, but epochs and patience may grow.
+    progress : bool or None
+        Show a progress bar; None shows it on a terminal only.
+    on_epoch : callable, optional
+        Called with each new row of the history.
+    checkpoint_seconds : float
+
+    Returns
+    -------
+    Result
+        ``stopped`` is "interrupted" after Ctrl-C, with the best parameters so far.
+
+    Raises
+    ------
+    ValueError
+        If the data do not fit the model, or the checkpoint is of another run.
+    NonFiniteError
+        At the first step whose loss or gradient is not finite; it names the array, the step and the remedy.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minivae import VAE
+    >>> x = (np.random.default_rng(0).random((64, 4)) < 0.5).astype(np.float32)
+    >>> result = train(VAE.mlp(n_x=4, n_latent=1), x, settings=Settings(epochs=2, batch_size=16))
+    >>> [row["step"] for row in result.history]
+    [4, 8]
+    """
+    settings = Settings() if settings is None else settings
+    dtype = np.dtype(settings.dtype)
+    with warnings.catch_warnings():
+        if settings.binarize:  # grey values are then probabilities, and the likelihood sees zeros and ones
+            warnings.simplefilter("ignore", NotALikelihoodWarning)
+        x_train = model.check_data(x_train, "x_train").astype(dtype, copy=False)
+        x_valid = None if x_valid is None else model.check_data(x_valid, "x_valid").astype(dtype, copy=False)
+    if settings.binarize:
+        for name, x in (("x_train", x_train), ("x_valid", x_valid)):
+            if x is not None and (x.min() < 0 or x.max() > 1):
+                raise ValueError(
+                    f"{name} must lie in [0, 1] to be binarised, got {x.min():g} to {x.max():g}. Divide by the maximum."
+                )
+    if settings.batch_size > len(x_train):
+        warnings.warn(
+            f"batch_size should be at most the number of training examples, {len(x_train)}, got {settings.batch_size}: "
+            f"each epoch is one step on all of them. Choose a smaller batch_size for more steps.",
+            stacklevel=2,
+        )
+
+    rng = np.random.default_rng(settings.seed)
+    params = model.init(rng, dtype)
+    state = _State(params, params.copy(), settings.optimizer.init(params), rng, [])
+    spec = {
+        "model": to_spec(model),
+        "settings": to_spec(settings),
+        "data": _fingerprint(x_train, x_valid),
+    }
+    path = None if checkpoint is None else Path(checkpoint)
+    if resume:
+        if path is None:
+            raise ValueError("checkpoint must name the file to resume from, got None. Pass checkpoint=PATH.")
+        _restore(state, path, spec)
+
+    validation = _Validation(model, x_valid, settings)
+    n_steps = -(-len(x_train) // settings.batch_size)
+    first_epoch = len(state.history)
+    whole: _State | None = None  # as of the last whole epoch
+    last_save = start = time.monotonic()
+    stopped = "finished"
+    bar = tqdm(
+        total=settings.epochs * n_steps,
+        initial=first_epoch * n_steps,
+        unit="step",
+        disable=None if progress is None else not progress,
+        dynamic_ncols=True,
+    )
+    try:
+        with bar:
+            for epoch in range(first_epoch, settings.epochs):
+                row = _epoch(model, x_train, settings, state, epoch, n_steps, bar)
+                row |= validation(params)
+                improved = not validation.given or row["valid_loss"] < validation.best(state)
+                state.history.append(row)
+                if improved:
+                    state.best[:] = params
+                    state.best_epoch = epoch + 1
+                _warn_if_diverging(state.history, validation.before, settings)
+                if path is not None:
+                    whole = state.copy()
+                    if time.monotonic() - last_save >= checkpoint_seconds:
+                        whole.save(path, spec)
+                        last_save = time.monotonic()
+                if on_epoch is not None:
+                    on_epoch(row)
+                bar.set_postfix({k: f"{v:.2f}" for k, v in row.items() if k in ("train_loss", "valid_loss")})
+                if settings.patience is not None and epoch + 1 - state.best_epoch >= settings.patience:
+                    stopped = "early"
+                    break
+    except KeyboardInterrupt:
+        stopped = "interrupted"
+    finally:
+        if path is not None and whole is not None:
+            whole.save(path, spec)
+    seconds = time.monotonic() - start
+    n_examples = (len(state.history) - first_epoch) * len(x_train)
+    return Result(
+        model,
+        state.best,
+        state.history,
+        state.best_epoch,
+        stopped,
+        seconds,
+        n_examples / max(seconds, 1e-9),
+    )
+
+
+def binarize(x: Array, rng: np.random.Generator) -> Array:
+    """Draw zeros and ones with the grey values of x in [0, 1] as probabilities.
+
+    >>> binarize(np.array([[0.0, 1.0]]), np.random.default_rng(0))
+    array([[0., 1.]])
+    """
+    return (rng.random(x.shape, dtype=x.dtype) < x).astype(x.dtype)
+
+
+def _epoch(
+    model: Any,
+    x_train: Array,
+    settings: Settings,
+    state: _State,
+    epoch: int,
+    n_steps: int,
+    bar: Any,
+) -> Row:
+    """Go once through the data in a new order; return the epoch's row of the history."""
+    params, rng = state.params, state.rng
+    grads = np.empty_like(params)
+    scale = settings.schedule.scale(epoch)
+    order = rng.permutation(len(x_train))
+    how = {"beta": settings.beta, "kl": settings.kl} if isinstance(model, VAE) else {}
+    sums: Row = {}
+    for i in range(n_steps):
+        rows = order[i * settings.batch_size : (i + 1) * settings.batch_size]
+        x = x_train[rows]
+        if settings.binarize:
+            x = binarize(x, rng)
+        eps = model.draw_noise(rng, settings.n_draws, len(x), params.dtype)
+        step = epoch * n_steps + i + 1
+        try:
+            loss, terms = model.loss_and_grad(params, x, eps, grads, **how)
+        except NonFiniteError as error:
+            raise NonFiniteError(_guard_message(step, epoch, str(error), settings)) from None
+        norm = float(np.sqrt(np.dot(grads, grads)))
+        if not np.isfinite(norm):
+            where = first_non_finite(model.named(grads)) or "its norm overflows"
+            message = f"the gradient is not finite: in it, {where}"
+            raise NonFiniteError(_guard_message(step, epoch, message, settings))
+        if settings.clip_norm is not None:
+            clip_by_norm(grads, norm, settings.clip_norm)
+        settings.optimizer.update(params, grads, state.optimizer, scale)
+        for name, value in {"loss": loss, **terms.means()}.items():
+            sums[name] = sums.get(name, 0.0) + value * len(x)
+        bar.update(1)
+    row: Row = {
+        "epoch": epoch + 1,
+        "step": (epoch + 1) * n_steps,
+        "learning_rate": settings.optimizer.learning_rate * scale,
+    }
+    return row | {f"train_{name}": total / len(x_train) for name, total in sums.items()}
+
+
+class _Validation:
+    """The loss and its terms on x_valid, on noise that is the same at every call."""
+
+    def __init__(self, model: Any, x_valid: Array | None, settings: Settings) -> None:
+        self.model, self.settings, self.given = model, settings, x_valid is not None
+        self.before: float | None = None
+        if x_valid is None:
+            return
+        # a stream of its own, so that validation never changes the course of training
+        rng = np.random.default_rng([settings.seed, 1])
+        self.x = binarize(x_valid, rng) if settings.binarize else x_valid
+        self.eps = model.draw_noise(rng, settings.n_draws, len(self.x), np.dtype(settings.dtype))
+        start = model.init(np.random.default_rng(settings.seed), np.dtype(settings.dtype))
+        self.before = self(start)["valid_loss"]
+
+    def __call__(self, params: Array) -> Row:
+        if not self.given:
+            return {}
+        how = {"kl": self.settings.kl} if isinstance(self.model, VAE) else {}
+        with warnings.catch_warnings(), np.errstate(over="ignore", invalid="ignore"):
+            warnings.simplefilter("ignore", NotALikelihoodWarning)  # said once, at the start
+            terms = self.model.terms(params, self.x, eps=self.eps, **how)
+        loss = terms.loss(self.settings.beta) if isinstance(self.model, VAE) else terms.loss()
+        return {"valid_loss": loss} | {f"valid_{name}": value for name, value in terms.means().items()}
+
+    def best(self, state: _State) -> float:
+        """Return the best validation loss so far."""
+        losses = [row["valid_loss"] for row in state.history if np.isfinite(row["valid_loss"])]
+        return min(losses, default=np.inf)
+
+
+def _warn_if_diverging(history: list[Row], before: float | None, settings: Settings) -> None:
+    """Say so once, after the first epoch, when training made the model much worse."""
+    if len(history) != 1 or before is None:
+        return
+    after = history[0]["valid_loss"]
+    if not after <= before + 10 * (1 + abs(before)):
+        warnings.warn(
+            f"learning_rate {settings.optimizer.learning_rate:g} is probably too high: the validation loss went from "
+            f"{before:.4g} before training to {after:.4g} nats per example after one epoch. Lower it.",
+            stacklevel=3,
+        )
+
+
+def _guard_message(step: int, epoch: int, what: str, settings: Settings) -> str:
+    clip = "set clip_norm" if settings.clip_norm is None else f"lower clip_norm (now {settings.clip_norm:g})"
+    return (
+        f"training stopped at step {step} (epoch {epoch + 1}): {what} "
+        f"Likely remedy: a lower learning_rate (now {settings.optimizer.learning_rate:g}), or {clip}."
+    )
+
+
+def _restore(state: _State, path: Path, spec: dict[str, Any]) -> None:
+    header, arrays = load_arrays(path, "checkpoint")
+    saved, current = header["spec"], json.loads(json.dumps(spec))
+    for free in ("epochs", "patience"):
+        saved["settings"].pop(free), current["settings"].pop(free)
+    changed = differences(saved, current)
+    if changed:
+        raise FileError(
+            f"checkpoint must be of the same model, settings and data, got {path}, which differs in "
+            f"{'; '.join(changed[:4])}{' and more' if len(changed) > 4 else ''} (saved -> now). "
+            f"Resume with the saved values, or train anew."
+        )
+    try:
+        state.restore(header, arrays)
+    except (KeyError, ValueError, TypeError) as error:
+        raise FileError(
+            f"checkpoint must be complete, got {path}, which lacks or misshapes {error}. Train anew."
+        ) from error
+
+
+def _fingerprint(x_train: Array, x_valid: Array | None) -> dict[str, Any]:
+    parts = {"train": x_train} if x_valid is None else {"train": x_train, "valid": x_valid}
+    return {name: {"shape": list(x.shape), "crc32": zlib.crc32(x.tobytes())} for name, x in parts.items()}
