@@ -12,7 +12,17 @@ Array = NDArray[np.floating[Any]]
 
 
 class NonFiniteError(FloatingPointError):
-    """A value became NaN or infinite; the message names the first array where it did."""
+    """A value became NaN or infinite.
+
+    Attributes
+    ----------
+    where : str
+        What is not finite, and the first array on the way to it that is not.
+    """
+
+    def __init__(self, where: str, remedy: str = "") -> None:
+        super().__init__(f"{where}. {remedy}".rstrip())
+        self.where = where
 
 
 def data(x: Any, n_x: int | None = None, dtype: Any = None, name: str = "x") -> Array:
@@ -138,7 +148,7 @@ def float_dtype(value: Any) -> Any:
         dtype = np.dtype(value)
     except TypeError:
         dtype = None
-    if dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
+    if dtype is None or dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
         raise ValueError(f"dtype must be float32 or float64, got {value!r}. float32 trains faster, float64 checks.")
     return dtype
 

@@ -178,8 +178,9 @@ def load(name: str = "digits") -> Dataset:
     >>> digits.x_train.shape, digits.x_valid.shape, digits.x_test.shape
     ((3346, 64), (477, 64), (1797, 64))
     """
+    name = checks.choice(name, names(), "data")
     name = {"digits": "digits-dynamic", "mnist": "mnist-dynamic"}.get(name, name)
-    return _LOADERS[checks.choice(name, [*_LOADERS], "data")](name)
+    return _LOADERS[name](name)
 
 
 def names() -> list[str]:

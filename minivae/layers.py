@@ -302,7 +302,7 @@ class Sequential:
             raise ValueError("layers must hold at least one layer, got none. Add a Dense.")
         width = None
         for i, layer in enumerate(self.layers):
-            if not isinstance(layer, Layer):
+            if isinstance(layer, type) or not isinstance(layer, Layer):
                 raise ValueError(f"layers[{i}] must be a layer, got {layer!r}. Pass Tanh(), not Tanh.")
             if layer.n_in is not None and width is not None and layer.n_in != width:
                 raise ValueError(

@@ -126,7 +126,5 @@ def raise_non_finite(arrays: Iterable[tuple[str, Array]], what: str) -> None:
     """Raise NonFiniteError that names the first non-finite array on the way to ``what``."""
     with np.errstate(all="ignore"):
         where = first_non_finite(arrays) or f"{what} overflows though every array before it is finite"
-    raise NonFiniteError(
-        f"{what} is not finite: {where}. Every value must be finite; if the data are, the parameters have moved "
-        f"too far: lower the learning rate or clip the gradient."
-    )
+    remedy = "If the data are right, the parameters have moved too far: lower the learning rate or clip the gradient."
+    raise NonFiniteError(f"{what} is not finite: {where}", remedy)

@@ -106,7 +106,7 @@ def load_arrays(path: Path, kind: str) -> tuple[dict[str, Any], Arrays]:
     if not path.is_file():
         raise FileError(f"path must name a {kind} file, got {path}, which does not exist. Check the run folder.")
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         header = json.loads(arrays.pop("header").tobytes())
     except (

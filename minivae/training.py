@@ -338,12 +338,11 @@ def _epoch(
         try:
             loss, terms = model.loss_and_grad(params, x, eps, grads, **how)
         except NonFiniteError as error:
-            raise NonFiniteError(_guard_message(step, epoch, str(error), settings)) from None
+            raise _guard(step, epoch, error.where, settings) from None
         norm = float(np.sqrt(np.dot(grads, grads)))
         if not np.isfinite(norm):
             where = first_non_finite(model.named(grads)) or "its norm overflows"
-            message = f"the gradient is not finite: in it, {where}"
-            raise NonFiniteError(_guard_message(step, epoch, message, settings))
+            raise _guard(step, epoch, f"the gradient is not finite: in it, {where}", settings)
         if settings.clip_norm is not None:
             clip_by_norm(grads, norm, settings.clip_norm)
         settings.optimizer.update(params, grads, state.optimizer, scale)
@@ -402,11 +401,11 @@ def _warn_if_diverging(history: list[Row], before: float | None, settings: Setti
         )
 
 
-def _guard_message(step: int, epoch: int, what: str, settings: Settings) -> str:
+def _guard(step: int, epoch: int, where: str, settings: Settings) -> NonFiniteError:
     clip = "set clip_norm" if settings.clip_norm is None else f"lower clip_norm (now {settings.clip_norm:g})"
-    return (
-        f"training stopped at step {step} (epoch {epoch + 1}): {what} "
-        f"Likely remedy: a lower learning_rate (now {settings.optimizer.learning_rate:g}), or {clip}."
+    return NonFiniteError(
+        f"training stopped at step {step} (epoch {epoch + 1}): {where}",
+        f"Likely remedy: a lower learning_rate (now {settings.optimizer.learning_rate:g}), or {clip}.",
     )
 
 

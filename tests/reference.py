@@ -1,0 +1,79 @@
+"""One obvious NumPy line for each kernel: slow, allocating, and plain enough to be right by reading."""
+
+import numpy as np
+
+LOG_2PI = np.log(2 * np.pi)
+
+
+def split(head):
+    half = head.shape[1] // 2
+    return head[:, :half], head[:, half:]
+
+
+def reparameterize(head, eps):
+    mu, log_var = split(head)
+    return mu + np.exp(log_var / 2) * eps, -0.5 * (eps**2 + log_var + LOG_2PI).sum(-1)
+
+
+def reparameterize_backward(head, eps, dz, dlog_q):
+    _, log_var = split(head)
+    dlog_var = 0.5 * (np.exp(log_var / 2) * eps * dz - dlog_q[:, :, None])
+    return np.concatenate([dz.sum(0), dlog_var.sum(0)], axis=1)
+
+
+def diagonal_kl(head):
+    mu, log_var = split(head)
+    return 0.5 * (mu**2 + np.exp(log_var) - 1 - log_var).sum(1)
+
+
+def diagonal_kl_backward(head, dkl):
+    mu, log_var = split(head)
+    return np.concatenate([mu, (np.exp(log_var) - 1) / 2], axis=1) * dkl[:, None]
+
+
+def diagonal_log_prob(head, z):
+    mu, log_var = split(head)
+    return -0.5 * ((z - mu) ** 2 / np.exp(log_var) + log_var + LOG_2PI).sum(-1)
+
+
+def diagonal_log_prob_backward(head, z, dlog_prob):
+    mu, log_var = split(head)
+    d = dlog_prob[:, :, None]
+    dmu = (z - mu) / np.exp(log_var) * d
+    dlog_var = 0.5 * ((z - mu) ** 2 / np.exp(log_var) - 1) * d
+    return np.concatenate([dmu.sum(0), dlog_var.sum(0)], axis=1), -dmu
+
+
+def repeated(x, n_rows):
+    return np.tile(x, (n_rows // len(x), 1))
+
+
+def bernoulli(logits, x):
+    x, p = repeated(x, len(logits)), 1 / (1 + np.exp(-logits))
+    return (x * np.log(p) + (1 - x) * np.log(1 - p)).sum(1), x - p
+
+
+def gaussian_shared(mean, log_var, x):
+    d, v = repeated(x, len(mean)) - mean, np.exp(log_var[0])
+    return -0.5 * (d**2 / v + np.log(2 * np.pi * v)).sum(1), d / v
+
+
+def gaussian_per_pixel(out, x):
+    mean, log_var = split(out)
+    d, v = repeated(x, len(out)) - mean, np.exp(log_var)
+    score = np.concatenate([d / v, 0.5 * (d**2 / v - 1)], axis=1)
+    return -0.5 * (d**2 / v + np.log(2 * np.pi * v)).sum(1), score
+
+
+def adam(params, grads, m, v, hyper):
+    beta1, beta2, step, eps = hyper
+    m[:] = beta1 * m + (1 - beta1) * grads
+    v[:] = beta2 * v + (1 - beta2) * grads**2
+    params -= step * m / (np.sqrt(v) + eps)
+
+
+def rmsprop(params, grads, mean, square, hyper):
+    decay, lr, eps, centred = hyper
+    mean[:] = decay * mean + (1 - decay) * grads
+    square[:] = decay * square + (1 - decay) * grads**2
+    params -= lr * grads / (np.sqrt(np.maximum(square - centred * mean**2, 0)) + eps)

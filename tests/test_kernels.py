@@ -1,0 +1,134 @@
+"""Each kernel equals its NumPy line, compiled and interpreted, in both precisions."""
+
+import ast
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from minivae import kernels
+from tests import reference
+
+K, B, L, D = 3, 5, 2, 4
+RETURNING = [
+    "reparameterize",
+    "reparameterize_backward",
+    "diagonal_kl",
+    "diagonal_kl_backward",
+    "diagonal_log_prob",
+    "diagonal_log_prob_backward",
+    "bernoulli",
+    "gaussian_shared",
+    "gaussian_per_pixel",
+]
+OPTIMIZERS = ["adam", "rmsprop"]
+
+
+def arguments(name, dtype):
+    rng = np.random.default_rng(1)
+    head, eps, rows = rng.normal(size=(B, 2 * L)), rng.normal(size=(K, B, L)), rng.normal(size=(K, B))
+    out, real = rng.normal(size=(K * B, D)), rng.normal(size=(B, D))
+    values = {
+        "reparameterize": (head, eps),
+        "reparameterize_backward": (head, eps, rng.normal(size=eps.shape), rows),
+        "diagonal_kl": (head,),
+        "diagonal_kl_backward": (head, rng.normal(size=B)),
+        "diagonal_log_prob": (head, eps),
+        "diagonal_log_prob_backward": (head, eps, rows),
+        "bernoulli": (out, rng.random((B, D))),
+        "gaussian_shared": (out, np.array([-0.7]), real),
+        "gaussian_per_pixel": (rng.normal(size=(K * B, 2 * D)), real),
+        "adam": (*(rng.normal(size=50) for _ in range(3)), rng.random(50), np.array([0.9, 0.999, 0.01, 1e-8])),
+        "rmsprop": (*(rng.normal(size=50) for _ in range(3)), 2 + rng.random(50), np.array([0.9, 0.01, 1e-8, 1.0])),
+    }[name]
+    return [np.ascontiguousarray(v, dtype) for v in values]
+
+
+def as_tuple(result):
+    return result if isinstance(result, tuple) else (result,)
+
+
+@pytest.mark.parametrize(("dtype", "rtol"), [(np.float64, 1e-12), (np.float32, 2e-5)])
+@pytest.mark.parametrize("name", RETURNING)
+def test_kernel_equals_its_numpy_line(name, dtype, rtol):
+    kernel = getattr(kernels, name)
+    expected = as_tuple(getattr(reference, name)(*arguments(name, np.float64)))
+    for version in (kernel, getattr(kernel, "py_func", kernel)):
+        found = as_tuple(version(*arguments(name, dtype)))
+        for a, b in zip(found, expected, strict=True):
+            assert a.dtype == dtype
+            np.testing.assert_allclose(a, b, rtol=rtol, atol=rtol)
+
+
+@pytest.mark.parametrize(("dtype", "rtol"), [(np.float64, 1e-12), (np.float32, 1e-5)])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_optimiser_kernel_equals_its_numpy_line(name, dtype, rtol):
+    kernel = getattr(kernels, name)
+    expected = arguments(name, np.float64)
+    getattr(reference, name)(*expected)
+    for version in (kernel, getattr(kernel, "py_func", kernel)):
+        found = arguments(name, dtype)
+        version(*found)
+        for a, b in zip(found, expected, strict=True):
+            assert a.dtype == dtype
+            np.testing.assert_allclose(a, b, rtol=rtol, atol=rtol)
+
+
+@pytest.mark.parametrize("name", [*RETURNING, *OPTIMIZERS])
+def test_a_nan_in_any_argument_reaches_the_result(name):
+    for i, original in enumerate(arguments(name, np.float64)):
+        if name in OPTIMIZERS and i == 4:
+            continue  # the settings are checked when the optimiser is built
+        args = arguments(name, np.float64)
+        args[i][(-1,) * original.ndim] = np.nan  # in a head, a log-variance
+        with np.errstate(invalid="ignore"):
+            result = getattr(kernels, name)(*args)
+        arrays = args[:1] if name in OPTIMIZERS else as_tuple(result)
+        assert not all(np.isfinite(a).all() for a in arrays), f"argument {i} of {name}"
+
+
+def test_every_kernel_is_compared():
+    tree = ast.parse(Path(kernels.__file__).read_text())
+    defined = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    assert defined == {*RETURNING, *OPTIMIZERS}
+
+
+def test_kernels_import_numpy_and_numba_only():
+    tree = ast.parse(Path(kernels.__file__).read_text())
+    imported = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            imported.add((node.module or "").split(".")[0])
+    assert imported == {"numpy", "numba", "typing"}
+
+
+def test_bernoulli_is_finite_for_logits_that_overflow_a_naive_formula():
+    logits, x = np.array([[1000.0, -1000.0]]), np.array([[1.0, 0.0]])
+    log_prob, score = kernels.bernoulli(logits, x)
+    assert log_prob[0] == 0
+    np.testing.assert_array_equal(score, [[0.0, 0.0]])
+    log_prob, score = kernels.bernoulli(-logits, x)
+    assert log_prob[0] == -2000
+    np.testing.assert_array_equal(score, [[1.0, -1.0]])
+
+
+@pytest.mark.parametrize("bad", [-0.01, 1.01, 255.0])
+def test_bernoulli_gives_no_probability_outside_its_support(bad):
+    log_prob, _ = kernels.bernoulli(np.zeros((2, 3)), np.array([[0.0, 1.0, 0.5], [0.0, bad, 1.0]]))
+    np.testing.assert_allclose(log_prob, [-3 * np.log(2), -np.inf])
+
+
+def test_kl_keeps_its_digits_near_the_prior():
+    # to second order KL = log_var^2 / 4; exp(log_var) - 1 - log_var would have lost every digit
+    kl = kernels.diagonal_kl(np.array([[0.0, 1e-6]]))
+    np.testing.assert_allclose(kl, 0.25e-12 * (1 + 1e-6 / 3), rtol=1e-4)
+
+
+def test_rows_of_the_decoder_pair_with_examples_draw_by_draw():
+    logits, x = np.zeros((4, 1)), np.array([[0.0], [1.0]])
+    logits[:, 0] = [1.0, 2.0, 3.0, 4.0]  # draws (1, 2) of examples (0, 1), then (3, 4)
+    log_prob, _ = kernels.bernoulli(logits, x)
+    expected = [-np.log1p(np.exp(1)), -np.log1p(np.exp(-2)), -np.log1p(np.exp(3)), -np.log1p(np.exp(-4))]
+    np.testing.assert_allclose(log_prob, expected, rtol=1e-14)
