@@ -92,7 +92,11 @@ class Autoencoder(EncoderDecoder):
         )
 
     def loss_and_grad(
-        self, params: Array, x: Array, eps: Array | None, grads: Array
+        self,
+        params: Array,
+        x: Array,
+        eps: None,  # noqa: ARG002
+        grads: Array,
     ) -> tuple[float, ReconstructionTerms]:
         """Return the loss and its terms, and overwrite ``grads`` with the loss's gradient.
 
@@ -115,7 +119,7 @@ class Autoencoder(EncoderDecoder):
         >>> model = Autoencoder.mlp(n_x=4, n_latent=1)
         >>> params, x = model.init(np.random.default_rng(0)), np.ones((3, 4))
         >>> loss, terms = model.loss_and_grad(params, x, None, np.empty_like(params))
-        >>> abs(loss + terms.log_lik.mean()) < 1e-12
+        >>> bool(abs(loss + terms.log_lik.mean()) < 1e-12)
         True
         """
         checks.flat(params, self.n_params)
@@ -130,7 +134,7 @@ class Autoencoder(EncoderDecoder):
         terms = ReconstructionTerms(log_lik)
         loss = terms.loss()
         if not math.isfinite(loss):
-            raise_non_finite(self.trace(params, x, eps), "the loss")
+            raise_non_finite(self.trace(params, x), "the loss")
 
         share = np.full(len(x), -1 / len(x), params.dtype)
         dout = self.likelihood.backward(likelihood, likelihood_cache, share, dlikelihood)
@@ -139,7 +143,7 @@ class Autoencoder(EncoderDecoder):
         self.encoder.backward(encoder, encoder_cache, dz, dencoder, need_dx=False)
         return loss, terms
 
-    def trace(self, params: Array, x: Array, eps: Array | None = None) -> Iterator[tuple[str, Array]]:
+    def trace(self, params: Array, x: Array) -> Iterator[tuple[str, Array]]:
         """Yield the name and the value of every array on the way from the parameters to the loss."""
         yield from self.named(params)
         yield "x", x
@@ -155,7 +159,7 @@ class Autoencoder(EncoderDecoder):
     def draw_noise(self, rng: np.random.Generator, n_draws: int, n_batch: int, dtype: Any) -> None:
         """Return None: an autoencoder has no noise, and the generator is left as it was."""
 
-    def terms(self, params: Array, x: Any, *, eps: Array | None = None) -> ReconstructionTerms:  # noqa: ARG002
+    def terms(self, params: Array, x: Any, *, eps: None = None) -> ReconstructionTerms:  # noqa: ARG002
         """Return log p(x | z = encoder(x)) of each example, shape (B,), in nats; memory stays bounded."""
         checks.flat(params, self.n_params)
         x = self.check_data(x).astype(params.dtype, copy=False)

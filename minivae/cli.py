@@ -67,8 +67,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         options = _parser().parse_args(argv)
         with warnings.catch_warnings():
-            warnings.simplefilter("default")
-            warnings.showwarning = _show_warning
+            warnings.simplefilter("always")
+            warnings.showwarning = _show_each_once()
             code, rows, settings = options.run(options)
     except _UsageError as error:
         return _fail(command, str(error), as_json, 2)
@@ -97,8 +97,16 @@ def _fail(command: str, message: str, as_json: bool, code: int) -> int:
     return code
 
 
-def _show_warning(message: Any, *_: Any, **__: Any) -> None:
-    print(f"note: {message}", file=sys.stderr)
+def _show_each_once() -> Callable[..., None]:
+    """Return a function that prints a warning as a note, unless it has printed the same before."""
+    shown = set()
+
+    def show(message: Any, *_: Any, **__: Any) -> None:
+        if str(message) not in shown:
+            shown.add(str(message))
+            print(f"note: {message}", file=sys.stderr)
+
+    return show
 
 
 def _finite(value: Any) -> Any:
@@ -200,8 +208,8 @@ def _resumed(options: argparse.Namespace) -> tuple[Run, data.Dataset, bool]:
 def _print_training(run: Run, result: Result, summary: dict[str, Any]) -> None:
     how = {"finished": "finished", "early": "stopped early", "interrupted": "stopped by Ctrl-C"}[result.stopped]
     print(
-        f"{how} after {len(result.history)} epochs, {result.seconds:.1f} s, {result.examples_per_second:,.0f} examples/s; "
-        f"best epoch {result.best_epoch}\n"
+        f"{how} after {len(result.history)} epochs, {result.seconds:.1f} s, "
+        f"{result.examples_per_second:,.0f} examples/s; best epoch {result.best_epoch}\n"
     )
     _print_table(summary["test"])
     print(f"\n{'these numbers are a ' + summary['meaning']}")

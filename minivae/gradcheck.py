@@ -140,7 +140,7 @@ def check_gradient(
         own = 1 + abs(float(g @ v)) if n_directions is None else scale
         error = abs(difference - float(g @ v)) / own
         if not error <= worst_error:  # also true for a NaN
-            worst, worst_error = i, error
+            worst, worst_error = i, float(error)
             if np.isnan(error):
                 break
     return GradCheck(name, n_checked, worst_error, worst, n_kinks, tolerance)

@@ -98,11 +98,9 @@ def _posterior(rng: np.random.Generator) -> Iterator[GradCheck]:
     def density(theta: Array) -> float:
         return float(np.sum(dlog_q * q.log_prob(theta[: head.size].reshape(head.shape), _like(theta[head.size :], z))))
 
-    dhead, dz = q.log_prob_backward(head, z, dlog_q)
-    gradient, theta = (
-        np.concatenate([dhead.ravel(), dz.ravel()]),
-        np.concatenate([head.ravel(), z.ravel()]),
-    )
+    dhead, dz_fixed = q.log_prob_backward(head, z, dlog_q)
+    gradient = np.concatenate([dhead.ravel(), dz_fixed.ravel()])
+    theta = np.concatenate([head.ravel(), z.ravel()])
     yield check_gradient(density, gradient, theta, name="posterior log q(z|x)")
 
 

@@ -1,6 +1,8 @@
 """The training loop: minibatches, validation on fixed noise, early stopping, a guard, exact resuming."""
 
 import json
+import signal
+import threading
 import time
 import warnings
 import zlib
@@ -250,7 +252,9 @@ def train(
             raise ValueError("checkpoint must name the file to resume from, got None. Pass checkpoint=PATH.")
         _restore(state, path, spec)
 
-    validation = _Validation(model, x_valid, settings)
+    interrupt = _Interrupt()
+    with interrupt:
+        validation = _Validation(model, x_valid, settings)
     n_steps = -(-len(x_train) // settings.batch_size)
     first_epoch = len(state.history)
     whole: _State | None = None  # as of the last whole epoch
@@ -264,9 +268,9 @@ def train(
         dynamic_ncols=True,
     )
     try:
-        with bar:
+        with interrupt, bar:
             for epoch in range(first_epoch, settings.epochs):
-                row = _epoch(model, x_train, settings, state, epoch, n_steps, bar)
+                row = _epoch(model, x_train, settings, state, epoch, n_steps, bar, interrupt)
                 row |= validation(params)
                 improved = not validation.given or row["valid_loss"] < validation.best(state)
                 state.history.append(row)
@@ -320,6 +324,7 @@ def _epoch(
     epoch: int,
     n_steps: int,
     bar: Any,
+    interrupt: "_Interrupt",
 ) -> Row:
     """Go once through the data in a new order; return the epoch's row of the history."""
     params, rng = state.params, state.rng
@@ -329,6 +334,7 @@ def _epoch(
     how = {"beta": settings.beta, "kl": settings.kl} if isinstance(model, VAE) else {}
     sums: Row = {}
     for i in range(n_steps):
+        interrupt.check()
         rows = order[i * settings.batch_size : (i + 1) * settings.batch_size]
         x = x_train[rows]
         if settings.binarize:
@@ -355,6 +361,40 @@ def _epoch(
         "learning_rate": settings.optimizer.learning_rate * scale,
     }
     return row | {f"train_{name}": total / len(x_train) for name, total in sums.items()}
+
+
+class _Interrupt:
+    """Ctrl-C between two steps, not in the middle of one: there it could leave an update half done.
+
+    A second Ctrl-C acts at once. A SIGTERM handler that raises is put off in the same way.
+    """
+
+    def __init__(self) -> None:
+        self.wanted = False
+        self.before: dict[int, Any] = {}
+
+    def __enter__(self) -> "_Interrupt":
+        if threading.current_thread() is threading.main_thread():  # Python allows handlers there only
+            for number in (signal.SIGINT, signal.SIGTERM):
+                if callable(handler := signal.getsignal(number)):
+                    self.before[number] = handler
+                    signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+        self.before = {}
+
+    def _note(self, *_: Any) -> None:
+        if self.wanted:
+            raise KeyboardInterrupt
+        self.wanted = True
+
+    def check(self) -> None:
+        """Raise KeyboardInterrupt if there has been one."""
+        if self.wanted:
+            raise KeyboardInterrupt
 
 
 class _Validation:

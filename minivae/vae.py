@@ -185,7 +185,7 @@ class VAE(EncoderDecoder):
         >>> params, x = model.init(rng), np.ones((3, 4))
         >>> grads = np.empty_like(params)
         >>> loss, terms = model.loss_and_grad(params, x, rng.standard_normal((1, 3, 1)), grads)
-        >>> abs(loss + terms.elbo.mean()) < 1e-12
+        >>> bool(abs(loss + terms.elbo.mean()) < 1e-12)
         True
         """
         checks.flat(params, self.n_params)

@@ -6,6 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+if os.environ.get("MINIVAE_DATA"):  # tests change folders
+    os.environ["MINIVAE_DATA"] = str(Path(os.environ["MINIVAE_DATA"]).resolve())
+
 
 @pytest.fixture
 def rng():

@@ -204,7 +204,7 @@ TABLE = "".join(f"{i % 7}.{i % 10},{i % 3}.5,1.{i % 5},0.{i % 4},Iris-{'abc'[i %
 
 
 class Server(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):  # noqa: N802
+    def do_GET(self):
         self.server.requests += 1
         content = TABLE if self.path == "/good" else b"<html>moved</html>"
         self.send_response(200)

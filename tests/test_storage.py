@@ -6,8 +6,7 @@ import os
 import numpy as np
 import pytest
 
-from minivae import VAE, Adam, Autoencoder, FileError, Gaussian, GaussianPerPixel, Settings, StepDecay
-from minivae import storage
+from minivae import VAE, Adam, Autoencoder, FileError, Gaussian, GaussianPerPixel, Settings, StepDecay, storage
 from minivae.storage import differences, from_spec, load_model, save_model, to_spec, write_atomically
 
 MODELS = [

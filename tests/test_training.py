@@ -1,5 +1,8 @@
 """The loop: what it promises about order, noise, the best model, stopping, guards and resuming."""
 
+import signal
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -338,3 +341,27 @@ def test_data_that_cannot_be_binarised_are_refused():
 def test_settings_out_of_range_are_refused(setting, message):
     with pytest.raises(ValueError, match=message):
         Settings(**setting)
+
+
+def test_ctrl_c_waits_for_the_end_of_the_step_and_the_handler_is_put_back(x):
+    class Signalled(VAE):
+        def loss_and_grad(self, params, x, eps, grads, **how):
+            calls = self.__dict__["calls"] = self.__dict__.get("calls", 0) + 1
+            if calls == 7:
+                signal.raise_signal(signal.SIGINT)
+            result = super().loss_and_grad(params, x, eps, grads, **how)
+            self.__dict__["done"] = calls
+            return result
+
+    good, before = VAE.mlp(D, 1, [8]), signal.getsignal(signal.SIGINT)
+    model = Signalled(good.encoder, good.posterior, good.decoder, good.likelihood)
+    result = train(model, x[:40], x[40:], Settings(epochs=9, batch_size=8))
+    assert (result.stopped, len(result.history)) == ("interrupted", 1)
+    assert model.__dict__["done"] == 7
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_training_in_a_thread_works(model, x):
+    with ThreadPoolExecutor(1) as pool:
+        result = pool.submit(train, model, x[:40], x[40:], Settings(epochs=2, batch_size=8)).result()
+    same(result, train(model, x[:40], x[40:], Settings(epochs=2, batch_size=8)))

@@ -403,12 +403,12 @@ def test_grey_values_under_a_bernoulli_warn_that_this_is_no_likelihood(rng):
 @pytest.mark.parametrize(
     ("spoil", "named"),
     [
-        (lambda model, params, x, eps: x.__setitem__((2, 1), np.nan), "x holds 1 NaN"),
-        (lambda model, params, x, eps: eps.__setitem__((0, 1, 1), np.nan), "eps holds 1 NaN"),
-        (lambda model, params, x, eps: params.__setitem__(0, np.nan), "encoder.0.weight holds 1 NaN"),
-        (lambda model, params, x, eps: x.__setitem__((2, 1), 255.0), r"log p\(x\|z\) holds 1 NaN or infinite"),
+        (lambda a: a["x"].__setitem__((2, 1), np.nan), "x holds 1 NaN"),
+        (lambda a: a["eps"].__setitem__((0, 1, 1), np.nan), "eps holds 1 NaN"),
+        (lambda a: a["params"].__setitem__(0, np.nan), "encoder.0.weight holds 1 NaN"),
+        (lambda a: a["x"].__setitem__((2, 1), 255.0), r"log p\(x\|z\) holds 1 NaN or infinite"),
         (
-            lambda model, params, x, eps: dict(model.named(params))["encoder.2.bias"].__setitem__(3, 1e4),
+            lambda a: dict(a["model"].named(a["params"]))["encoder.2.bias"].__setitem__(3, 1e4),
             "z holds 5 NaN",
         ),
     ],
@@ -416,6 +416,6 @@ def test_grey_values_under_a_bernoulli_warn_that_this_is_no_likelihood(rng):
 def test_a_loss_that_is_not_finite_names_the_first_array(spoil, named, rng):
     model, params = small_vae(rng)
     x, eps = binary(rng), rng.standard_normal((1, 5, 2))
-    spoil(model, params, x, eps)
+    spoil({"model": model, "params": params, "x": x, "eps": eps})
     with np.errstate(all="ignore"), pytest.raises(NonFiniteError, match=f"the loss is not finite: {named}"):
         model.loss_and_grad(params, x, eps, np.empty_like(params))
