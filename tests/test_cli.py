@@ -126,7 +126,12 @@ def test_training_on_files_of_ones_own(capsys, rng):
         assert run_json(capsys, "sample", name[:5], "--out", f"{name}-drawn")[0] == 0
 
 
-@pytest.mark.parametrize("name", ["mnist-fixed", "frey", "iris", "wine"])
+compiled_only = pytest.mark.skipif(
+    not hasattr(kernels.bernoulli, "py_func"), reason="50,000 images take minutes without the JIT"
+)
+
+
+@pytest.mark.parametrize("name", [pytest.param("mnist-fixed", marks=compiled_only), "frey", "iris", "wine"])
 def test_training_on_named_sets(name, data_folder, capsys):  # noqa: ARG001
     words = ["--epochs", "1", "--hidden", "8", "--batch-size", "1024" if name == "mnist-fixed" else "16"]
     code, result = run_json(capsys, "train", "--data", name, *words, "--out", "run")
