@@ -18,7 +18,7 @@ from minivae import checks, data, runs
 from minivae.autoencoder import Autoencoder
 from minivae.gradient_suite import gradient_checks
 from minivae.layers import ACTIVATIONS
-from minivae.likelihoods import LIKELIHOODS
+from minivae.likelihoods import LIKELIHOODS, Gaussian
 from minivae.optim import OPTIMIZERS, StepDecay
 from minivae.runs import Run
 from minivae.training import Result, Settings, train
@@ -160,6 +160,8 @@ def _new(options: argparse.Namespace) -> tuple[Run, data.Dataset, bool]:
     o = argparse.Namespace(**{key: (_DEFAULTS | _FREE)[key] if v is None else v for key, v in given.items()})
     dataset = runs.open_data(o.data, o.image_shape)
     likelihood = LIKELIHOODS[checks.choice(o.likelihood or dataset.likelihood, LIKELIHOODS, "likelihood")]
+    if isinstance(likelihood, Gaussian) and likelihood.learned:  # start at the spread of the data, not far from it
+        likelihood = Gaussian(max(float(dataset.x_train.var(axis=0).mean()), 1e-6), learned=True)
     builders: dict[str, Any] = {"vae": VAE.mlp, "ae": Autoencoder.mlp}
     model = builders[checks.choice(o.model, builders, "model")](
         dataset.n_x, o.latent, o.hidden, o.activation, likelihood

@@ -432,8 +432,10 @@ def _fetch(file: _Remote) -> Path:
     try:
         pooch.retrieve(file.url, f"sha256:{file.sha256}", fname=target.name, path=target.parent)
     except Exception as error:  # pooch passes on what requests, urllib3 and the file system raise
+        wrong_checksum = isinstance(error, ValueError)
+        reason = str(error)[:100] if wrong_checksum else type(error).__name__
         raise FileError(
-            f"{missing} Downloading {file.url} failed ({type(error).__name__}: {str(error)[:200]}). "
-            f"If you are offline, put the file there by hand and set MINIVAE_DATA to the folder."
+            f"{missing} Downloading {file.url} failed ({reason}). If you are offline, "
+            f"put the file there by hand and set MINIVAE_DATA to the folder."
         ) from error
     return target

@@ -34,6 +34,9 @@ class Likelihood(Protocol):
     def n_out(self, n_x: int) -> int:
         """Return the width that the decoder must give for data of width n_x."""
 
+    def out_at_mean(self, x: Array) -> Array:
+        """Return the decoder output, shape (n_out,), under which E[x|z] is the mean of the rows of x."""
+
     def check(self, x: Array) -> None:
         """Refuse data outside the support."""
 
@@ -85,6 +88,11 @@ class Bernoulli(_NoParameters):
     def n_out(self, n_x: int) -> int:
         """Return n_x: a logit a pixel."""
         return n_x
+
+    def out_at_mean(self, x: Array) -> Array:
+        """Return the logits of the mean, shrunk by one count each way, so that constant pixels stay finite."""
+        mean = (x.sum(axis=0, dtype=np.float64) + 1) / (len(x) + 2)
+        return np.log(mean) - np.log1p(-mean)
 
     def check(self, x: Array) -> None:
         """Refuse values outside [0, 1]; warn of values strictly between."""
@@ -187,6 +195,10 @@ class Gaussian(_RealLine):
         """Return n_x: a mean a pixel."""
         return n_x
 
+    def out_at_mean(self, x: Array) -> Array:
+        """Return the mean."""
+        return x.mean(axis=0, dtype=np.float64)
+
     def forward(self, params: Array, out: Array, x: Array) -> tuple[Array, Any]:
         """Return log p(x|z), shape (R,), and the cache."""
         log_prob, score = kernels.gaussian_shared(out, self.log_var(params), x)
@@ -230,6 +242,11 @@ class GaussianPerPixel(_NoParameters, _RealLine):
     def n_out(self, n_x: int) -> int:
         """Return 2 n_x: a mean and a log-variance a pixel."""
         return 2 * n_x
+
+    def out_at_mean(self, x: Array) -> Array:
+        """Return the mean and the log-variance of each column."""
+        variance = x.var(axis=0, dtype=np.float64)
+        return np.concatenate([x.mean(axis=0, dtype=np.float64), np.log(np.maximum(variance, 1e-6))])
 
     def check(self, x: Array) -> None:
         """Refuse columns that never change: their likelihood has no upper bound."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from minivae import checks
 from minivae.checks import Array, NonFiniteError
-from minivae.layers import Sequential
+from minivae.layers import Dense, Sequential
 from minivae.likelihoods import Likelihood
 
 _ROWS_AT_ONCE = 2048  # decoder rows in one pass of an evaluation: bounded memory, and it stays in the cache
@@ -45,16 +45,19 @@ class EncoderDecoder:
         encoder, decoder, likelihood = self.slices
         return params[encoder], params[decoder], params[likelihood]
 
-    def init(self, rng: np.random.Generator, dtype: Any = np.float64) -> Array:
-        """Return initial parameters, shape (n_params,); float32 and float64 start at the same point."""
+    def init(self, rng: np.random.Generator, dtype: Any = np.float64, x: Array | None = None) -> Array:
+        """Return initial parameters, shape (n_params,); float32 and float64 start at the same point.
+
+        Given data x, the last bias of the decoder starts where E[x|z] is their mean: a head start, and without it
+        the prior's centre may stay unused when the data lie far from zero.
+        """
         dtype = checks.float_dtype(dtype)
-        return np.concatenate(
-            [
-                self.encoder.init(rng, dtype),
-                self.decoder.init(rng, dtype),
-                self.likelihood.init(dtype),
-            ]
-        )
+        parts = [self.encoder.init(rng, dtype), self.decoder.init(rng, dtype), self.likelihood.init(dtype)]
+        last = self.decoder.layers[-1]
+        if x is not None and isinstance(last, Dense):
+            _, bias = last.unpack(parts[1][self.decoder.slices[-1]])
+            bias[:] = self.likelihood.out_at_mean(x)
+        return np.concatenate(parts)
 
     def named(self, params: Array) -> Iterator[tuple[str, Array]]:
         """Yield the name and the view of each parameter array, for example ("encoder.0.weight", W)."""

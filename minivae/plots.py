@@ -4,6 +4,7 @@ Figures are made without pyplot, so nothing here touches the display or global s
 ``figure.savefig(path)``.
 """
 
+from dataclasses import dataclass
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
@@ -88,34 +89,52 @@ def tile(images: Array, shape: tuple[int, int], n_columns: int) -> Array:
     return canvas
 
 
-def _show(axes: Any, canvas: Array, vmin: float | None, vmax: float | None, **how: Any) -> Any:
+@dataclass(frozen=True)
+class Shades:
+    """One grey scale for all images of a data set: its range of values, and which end is ink."""
+
+    low: float
+    high: float
+    cmap: str
+
+    @classmethod
+    def of(cls, x: Array) -> "Shades":
+        """Return the scale of the data: dark strokes where most of the image is at the low end, else photographs.
+
+        >>> Shades.of(np.array([[0.0, 0.0, 1.0]]))
+        Shades(low=0.0, high=1.0, cmap='gray_r')
+        """
+        low, high = float(x.min()), float(x.max())
+        return cls(low, high, "gray_r" if float(x.mean()) < (low + high) / 2 else "gray")
+
+
+def _show(axes: Any, canvas: Array, shades: Shades, **how: Any) -> Any:
     import matplotlib
 
-    cmap = matplotlib.colormaps["gray_r"].with_extremes(bad="#BBD6E8")
-    image = axes.imshow(canvas, cmap=cmap, vmin=vmin, vmax=vmax, interpolation="nearest", **how)
+    cmap = matplotlib.colormaps[shades.cmap].with_extremes(bad="#BBD6E8")
+    image = axes.imshow(canvas, cmap=cmap, vmin=shades.low, vmax=shades.high, interpolation="nearest", **how)
     axes.set(xticks=[], yticks=[])
     return image
 
 
-def image_grid(images: Array, shape: tuple[int, int], title: str, n_columns: int = 10) -> "Figure":
-    """Draw images in a grid, with one grey scale for all."""
+def image_grid(images: Array, shape: tuple[int, int], shades: Shades, title: str, n_columns: int = 10) -> "Figure":
+    """Draw images in a grid."""
     canvas = tile(images, shape, n_columns)
     figure = _figure(6.4, 6.4 * canvas.shape[0] / canvas.shape[1] + 0.5)
     axes = figure.subplots()
-    image = _show(axes, canvas, float(images.min()), float(images.max()))
+    image = _show(axes, canvas, shades)
     axes.set_title(title)
     figure.colorbar(image, ax=axes, label="pixel value", shrink=0.8)
     return figure
 
 
-def reconstructions(x: Array, x_hat: Array, shape: tuple[int, int], n: int = 12) -> "Figure":
+def reconstructions(x: Array, x_hat: Array, shape: tuple[int, int], shades: Shades, n: int = 12) -> "Figure":
     """Draw n originals above their reconstructions."""
     x, x_hat = x[:n], x_hat[:n]
-    figure = _figure(0.75 * len(x) + 1.2, 2.6)
-    low, high = float(min(x.min(), x_hat.min())), float(max(x.max(), x_hat.max()))
+    figure = _figure(0.75 * len(x) * max(1.0, shape[1] / shape[0]) + 1.2, 2.6)
     rows = figure.subplots(2, 1)
     for axes, images, label in zip(rows, (x, x_hat), ("original x", "E[x|z]"), strict=True):
-        image = _show(axes, tile(images, shape, len(images)), low, high)
+        image = _show(axes, tile(images, shape, len(images)), shades)
         axes.set_ylabel(label)
     rows[0].set_title("Originals, and reconstructions from the mean code")
     figure.colorbar(image, ax=list(rows), label="pixel value")
@@ -126,6 +145,7 @@ def latent_scatter(z: Array, labels: np.ndarray | None, dims: tuple[int, int] = 
     """Draw posterior means in the plane of two latents (or a histogram of one), coloured by label."""
     figure = _figure(6.6, 5.4)
     axes = figure.subplots()
+    size, alpha = (14.0, 0.75) if len(z) < 3000 else (5.0, 0.5)
     classes = np.unique(labels) if labels is not None and len(np.unique(labels)) <= len(COLORS) else [None]
     for i, name in enumerate(classes):
         points = z if name is None else z[labels == name]
@@ -134,7 +154,7 @@ def latent_scatter(z: Array, labels: np.ndarray | None, dims: tuple[int, int] = 
             axes.hist(points[:, 0], bins=40, color=COLORS[i], alpha=0.6, label=label)
         else:
             a, b = points[:, dims[0]], points[:, dims[1]]
-            axes.scatter(a, b, s=14, alpha=0.75, color=COLORS[i], marker=_MARKERS[i], lw=0, label=label)
+            axes.scatter(a, b, s=size, alpha=alpha, color=COLORS[i], marker=_MARKERS[i], lw=0, label=label)
     axes.set_title("Codes of the test set: posterior means")
     axes.set_xlabel(f"latent {dims[0] + 1}")
     axes.set_ylabel("examples" if z.shape[1] == 1 else f"latent {dims[1] + 1}")
@@ -144,13 +164,15 @@ def latent_scatter(z: Array, labels: np.ndarray | None, dims: tuple[int, int] = 
             frameon=False,
             loc="center left",
             bbox_to_anchor=(1, 0.5),
-            markerscale=1.6,
+            markerscale=22 / size,
         )
     axes.grid(alpha=0.3)
     return figure
 
 
-def latent_grid(decode: Any, n_latent: int, shape: tuple[int, int], dims: tuple[int, int], n: int = 15) -> "Figure":
+def latent_grid(
+    decode: Any, n_latent: int, shape: tuple[int, int], shades: Shades, dims: tuple[int, int], n: int = 15
+) -> "Figure":
     """Draw E[x|z] on a grid of two latents at equal steps of prior probability, the other latents at zero.
 
     Parameters
@@ -162,11 +184,10 @@ def latent_grid(decode: Any, n_latent: int, shape: tuple[int, int], dims: tuple[
     z = np.zeros((n * n, n_latent))
     z[:, dims[0]] = np.tile(ticks, n)
     z[:, dims[1]] = np.repeat(ticks[::-1], n)
-    images = decode(z)
     figure = _figure(6.6, 6.0)
     axes = figure.subplots()
-    canvas = tile(images, shape, n)
-    image = _show(axes, canvas, float(images.min()), float(images.max()), aspect="auto")
+    canvas = tile(decode(z), shape, n)
+    image = _show(axes, canvas, shades, aspect="auto")
     shown = range(0, n, 2)
     step_y, step_x = shape[0] + _GAP, shape[1] + _GAP
     axes.set_xticks([_GAP + (i + 0.5) * step_x - 1 for i in shown], [f"{ticks[i]:.1f}" for i in shown])
@@ -177,30 +198,40 @@ def latent_grid(decode: Any, n_latent: int, shape: tuple[int, int], dims: tuple[
     return figure
 
 
-def table_comparison(x: Array, other: Array, title: str, label: str, n: int = 12) -> "Figure":
-    """Draw each column's histogram in the data and in ``other``: for data that are not images."""
-    n = min(n, x.shape[1])
-    n_columns = min(4, n)
-    figure = _figure(2.8 * n_columns, 2.2 * -(-n // n_columns) + 0.4)
-    axes = np.ravel(figure.subplots(-(-n // n_columns), n_columns))
-    for j, panel in enumerate(axes[:n]):
-        bins = np.histogram_bin_edges(np.concatenate([x[:, j], other[:, j]]), 20).tolist()
-        panel.hist(x[:, j], bins=bins, density=True, color=COLORS[0], alpha=0.55, label="data")
-        panel.hist(
-            other[:, j],
-            bins=bins,
-            density=True,
-            color=COLORS[3],
-            histtype="step",
-            lw=1.6,
-            label=label,
-        )
-        panel.set(xlabel=f"column {j} (as the model sees it)", ylabel="density")
-    for panel in axes[n:]:
-        panel.set_axis_off()
-    axes[0].legend(frameon=False)
-    figure.suptitle(title)
+def table_samples(x: Array, draws: Array, n: int = 12) -> "Figure":
+    """Draw the histogram of each column in the data and in draws of the model: for data that are not images."""
+    figure, panels = _panels(min(n, x.shape[1]))
+    for j, panel in enumerate(panels):
+        bins = np.histogram_bin_edges(np.concatenate([x[:, j], draws[:, j]]), 20).tolist()
+        panel.hist(x[:, j], bins=bins, density=True, color=COLORS[0], alpha=0.55, label="test data")
+        panel.hist(draws[:, j], bins=bins, density=True, color=COLORS[3], histtype="step", lw=1.6, label="samples")
+        panel.set(xlabel=f"column {j}, as the model sees it", ylabel="density")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
+    figure.suptitle("Samples x ~ p(x|z), z ~ N(0, I), beside the test data")
     return figure
+
+
+def table_reconstructions(x: Array, x_hat: Array, n: int = 12) -> "Figure":
+    """Draw each column's reconstruction against its value: for data that are not images."""
+    figure, panels = _panels(min(n, x.shape[1]))
+    for j, panel in enumerate(panels):
+        ends = [float(x[:, j].min()), float(x[:, j].max())]
+        panel.plot(ends, ends, color=COLORS[8], lw=1, label="perfect reconstruction")
+        panel.scatter(x[:, j], x_hat[:, j], s=10, alpha=0.7, lw=0, color=COLORS[0], label="test example")
+        panel.set(xlabel=f"column {j}, as the model sees it", ylabel="E[x|z]")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
+    figure.suptitle("Reconstructions from the mean code against the test data")
+    return figure
+
+
+def _panels(n: int) -> tuple["Figure", list[Any]]:
+    """Return a figure with n panels in rows of four."""
+    n_columns, n_rows = min(4, n), -(-n // 4)
+    figure = _figure(max(2.8 * n_columns, 5.0), 2.2 * n_rows + 0.9)
+    panels = np.ravel(figure.subplots(n_rows, n_columns, squeeze=False)).tolist()
+    for panel in panels[n:]:
+        panel.set_axis_off()
+    return figure, panels[:n]
 
 
 def save(figure: "Figure", path: Any) -> str:

@@ -211,25 +211,20 @@ def reconstruction_figure(model: Any, params: Array, x: Array, dataset: Dataset,
     """Draw test rows beside their reconstructions."""
     path = folder / "reconstructions.png"
     if dataset.image_shape is None:
-        x_hat = model.reconstruct(params, x)
-        title = "Test data and reconstructions E[x|z], column by column"
-        return plots.save(plots.table_comparison(x, x_hat, title, "reconstruction"), path)
+        return plots.save(plots.table_reconstructions(x, model.reconstruct(params, x)), path)
     some = np.linspace(0, len(x) - 1, min(12, len(x))).astype(int)
-    return plots.save(
-        plots.reconstructions(x[some], model.reconstruct(params, x[some]), dataset.image_shape),
-        path,
-    )
+    x_hat = model.reconstruct(params, x[some])
+    return plots.save(plots.reconstructions(x[some], x_hat, dataset.image_shape, plots.Shades.of(x)), path)
 
 
 def sample_figure(model: VAE, params: Array, x: Array, dataset: Dataset, folder: Path, n: int, seed: int) -> str:
     """Draw samples of the model: for images the means E[x|z] of draws z of the prior."""
     rng, path = np.random.default_rng([seed, 5]), folder / "samples.png"
     if dataset.image_shape is None:
-        draws = model.sample(params, max(n, 500), rng)
-        title = "Test data and samples x ~ p(x|z), z ~ N(0, I), column by column"
-        return plots.save(plots.table_comparison(x, draws, title, "samples"), path)
+        return plots.save(plots.table_samples(x, model.sample(params, max(n, 500), rng)), path)
     means = model.sample(params, n, rng, mean=True)
-    return plots.save(plots.image_grid(means, dataset.image_shape, "Samples: E[x|z] for z ~ N(0, I)"), path)
+    title = "Samples: E[x|z] for z ~ N(0, I)"
+    return plots.save(plots.image_grid(means, dataset.image_shape, plots.Shades.of(x), title), path)
 
 
 def latent_figures(model: Any, params: Array, x: Array, dataset: Dataset, folder: Path) -> list[str]:
@@ -238,7 +233,8 @@ def latent_figures(model: Any, params: Array, x: Array, dataset: Dataset, folder
     dims = (0, 0) if z.shape[1] == 1 else active_pair(model, params, x)
     paths = [plots.save(plots.latent_scatter(z, dataset.y_test, dims), folder / "latent_codes.png")]
     if dataset.image_shape is not None and z.shape[1] > 1 and isinstance(model, VAE):
-        figure = plots.latent_grid(lambda z: model.decode(params, z), z.shape[1], dataset.image_shape, dims)
+        shades = plots.Shades.of(x)
+        figure = plots.latent_grid(lambda z: model.decode(params, z), z.shape[1], dataset.image_shape, shades, dims)
         paths.append(plots.save(figure, folder / "latent_plane.png"))
     return paths
 
@@ -253,7 +249,8 @@ def interpolation_figure(model: Any, params: Array, x: Array, dataset: Dataset, 
     z = (1 - t) * ends[:n, None] + t * ends[n:, None]  # (n, 10, L)
     images = model.decode(params, z.reshape(n * 10, -1))
     title = "Interpolations: E[x|z] along lines between two codes"
-    return plots.save(plots.image_grid(images, dataset.image_shape, title), folder / "interpolations.png")
+    figure = plots.image_grid(images, dataset.image_shape, plots.Shades.of(x), title)
+    return plots.save(figure, folder / "interpolations.png")
 
 
 def write_results(run: Run, dataset: Dataset, result: Result) -> dict[str, Any]:

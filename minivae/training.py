@@ -51,6 +51,8 @@ class Settings:
     binarize : bool
         Draw each x anew from Bernoulli(x) whenever it is used (dynamic binarisation). The validation set is
         binarised once.
+    start_at_mean : bool
+        Set the decoder's last bias so that training starts from the mean of the data.
     dtype : {"float32", "float64"}
     seed : int
         Of everything random: initial parameters, order, noise. The same seed gives the same model, bit for bit.
@@ -71,6 +73,7 @@ class Settings:
     clip_norm: float | None = None
     patience: int | None = None
     binarize: bool = False
+    start_at_mean: bool = True
     dtype: str = "float32"
     seed: int = 0
 
@@ -239,7 +242,7 @@ def train(
         )
 
     rng = np.random.default_rng(settings.seed)
-    params = model.init(rng, dtype)
+    params = model.init(rng, dtype, x_train if settings.start_at_mean else None)
     state = _State(params, params.copy(), settings.optimizer.init(params), rng, [])
     spec = {
         "model": to_spec(model),
@@ -254,7 +257,7 @@ def train(
 
     interrupt = _Interrupt()
     with interrupt:
-        validation = _Validation(model, x_valid, settings)
+        validation = _Validation(model, x_valid, settings, params)
     n_steps = -(-len(x_train) // settings.batch_size)
     first_epoch = len(state.history)
     whole: _State | None = None  # as of the last whole epoch
@@ -400,7 +403,7 @@ class _Interrupt:
 class _Validation:
     """The loss and its terms on x_valid, on noise that is the same at every call."""
 
-    def __init__(self, model: Any, x_valid: Array | None, settings: Settings) -> None:
+    def __init__(self, model: Any, x_valid: Array | None, settings: Settings, params: Array) -> None:
         self.model, self.settings, self.given = model, settings, x_valid is not None
         self.before: float | None = None
         if x_valid is None:
@@ -409,8 +412,7 @@ class _Validation:
         rng = np.random.default_rng([settings.seed, 1])
         self.x = binarize(x_valid, rng) if settings.binarize else x_valid
         self.eps = model.draw_noise(rng, settings.n_draws, len(self.x), np.dtype(settings.dtype))
-        start = model.init(np.random.default_rng(settings.seed), np.dtype(settings.dtype))
-        self.before = self(start)["valid_loss"]
+        self.before = self(params)["valid_loss"]
 
     def __call__(self, params: Array) -> Row:
         if not self.given:

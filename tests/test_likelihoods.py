@@ -96,6 +96,15 @@ def test_dtype_follows_the_decoder(name, rng):
     assert {a.dtype for a in arrays} == {np.dtype(np.float32)}
 
 
+@pytest.mark.parametrize("name", LIKELIHOODS)
+def test_out_at_mean_gives_the_mean_of_the_data(name, rng):
+    lik, x = LIKELIHOODS[name], (rng.random((500, 3)) < [0.2, 0.5, 0.0]).astype(float)
+    out = lik.out_at_mean(x)
+    assert out.shape == (lik.n_out(3),)
+    assert np.isfinite(out).all()
+    np.testing.assert_allclose(lik.mean(lik.init(), out[None])[0], x.mean(0), atol=1 / 500)
+
+
 def test_backward_leaves_the_cache_alone(rng, real):
     for lik in LIKELIHOODS.values():
         params, out, x = lik.init(), rng.normal(size=(B, lik.n_out(D))), np.round(special.expit(real))

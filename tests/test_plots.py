@@ -12,6 +12,7 @@ def labels_of(figure):
     return [(axes.get_xlabel(), axes.get_ylabel(), axes.get_title()) for axes in figure.axes]
 
 
+SHADES = plots.Shades(0.0, 1.0, "gray")
 HISTORY = [
     {"epoch": e, **{f"{p}_{k}": float(-e) for p in ("train", "valid") for k in ("loss", "elbo", "log_lik", "kl")}}
     for e in range(1, 40)
@@ -51,7 +52,7 @@ def test_the_decoded_plane_runs_left_to_right_and_bottom_to_top():
         seen["z"] = z
         return np.zeros((len(z), 4))
 
-    figure = plots.latent_grid(decode, 3, (2, 2), dims=(0, 2), n=5)
+    figure = plots.latent_grid(decode, 3, (2, 2), SHADES, dims=(0, 2), n=5)
     z = seen["z"].reshape(5, 5, 3)
     assert not z[..., 1].any()
     assert (np.diff(z[0, :, 0]) > 0).all()
@@ -63,12 +64,19 @@ def test_the_decoded_plane_runs_left_to_right_and_bottom_to_top():
 
 @pytest.mark.parametrize("n", [1, 3, 5])
 def test_tables_get_a_panel_for_each_column(n, rng):
-    figure = plots.table_comparison(rng.normal(size=(20, n)), rng.normal(size=(30, n)), "title", "samples")
-    assert sum(axes.get_xlabel() != "" for axes in figure.axes) == n
+    x = rng.normal(size=(20, n))
+    for figure in (plots.table_samples(x, rng.normal(size=(30, n))), plots.table_reconstructions(x, x)):
+        assert sum(axes.get_xlabel() != "" for axes in figure.axes) == n
+        assert len(figure.legends[0].get_texts()) == 2
+
+
+def test_strokes_are_dark_on_light_and_photographs_are_not_negatives():
+    assert plots.Shades.of(np.array([[0.0, 0.1, 1.0]])).cmap == "gray_r"
+    assert plots.Shades.of(np.array([[0.1, 0.8, 0.9]])) == plots.Shades(0.1, 0.9, "gray")
 
 
 def test_figures_can_be_written_without_pyplot(tmp_path, rng):
-    plots.save(plots.reconstructions(rng.random((5, 6)), rng.random((5, 6)), (2, 3)), tmp_path / "a.png")
-    plots.save(plots.image_grid(rng.random((5, 6)), (2, 3), "title"), tmp_path / "b.png")
+    plots.save(plots.reconstructions(rng.random((5, 6)), rng.random((5, 6)), (2, 3), SHADES), tmp_path / "a.png")
+    plots.save(plots.image_grid(rng.random((5, 6)), (2, 3), SHADES, "title"), tmp_path / "b.png")
     assert all(p.read_bytes()[:4] == b"\x89PNG" for p in tmp_path.iterdir())
     assert "matplotlib.pyplot" not in sys.modules

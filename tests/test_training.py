@@ -145,7 +145,9 @@ def test_the_schedule_sets_the_learning_rate_of_its_epochs(model, x):
 
 
 def test_clipping_bounds_the_step(model, x):
-    settings = Settings(epochs=1, batch_size=N, optimizer=SGD(1.0), clip_norm=1e-3, dtype="float64")
+    settings = Settings(
+        epochs=1, batch_size=N, optimizer=SGD(1.0), clip_norm=1e-3, start_at_mean=False, dtype="float64"
+    )
     start = model.init(np.random.default_rng(0), np.float64)
     after = train(model, x, None, settings).params
     assert abs(np.linalg.norm(after - start) - 1e-3) < 1e-12

@@ -287,6 +287,15 @@ def test_samples_follow_the_model(rng):
             assert_within_standard_errors((x[:, i] - b[i]) * (x[:, j] - b[j]), C[i, j])
 
 
+@pytest.mark.parametrize("likelihood", [Bernoulli(), Gaussian(), GaussianPerPixel()])
+def test_init_can_start_at_the_mean_of_the_data(likelihood, rng):
+    model, x = VAE.mlp(4, 2, likelihood=likelihood), binary(rng, 200)
+    plain, started = model.init(np.random.default_rng(1)), model.init(np.random.default_rng(1), x=x)
+    np.testing.assert_allclose(model.decode(started, np.zeros((1, 2)))[0], x.mean(0), atol=1 / 200)
+    changed = {name for name, view in model.named((plain != started).astype(float)) if view.any()}
+    assert changed == {"decoder.2.bias"}
+
+
 def test_boxes_of_any_layers_fit_together(rng):
     model = VAE(
         encoder=Sequential([Dense(4, 8), Tanh(), Dense(8, 6)]),
