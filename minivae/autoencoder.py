@@ -10,7 +10,7 @@ import numpy as np
 from minivae import checks
 from minivae.checks import Array
 from minivae.layers import Layer, Sequential, mlp
-from minivae.likelihoods import Gaussian, Likelihood
+from minivae.likelihoods import Gaussian, Likelihood, named_likelihood
 from minivae.models import EncoderDecoder, raise_non_finite, row_chunks
 
 
@@ -78,13 +78,13 @@ class Autoencoder(EncoderDecoder):
         n_latent: int,
         n_hidden: Sequence[int] = (128,),
         activation: Layer | str = "relu",
-        likelihood: Likelihood | None = None,
+        likelihood: Likelihood | str | None = None,
     ) -> "Autoencoder":
         """Build an autoencoder from dense layers, the decoder mirroring the encoder; Gaussian() unless given."""
-        likelihood = Gaussian() if likelihood is None else likelihood
+        likelihood = named_likelihood(likelihood, Gaussian())
         n_x = checks.width(n_x, "n_x")
         n_latent = checks.width(n_latent, "n_latent")
-        hidden = [checks.width(h, "n_hidden") for h in n_hidden]
+        hidden = checks.widths(n_hidden, "n_hidden")
         return cls(
             encoder=mlp([n_x, *hidden, n_latent], activation),
             decoder=mlp([n_latent, *hidden[::-1], likelihood.n_out(n_x)], activation),

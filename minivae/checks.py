@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.floating[Any]]
 
+_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
 
 class NonFiniteError(FloatingPointError):
     """A value became NaN or infinite.
@@ -44,14 +46,14 @@ def batch(x: Any, n_x: int | None = None, dtype: Any = None, name: str = "x") ->
     if x.dtype.kind != "f":
         raise ValueError(
             f"{name} must be a floating-point array, got dtype {x.dtype}. "
-            f"Convert it with {name}.astype(np.float32), and divide 0..255 images by 255."
+            f"Convert it with .astype(np.float32), and divide 0..255 images by 255."
         )
     want = "n_x" if n_x is None else str(n_x)
     if x.ndim != 2:
         shape_hint = (
-            f"Flatten images with {name}.reshape(len({name}), -1)."
+            "Flatten images with x.reshape(len(x), -1)."
             if x.ndim > 2
-            else f"A single example is {name}[None, :], of shape (1, {want})."
+            else f"A single example is x[None, :], of shape (1, {want}); a single column x[:, None]."
         )
         raise ValueError(f"{name} must have shape (batch, {want}), got {x.shape}. {shape_hint}")
     if x.size == 0:
@@ -66,8 +68,10 @@ def batch(x: Any, n_x: int | None = None, dtype: Any = None, name: str = "x") ->
 
 def flat(array: Any, n_params: int, name: str = "params") -> None:
     """Refuse anything but one contiguous float vector of n_params entries."""
-    if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
-        raise ValueError(f"{name} must be a floating-point array, got {_kind(array)}. Make it with model.init(rng).")
+    if not isinstance(array, np.ndarray) or array.dtype not in _FLOATS:
+        raise ValueError(
+            f"{name} must be a float32 or float64 array, got {_kind(array)}. Make it with model.init(rng)."
+        )
     if array.shape != (n_params,):
         raise ValueError(
             f"{name} must have shape ({n_params},), got {array.shape}. "
@@ -85,12 +89,10 @@ def noise(eps: Any, rng: Any, shape: tuple[int, int, int], dtype: Any, name: str
             f"got {'neither' if eps is None else 'both'}. For example rng=np.random.default_rng(0)."
         )
     if rng is not None:
-        if not isinstance(rng, np.random.Generator):
-            raise ValueError(
-                f"rng must be a numpy.random.Generator, got {_kind(rng)}. Use np.random.default_rng(seed)."
-            )
-        return rng.standard_normal(shape, dtype=dtype)
+        return generator(rng).standard_normal(shape, dtype=dtype)
     eps = np.asarray(eps)
+    if eps.dtype == dtype and eps.ndim == 3 and eps.shape[1:] == shape[1:] and eps.flags.c_contiguous and len(eps):
+        return eps  # the usual case, at the price of a look
     if eps.dtype.kind != "f":
         raise ValueError(f"{name} must be a floating-point array, got dtype {eps.dtype}. Use {name}.astype(float).")
     want = (eps.shape[0] if eps.ndim == 3 else shape[0], *shape[1:])
@@ -115,6 +117,20 @@ def draw_weights(weights: Any, n_draws: int, dtype: Any) -> Array:
     return weights
 
 
+def generator(rng: Any) -> np.random.Generator:
+    """Return rng if it is a generator."""
+    if not isinstance(rng, np.random.Generator):
+        raise ValueError(f"rng must be a numpy.random.Generator, got {_kind(rng)}. Use np.random.default_rng(seed).")
+    return rng
+
+
+def seed(value: Any) -> int:
+    """Return a seed: an integer from 0 to 2^63 - 1."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not 0 <= value < 2**63:
+        raise ValueError(f"seed must be an integer from 0 to 2^63 - 1, got {str(value)[:40]}. Use seed=0.")
+    return int(value)
+
+
 def width(value: Any, name: str) -> int:
     """Return a layer width or count as an int of at least one."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
@@ -122,11 +138,24 @@ def width(value: Any, name: str) -> int:
     return int(value)
 
 
+def widths(values: Any, name: str) -> list[int]:
+    """Return a list of layer widths, each at least one; the list may be empty."""
+    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+        raise ValueError(f"{name} must be a list of integers, got {values!r}. One hidden layer is {name}=[128].")
+    return [width(value, name) for value in values]
+
+
 def number(value: Any, name: str, *, low: float, closed: bool = False, high: float = math.inf) -> float:
     """Return a finite number in (low, high), or in [low, high) where closed."""
     rule = f"{'at least' if closed else 'greater than'} {low:g}" + (f" and below {high:g}" if high < math.inf else "")
     ok = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-    ok = ok and math.isfinite(value) and (value >= low if closed else value > low) and value < high
+    ok = (
+        ok
+        and abs(value) < 1e300
+        and math.isfinite(value)
+        and (value >= low if closed else value > low)
+        and value < high
+    )
     if not ok:
         raise ValueError(f"{name} must be a finite number {rule}, got {value!r}. Choose a value in that range.")
     return float(value)
@@ -148,7 +177,7 @@ def float_dtype(value: Any) -> Any:
         dtype = np.dtype(value)
     except TypeError:
         dtype = None
-    if dtype is None or dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
+    if dtype is None or dtype not in _FLOATS:
         raise ValueError(f"dtype must be float32 or float64, got {value!r}. float32 trains faster, float64 checks.")
     return dtype
 

@@ -18,10 +18,10 @@ from minivae import checks, data, runs
 from minivae.autoencoder import Autoencoder
 from minivae.gradient_suite import gradient_checks
 from minivae.layers import ACTIVATIONS
-from minivae.likelihoods import LIKELIHOODS, Gaussian
+from minivae.likelihoods import LIKELIHOODS, Gaussian, named_likelihood
 from minivae.optim import OPTIMIZERS, StepDecay
 from minivae.runs import Run
-from minivae.training import Result, Settings, train
+from minivae.training import Result, Settings, check_epochs, train
 from minivae.vae import KL_MODES, VAE
 
 Rows = list[dict[str, Any]]
@@ -55,6 +55,10 @@ class _UsageError(Exception):
 
 
 class _Parser(argparse.ArgumentParser):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs["allow_abbrev"] = False
+        super().__init__(*args, **kwargs)
+
     def error(self, message: str) -> NoReturn:
         raise _UsageError(f"{message}\nSee '{self.prog} --help'.")
 
@@ -74,6 +78,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(command, str(error), as_json, 2)
     except (ValueError, FloatingPointError, OSError) as error:
         return _fail(command, str(error), as_json, 1)
+    except MemoryError as error:
+        remedy = "Lower --latent, --hidden, --draws or -n"
+        return _fail(command, f"this needs more memory than there is ({error}). {remedy}.", as_json, 1)
     except KeyboardInterrupt:
         return _fail(command, "stopped by Ctrl-C", as_json, 130)
     if as_json:
@@ -123,7 +130,7 @@ def _finite(value: Any) -> Any:
 
 def _train(options: argparse.Namespace) -> tuple[int, Rows, dict[str, Any]]:
     signal.signal(signal.SIGTERM, _interrupt)
-    run, dataset, resume = _resumed(options) if options.resume else _new(options)
+    run, dataset, resume = _new(options) if options.resume is None else _resumed(options)
     if not options.json:
         hidden = [layer.n_out for layer in run.model.encoder.layers if layer.n_params][:-1]
         print(
@@ -156,10 +163,18 @@ def _interrupt(*_: Any) -> NoReturn:
 
 
 def _new(options: argparse.Namespace) -> tuple[Run, data.Dataset, bool]:
+    if options.model == "ae":
+        for name in ("beta", "draws", "kl"):
+            if getattr(options, name) is not None:
+                raise ValueError(
+                    f"--{name} is for a VAE, got it with --model ae, which has no KL and no draws. Drop it."
+                )
+    if options.image_shape is not None and (options.data or "digits") in data.names():
+        raise ValueError(f"--image-shape is for a file, got it with {options.data or 'digits'}. Drop it.")
     given = {key: getattr(options, key) for key in (*_DEFAULTS, *_FREE)}
     o = argparse.Namespace(**{key: (_DEFAULTS | _FREE)[key] if v is None else v for key, v in given.items()})
     dataset = runs.open_data(o.data, o.image_shape)
-    likelihood = LIKELIHOODS[checks.choice(o.likelihood or dataset.likelihood, LIKELIHOODS, "likelihood")]
+    likelihood = named_likelihood(o.likelihood or dataset.likelihood, Gaussian())
     if isinstance(likelihood, Gaussian) and likelihood.learned:  # start at the spread of the data, not far from it
         likelihood = Gaussian(max(float(dataset.x_train.var(axis=0).mean()), 1e-6), learned=True)
     builders: dict[str, Any] = {"vae": VAE.mlp, "ae": Autoencoder.mlp}
@@ -199,9 +214,12 @@ def _resumed(options: argparse.Namespace) -> tuple[Run, data.Dataset, bool]:
             f"--patience may change; for others start a new run."
         )
     run = runs.open_run(options.resume)
+    runs.writable(run.folder, "run")
     values = {key: getattr(options, key) for key in _FREE if getattr(options, key) is not None}
     settings = Settings(**{**vars(run.settings), **values})
     run = Run(run.folder, run.source, run.image_shape, run.model, settings)
+    if run.checkpoint.is_file():
+        check_epochs(run.checkpoint, settings)
     run.save()
     # killed before the first checkpoint: the seed makes a new start the same run
     return run, run.dataset(), run.checkpoint.is_file()
@@ -214,7 +232,7 @@ def _print_training(run: Run, result: Result, summary: dict[str, Any]) -> None:
         f"{result.examples_per_second:,.0f} examples/s; best epoch {result.best_epoch}\n"
     )
     _print_table(summary["test"])
-    print(f"\n{'these numbers are a ' + summary['meaning']}")
+    print(f"\n{summary['meaning']}")
     print(f"model    {run.folder / 'model.npz'}")
     if result.stopped == "interrupted":
         print(f"resume   minivae train --resume {run.folder}")
@@ -227,27 +245,27 @@ def _print_training(run: Run, result: Result, summary: dict[str, Any]) -> None:
 def _evaluate(options: argparse.Namespace) -> tuple[int, Rows, dict[str, Any]]:
     run = runs.open_run(options.run_folder)
     params = runs.read_model(run)
-    dataset = runs.open_data(options.data) if options.data else run.dataset()
-    x = runs.test_data(dataset, run.settings.seed)[: options.examples]
+    checks.seed(options.seed)
+    dataset = run.dataset()
+    x = runs.foreign_rows(run, options.data) if options.data else runs.test_data(dataset, run.settings.seed)
+    if options.examples is not None:
+        x = x[: checks.width(options.examples, "examples")]
     if isinstance(run.model, Autoencoder):
         rows = runs.test_rows(run.model, params, x, options.seed)
     else:
         rows = runs.evaluation_rows(run.model, params, x, checks.width(options.draws, "draws"), options.seed)
-    settings = {
-        "run": str(run.folder),
-        "data": dataset.name,
-        "n_examples": len(x),
-        "draws": options.draws,
-    }
-    settings |= {"seed": options.seed, "meaning": runs.meaning(run.model, x)}
+    source = options.data or dataset.name
+    settings = {"run": str(run.folder), "data": source, "n_examples": len(x), "draws": options.draws}
+    settings |= {"seed": options.seed, "meaning": runs.meaning(run.model, x, dataset)}
     if not options.json:
-        print(f"{run.folder}: {len(x):,} test examples of {dataset.name}\n")
+        print(f"{run.folder}: {len(x):,} examples of {source}\n")
         _print_table(rows)
-        print(f"\n{'the ELBO here is a ' + settings['meaning']}")
+        print(f"\n{settings['meaning']}")
     return 0, rows, settings
 
 
 def _sample(options: argparse.Namespace) -> tuple[int, Rows, dict[str, Any]]:
+    checks.seed(options.seed)
     run = runs.open_run(options.run_folder)
     params = runs.read_model(run)
     dataset = run.dataset()
@@ -258,7 +276,9 @@ def _sample(options: argparse.Namespace) -> tuple[int, Rows, dict[str, Any]]:
     paths += runs.latent_figures(run.model, params, x, dataset, folder)
     if isinstance(run.model, VAE):
         paths.append(runs.sample_figure(run.model, params, x, dataset, folder, options.n, options.seed))
-        draws = run.model.sample(params, options.n, np.random.default_rng([options.seed, 6]))
+        draws = runs.draw_samples(run.model, params, options.n, options.seed)
+        if dataset.scale is not None:  # back in the units of the data
+            draws = draws * dataset.scale[1] + dataset.scale[0]
         np.save(folder / "samples.npy", draws)
         paths.append(str(folder / "samples.npy"))
     rows: Rows = [{"file": path} for path in paths if path is not None]
@@ -269,11 +289,12 @@ def _sample(options: argparse.Namespace) -> tuple[int, Rows, dict[str, Any]]:
 
 def _gradcheck(options: argparse.Namespace) -> tuple[int, Rows, dict[str, Any]]:
     rows: Rows = []
-    for check in gradient_checks(options.seed):
+    for check in gradient_checks(checks.seed(options.seed)):
         rows.append(
             {
                 "name": check.name,
                 "n_checked": check.n_checked,
+                "n_kinks": check.n_kinks,
                 "relative_error": check.relative_error,
                 "tolerance": check.tolerance,
                 "ok": check.ok,
@@ -345,6 +366,7 @@ def _shape(text: str) -> tuple[int, int]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="minivae", description="Variational autoencoders with every gradient written by hand.")
+    parser.add_argument("--version", action="version", version=f"minivae {runs.versions()['minivae']}")
     verbs = parser.add_subparsers(metavar="VERB", required=True, parser_class=_Parser)
 
     def verb(name: str, run: Callable[..., Any], text: str, seed: bool = True) -> argparse.ArgumentParser:
@@ -417,7 +439,7 @@ def _parser() -> argparse.ArgumentParser:
 
     e = verb("evaluate", _evaluate, "evaluate a run's model: ELBO, IWAE bound, log p(x), KL per latent")
     e.add_argument("run_folder", metavar="RUN", help="folder that minivae train left")
-    e.add_argument("--data", help="other data of the same width (default: the test set of the run's data)")
+    e.add_argument("--data", help="a file of the same width, all rows, or a named set (default: the run's test set)")
     e.add_argument("--draws", type=int, default=500, metavar="K", help="importance samples (default 500)")
     e.add_argument("--examples", type=int, metavar="N", help="only the first N test examples")
 

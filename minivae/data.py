@@ -44,6 +44,8 @@ class Dataset:
     image_shape : (height, width) or None
     likelihood : str
         The likelihood that suits the values.
+    scale : (mean, std) of each column, or None
+        What a table was standardised by: the model sees (value - mean) / std.
     dynamic : bool
         Whether x is to be binarised anew at every use.
     """
@@ -58,6 +60,7 @@ class Dataset:
     image_shape: tuple[int, int] | None = None
     likelihood: str = "bernoulli"
     dynamic: bool = False
+    scale: tuple[Array, Array] | None = None
 
     @property
     def n_x(self) -> int:
@@ -275,7 +278,7 @@ def _table(name: str, x: Array, y: np.ndarray | None) -> Dataset:
 
 def _split(name: str, x: Array, y: np.ndarray | None, masks: Any, *, standardize: bool, **fields: Any) -> Dataset:
     if standardize:
-        mean, std = standard_scale(x[masks[0]])
+        fields["scale"] = mean, std = standard_scale(x[masks[0]])
         x = (x - mean) / std
     train, valid, test = (np.ascontiguousarray(x[mask], np.float32) for mask in masks)
     y_train, y_valid, y_test = (None if y is None else y[mask] for mask in masks)
@@ -295,20 +298,27 @@ def standard_scale(x: Array) -> tuple[Array, Array]:
             f"{checks.listed(constant)}, which stay at 0. Drop them if they mean nothing.",
             stacklevel=3,
         )
-    std = x.std(axis=0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, std = x.mean(axis=0, dtype=np.float64), x.std(axis=0, dtype=np.float64)
     std[constant] = 1
-    return x.mean(axis=0), std
+    bad = np.flatnonzero(~(np.isfinite(mean) & np.isfinite(std) & (std > 0))).tolist()
+    if bad:
+        raise ValueError(
+            f"x must have columns whose mean and standard deviation are ordinary numbers, got column(s) "
+            f"{checks.listed(bad)} with none. Rescale them first."
+        )
+    return mean, std
 
 
 # ------------------------------------------------------------------------------------- a user's own file
 
 
 def load_file(path: str | Path, image_shape: tuple[int, int] | None = None) -> Dataset:
-    """Load a user's own data: .npy, .npz (arrays x and, if there, y), or IDX, each also gzipped.
+    """Load a user's own data: .npy, .npz (an array x and, if there, labels y), or IDX, each also gzipped.
 
     Arrays of more than two dimensions are flattened, uint8 values are images and divided by 255, values in
-    [0, 1] get a Bernoulli likelihood, others are standardised and get a Gaussian. Of every ten rows the
-    last is for testing and the one before it for validation.
+    [0, 1] get a Bernoulli likelihood, others are standardised and get a Gaussian. A tenth of the rows each,
+    chosen by a fixed seed, are for testing and for validation.
 
     Parameters
     ----------
@@ -324,16 +334,8 @@ def load_file(path: str | Path, image_shape: tuple[int, int] | None = None) -> D
         If its values cannot be used: too few rows, NaN, object or integer dtype.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileError(f"data must name a data set or a file, got {path}, which does not exist. Check the path.")
-    x, y = _read_arrays(path)
-    if x.dtype == np.uint8:
-        x = x / np.float32(255 if x.max(initial=0) > 1 else 1)
-    elif x.dtype == bool:
-        x = x.astype(np.float32)
-    if x.ndim == 3 and image_shape is None:
-        image_shape = (x.shape[1], x.shape[2])
-    x = checks.data(x.reshape(len(x), -1) if x.ndim > 2 else x, name=path.name)
+    x, y, own_shape = read_rows(path)
+    image_shape = image_shape or own_shape
     if len(x) < 10:
         raise ValueError(f"{path.name} must hold at least 10 rows to be split, got {len(x)}. Add data.")
     if y is not None and y.shape != (len(x),):
@@ -347,10 +349,25 @@ def load_file(path: str | Path, image_shape: tuple[int, int] | None = None) -> D
             f"{image_shape[1]}. Give height x width."
         )
     unit = bool(x.min() >= 0 and x.max() <= 1)
-    place = np.arange(len(x)) % 10
+    place = np.random.default_rng(0).permutation(len(x)) % 10
     likelihood = "bernoulli" if unit else "gaussian-learned"
     masks = (place < 8, place == 8, place == 9)
     return _split(path.name, x, y, masks, standardize=not unit, image_shape=image_shape, likelihood=likelihood)
+
+
+def read_rows(path: str | Path) -> tuple[Array, np.ndarray | None, tuple[int, int] | None]:
+    """Return the rows of a file as floats, its labels and its image shape, where it has them."""
+    path = Path(path)
+    if not path.is_file():
+        raise FileError(f"data must name a data set or a file, got {path}, which does not exist. Check the path.")
+    x, y = _read_arrays(path)
+    if x.dtype == np.uint8:
+        x = x / np.float32(255 if x.max(initial=0) > 1 else 1)
+    elif x.dtype == bool:
+        x = x.astype(np.float32)
+    shape = (x.shape[1], x.shape[2]) if x.ndim == 3 else None
+    x = checks.data(x.reshape(len(x), -1) if x.ndim > 2 else x, name=f"x in {path.name}")
+    return x.astype(np.float32 if x.dtype == np.float16 else x.dtype), y, shape
 
 
 def _read_arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
@@ -363,12 +380,12 @@ def _read_arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
         if content[:2] == b"PK":
             with np.load(io.BytesIO(content), allow_pickle=False) as archive:
                 found = {key: archive[key] for key in archive.files}
-            key = "x" if "x" in found else next((k for k in found if found[k].ndim > 1), None)
-            if key is None:
-                raise ValueError(f"it has no array named x, only {', '.join(found) or 'nothing'}")
+            key = "x" if "x" in found or len(found) != 1 else next(iter(found))
+            if key not in found:
+                raise ValueError(f"it must hold one array, or one named x, and holds {', '.join(found) or 'nothing'}")
             return found[key], found.get("y")
         return _parse_idx(content), None
-    except (ValueError, OSError, EOFError, zlib.error, zipfile.BadZipFile, KeyError) as error:
+    except (ValueError, OSError, EOFError, MemoryError, zlib.error, zipfile.BadZipFile, KeyError) as error:
         pickled = "allow_pickle" in str(error)
         what = "it holds Python objects, not numbers; save a float array" if pickled else str(error)
         raise FileError(f"data must be an intact .npy, .npz or IDX file, got {path}: {what}.") from error
@@ -381,7 +398,7 @@ def _read_idx(path: Path) -> np.ndarray:
 def _parse_idx(content: bytes) -> np.ndarray:
     """Parse IDX: two zero bytes, type 8 (uint8), the number of dimensions, big-endian sizes, the bytes."""
     if len(content) < 4 or content[:3] != b"\x00\x00\x08" or len(content) < 4 + 4 * content[3]:
-        raise ValueError("it is none of these (an IDX file of bytes starts with 0, 0, 8)")
+        raise ValueError("it is none of these; turn a text table into one with np.save('x.npy', np.loadtxt(...))")
     shape = struct.unpack(f">{content[3]}I", content[4 : 4 + 4 * content[3]])
     body = content[4 + 4 * content[3] :]
     if len(body) != np.prod(shape, dtype=int):

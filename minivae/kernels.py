@@ -15,9 +15,78 @@ from numba import njit
 
 LOG_2PI = 1.8378770664093453
 
+
+def _compiled(**options: Any) -> Any:
+    """Return a decorator that compiles, and keeps the result on disk where some place can be written to."""
+
+    def decorate(function: Any) -> Any:
+        try:
+            return njit(cache=True, **options)(function)
+        except RuntimeError:  # no place for a cache: a read-only installation without a home folder
+            return njit(**options)(function)
+
+    return decorate
+
+
 # error_model="numpy": a division gives inf or NaN as in NumPy, without a check in every iteration,
 # so the loops vectorise and a non-finite value still reaches the guard of the training loop.
-_jit: Any = njit(cache=True, error_model="numpy")
+_jit = _compiled(error_model="numpy")
+# Sums and products may be taken in any order, so that they vectorise too; NaN and infinities keep their meaning.
+_jit_reassociated = _compiled(error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+
+
+# ------------------------------------------------------------------------------------- dense layers
+
+
+@_jit
+def dense(params: Any, x: Any, n_out: int) -> Any:
+    """y = x W + b, where params holds W (n_in, n_out) row by row, then b."""
+    n_in = x.shape[1]
+    W, b = params[: n_in * n_out].reshape(n_in, n_out), params[n_in * n_out :]
+    y = np.dot(x, W)
+    for i in range(len(y)):
+        row = y[i]
+        for j in range(n_out):
+            row[j] += b[j]
+    return y
+
+
+@_jit
+def dense_backward(params: Any, x: Any, dy: Any, grads: Any, need_dx: bool) -> Any:
+    """dW = x^T dy and db = sum dy into grads; dx = dy W^T, or no rows of it where it is not needed."""
+    n_in, n_out = x.shape[1], dy.shape[1]
+    dW, db = grads[: n_in * n_out].reshape(n_in, n_out), grads[n_in * n_out :]
+    np.dot(x.T, dy, dW)
+    db[:] = 0
+    for i in range(len(dy)):
+        row = dy[i]
+        for j in range(n_out):
+            db[j] += row[j]
+    if not need_dx:
+        return np.empty((0, n_in), x.dtype)
+    return np.dot(dy, params[: n_in * n_out].reshape(n_in, n_out).T)
+
+
+@_jit
+def tanh_backward(y: Any, dy: Any) -> Any:
+    """dx = (1 - y^2) dy."""
+    one = y.dtype.type(1)
+    dx = np.empty_like(y)
+    for i in range(y.shape[0]):
+        for j in range(y.shape[1]):
+            dx[i, j] = (one - y[i, j] * y[i, j]) * dy[i, j]
+    return dx
+
+
+@_jit
+def relu_backward(y: Any, dy: Any) -> Any:
+    """dx = dy where y > 0, else y dy = 0 (and a NaN in y stays a NaN)."""
+    zero = y.dtype.type(0)
+    dx = np.empty_like(y)
+    for i in range(y.shape[0]):
+        for j in range(y.shape[1]):
+            dx[i, j] = dy[i, j] if y[i, j] > zero else y[i, j] * dy[i, j]
+    return dx
 
 
 # --------------------------------------------------------------------------- diagonal Gaussian q(z|x)
@@ -125,31 +194,38 @@ def diagonal_log_prob_backward(head: Any, z: Any, dlog_prob: Any) -> Any:
 # --------------------------------------------------------------- likelihoods: log p(x|z) and its score
 
 
-@_jit
 def bernoulli(logits: Any, x: Any) -> Any:
     """log_prob = sum (x l - softplus(l)); score = d log_prob / dl = x - sigmoid(l); -inf outside [0, 1]."""
+    e = np.abs(logits)
+    np.negative(e, out=e)
+    np.exp(e, out=e)  # NumPy's exp works on many numbers at once, Numba's on one
+    return bernoulli_from_exp(logits, x, e), e
+
+
+@_jit_reassociated
+def bernoulli_from_exp(logits: Any, x: Any, e: Any) -> Any:
+    """log_prob as above from e = exp(-|l|), with softplus(l) = max(l, 0) + log(1 + e); e becomes the score.
+
+    Nothing overflows for any l. A sum of logs is the log of a product, taken every 64 factors (each at most 2).
+    """
     n_rows, n_x = logits.shape
-    n_batch = x.shape[0]
     zero, one = logits.dtype.type(0), logits.dtype.type(1)
     log_prob = np.empty(n_rows, logits.dtype)
-    score = np.empty_like(logits)
     for r in range(n_rows):
-        b = r % n_batch
-        total = zero
-        in_support = True
+        logit, target, s = logits[r], x[r % len(x)], e[r]
+        total, outside = zero, zero
         for j in range(n_x):
-            logit, target = logits[r, j], x[b, j]
-            in_support &= (target >= zero) & (target <= one)
-            # softplus(l) = max(l, 0) + log1p(exp(-|l|)): no overflow for any l
-            e = np.exp(-abs(logit))
-            if logit > zero:
-                total += target * logit - logit - np.log1p(e)
-                score[r, j] = target - one / (one + e)
-            else:
-                total += target * logit - np.log1p(e)
-                score[r, j] = target - e / (one + e)
-        log_prob[r] = total if in_support else -np.inf
-    return log_prob, score
+            total += target[j] * logit[j] - max(logit[j], zero)
+            outside += one if target[j] < zero or target[j] > one else zero
+        for start in range(0, n_x, 64):
+            product = one
+            for j in range(start, min(start + 64, n_x)):
+                product *= one + s[j]
+            total -= np.log(product)
+        for j in range(n_x):
+            s[j] = target[j] - (one if logit[j] > zero else s[j]) / (one + s[j])
+        log_prob[r] = total if outside == zero else -np.inf
+    return log_prob
 
 
 @_jit

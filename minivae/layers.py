@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
-from minivae import checks
+from minivae import checks, kernels
 from minivae.checks import Array
 
 
@@ -124,19 +124,13 @@ class Dense:
                 f"x must have shape (batch, {self.n_in}) and the parameters' dtype {params.dtype}, "
                 f"got {x.shape} and {x.dtype}. Use x.reshape(len(x), -1).astype(params.dtype)."
             )
-        W, b = self.unpack(params)
-        y = x @ W
-        y += b
-        return y, x
+        x = np.ascontiguousarray(x)
+        return kernels.dense(params, x, self.n_out), x
 
     def backward(self, params: Array, cache: Array, dy: Array, grads: Array, need_dx: bool = True) -> Array | None:
         """Write dW and db into ``grads``; return dx."""
-        x = cache
-        W, _ = self.unpack(params)
-        dW, db = self.unpack(grads)
-        np.matmul(x.T, dy, out=dW)
-        np.sum(dy, axis=0, out=db)
-        return dy @ W.T if need_dx else None
+        dx = kernels.dense_backward(params, cache, np.ascontiguousarray(dy), grads, need_dx)
+        return dx if need_dx else None
 
 
 class Activation:
@@ -167,12 +161,12 @@ class Activation:
         need_dx: bool = True,
     ) -> Array | None:
         """Return dx = dy f'(x)."""
-        return dy * self._slope(cache) if need_dx else None
+        return self._backward(cache, dy) if need_dx else None
 
     def _forward(self, x: Array) -> tuple[Array, Array]:
         raise NotImplementedError
 
-    def _slope(self, cache: Array) -> Array:
+    def _backward(self, cache: Array, dy: Array) -> Array:
         raise NotImplementedError
 
 
@@ -188,8 +182,8 @@ class Tanh(Activation):
         y = np.tanh(x)
         return y, y
 
-    def _slope(self, cache: Array) -> Array:
-        return 1 - cache * cache
+    def _backward(self, cache: Array, dy: Array) -> Array:
+        return kernels.tanh_backward(cache, dy)
 
 
 @dataclass(frozen=True)
@@ -204,8 +198,8 @@ class ReLU(Activation):
         y = np.maximum(x, 0)
         return y, y
 
-    def _slope(self, cache: Array) -> Array:
-        return (cache > 0).astype(cache.dtype)
+    def _backward(self, cache: Array, dy: Array) -> Array:
+        return kernels.relu_backward(cache, dy)
 
 
 @dataclass(frozen=True)
@@ -220,8 +214,8 @@ class ELU(Activation):
         y = np.where(x > 0, x, np.expm1(np.minimum(x, 0)))
         return y, y
 
-    def _slope(self, cache: Array) -> Array:
-        return np.minimum(cache, 0) + 1
+    def _backward(self, cache: Array, dy: Array) -> Array:
+        return (np.minimum(cache, 0) + 1) * dy
 
 
 @dataclass(frozen=True)
@@ -236,8 +230,8 @@ class Sigmoid(Activation):
         y = sigmoid(x)
         return y, y
 
-    def _slope(self, cache: Array) -> Array:
-        return cache * (1 - cache)
+    def _backward(self, cache: Array, dy: Array) -> Array:
+        return cache * (1 - cache) * dy
 
 
 @dataclass(frozen=True)
@@ -251,8 +245,8 @@ class Softplus(Activation):
     def _forward(self, x: Array) -> tuple[Array, Array]:
         return np.logaddexp(x, x.dtype.type(0)), x
 
-    def _slope(self, cache: Array) -> Array:
-        return sigmoid(cache)
+    def _backward(self, cache: Array, dy: Array) -> Array:
+        return sigmoid(cache) * dy
 
 
 def sigmoid(x: Array) -> Array:

@@ -199,20 +199,24 @@ class Gaussian(_RealLine):
         """Return the mean."""
         return x.mean(axis=0, dtype=np.float64)
 
-    def forward(self, params: Array, out: Array, x: Array) -> tuple[Array, Any]:
-        """Return log p(x|z), shape (R,), and the cache."""
-        log_prob, score = kernels.gaussian_shared(out, self.log_var(params), x)
-        return log_prob, (log_prob, score)
+    def check(self, x: Array) -> None:
+        """Refuse data that never change where the variance is learned: the likelihood has no upper bound."""
+        if self.learned and len(x) > 1 and len(checks.constant_columns(x)) == x.shape[1]:
+            raise ValueError(
+                f"x must vary in at least one column where the variance is learned, got {len(x)} equal rows. "
+                f"Use a fixed variance: Gaussian()."
+            )
 
-    def backward(self, params: Array, cache: Any, dlog_prob: Array, grads: Array) -> Array:
+    def forward(self, params: Array, out: Array, x: Array) -> tuple[Array, Array]:
+        """Return log p(x|z), shape (R,), and the cache (x - m) / v."""
+        return kernels.gaussian_shared(out, self.log_var(params), x)
+
+    def backward(self, params: Array, cache: Array, dlog_prob: Array, grads: Array) -> Array:
         """Return dm = (x - m) / v dlog_prob, and write dlog v where the variance is learned."""
-        log_prob, score = cache
         if self.learned:
-            n_x = score.shape[1]
-            # log_prob = -(squares / v + D (log v + log 2 pi)) / 2 gives squares / v back
-            scaled_squares = -2 * log_prob - n_x * (self.log_var(params) + log_prob.dtype.type(kernels.LOG_2PI))
-            grads[0] = 0.5 * ((scaled_squares - n_x) @ dlog_prob)
-        return score * dlog_prob[:, None]
+            squares = np.einsum("rj,rj->r", cache, cache) * np.exp(params)  # ||x - m||^2 / v, of score = (x - m) / v
+            grads[0] = 0.5 * ((squares - cache.shape[1]) @ dlog_prob)
+        return cache * dlog_prob[:, None]
 
     def mean(self, params: Array, out: Array) -> Array:  # noqa: ARG002
         """Return m."""
@@ -282,3 +286,18 @@ LIKELIHOODS: dict[str, Likelihood] = {
     "gaussian-learned": Gaussian(learned=True),
     "gaussian-per-pixel": GaussianPerPixel(),
 }
+
+
+def named_likelihood(likelihood: Likelihood | str | None, default: Likelihood) -> Likelihood:
+    """Return a likelihood given as itself, by its name, or not at all.
+
+    >>> named_likelihood("gaussian", Bernoulli())
+    Gaussian(variance=1.0, learned=False)
+    """
+    if likelihood is None:
+        return default
+    if isinstance(likelihood, str):
+        return LIKELIHOODS[checks.choice(likelihood, LIKELIHOODS, "likelihood")]
+    if isinstance(likelihood, type) or not hasattr(likelihood, "n_out"):
+        raise ValueError(f"likelihood must be a likelihood, got {likelihood!r}. For example Bernoulli().")
+    return likelihood

@@ -151,11 +151,12 @@ def latent_scatter(z: Array, labels: np.ndarray | None, dims: tuple[int, int] = 
         points = z if name is None else z[labels == name]
         label = None if name is None else str(name)
         if z.shape[1] == 1:
-            axes.hist(points[:, 0], bins=40, color=COLORS[i], alpha=0.6, label=label)
+            axes.hist(points[:, 0], bins="auto", color=COLORS[i], alpha=0.6, label=label)
         else:
             a, b = points[:, dims[0]], points[:, dims[1]]
             axes.scatter(a, b, s=size, alpha=alpha, color=COLORS[i], marker=_MARKERS[i], lw=0, label=label)
-    axes.set_title("Codes of the test set: posterior means")
+    title = "Codes of the test set: posterior means"
+    axes.set_title(title if labels is None or len(classes) > 1 else f"{title} (labels not coloured)")
     axes.set_xlabel(f"latent {dims[0] + 1}")
     axes.set_ylabel("examples" if z.shape[1] == 1 else f"latent {dims[1] + 1}")
     if classes[0] is not None:
@@ -188,10 +189,10 @@ def latent_grid(
     axes = figure.subplots()
     canvas = tile(decode(z), shape, n)
     image = _show(axes, canvas, shades, aspect="auto")
-    shown = range(0, n, 2)
+    shown = range(n // 2 % 2, n, 2)  # every second step, the centre among them
     step_y, step_x = shape[0] + _GAP, shape[1] + _GAP
-    axes.set_xticks([_GAP + (i + 0.5) * step_x - 1 for i in shown], [f"{ticks[i]:.1f}" for i in shown])
-    axes.set_yticks([_GAP + (i + 0.5) * step_y - 1 for i in shown], [f"{ticks[n - 1 - i]:.1f}" for i in shown])
+    axes.set_xticks([_GAP + (i + 0.5) * step_x - 1 for i in shown], [f"{ticks[i]:.2f}" for i in shown])
+    axes.set_yticks([_GAP + (i + 0.5) * step_y - 1 for i in shown], [f"{ticks[n - 1 - i]:.2f}" for i in shown])
     axes.set(xlabel=f"latent {dims[0] + 1}", ylabel=f"latent {dims[1] + 1}")
     axes.set_title("Decoded plane E[x|z], steps of equal prior probability")
     figure.colorbar(image, ax=axes, label="pixel value", shrink=0.8)
@@ -207,7 +208,7 @@ def table_samples(x: Array, draws: Array, n: int = 12) -> "Figure":
         panel.hist(draws[:, j], bins=bins, density=True, color=COLORS[3], histtype="step", lw=1.6, label="samples")
         panel.set(xlabel=f"column {j}, as the model sees it", ylabel="density")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
-    figure.suptitle("Samples x ~ p(x|z), z ~ N(0, I), beside the test data")
+    figure.suptitle("Samples x ~ p(x|z), z ~ N(0, I), beside the test data" + _left_out(x, panels))
     return figure
 
 
@@ -220,8 +221,12 @@ def table_reconstructions(x: Array, x_hat: Array, n: int = 12) -> "Figure":
         panel.scatter(x[:, j], x_hat[:, j], s=10, alpha=0.7, lw=0, color=COLORS[0], label="test example")
         panel.set(xlabel=f"column {j}, as the model sees it", ylabel="E[x|z]")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
-    figure.suptitle("Reconstructions from the mean code against the test data")
+    figure.suptitle("Reconstructions from the mean code against the test data" + _left_out(x, panels))
     return figure
+
+
+def _left_out(x: Array, panels: list[Any]) -> str:
+    return f" (first {len(panels)} of {x.shape[1]} columns)" if len(panels) < x.shape[1] else ""
 
 
 def _panels(n: int) -> tuple["Figure", list[Any]]:

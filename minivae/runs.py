@@ -23,7 +23,7 @@ import numpy as np
 
 from minivae import bounds, data, plots
 from minivae.autoencoder import Autoencoder
-from minivae.checks import Array
+from minivae.checks import Array, NonFiniteError
 from minivae.data import Dataset
 from minivae.storage import FileError, from_spec, load_model, save_model, to_spec, write_atomically
 from minivae.training import Result, Settings, binarize
@@ -68,7 +68,10 @@ def open_run(folder: str | Path) -> Run:
     folder = Path(folder)
     path = folder / "run.json"
     if not path.is_file():
-        raise FileError(f"run must be a folder that minivae train made, got {folder}, which has no run.json.")
+        raise FileError(
+            f"run must be a folder that minivae train made, got {folder}, which has no run.json. "
+            f"Give the folder that training printed, such as runs/digits-vae-001."
+        )
     try:
         content = json.loads(path.read_text())
         shape = content["image_shape"]
@@ -81,8 +84,11 @@ def open_run(folder: str | Path) -> Run:
             from_spec(content["model"]),
             Settings(**{key: from_spec(value) for key, value in settings.items()}),
         )
-    except (KeyError, TypeError, ValueError) as error:
-        raise FileError(f"run must hold an intact run.json, got {path}, which is damaged ({error}).") from error
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise FileError(
+            f"run must hold an intact run.json, got {path}, which is damaged ({error}). "
+            f"Restore it from a copy, or train again."
+        ) from error
 
 
 def open_data(source: str, image_shape: tuple[int, int] | None = None) -> Dataset:
@@ -91,6 +97,28 @@ def open_data(source: str, image_shape: tuple[int, int] | None = None) -> Datase
     if source not in data.names() and (looks_like_path or Path(source).is_file()):
         return data.load_file(source, image_shape)
     return data.load(source)
+
+
+def foreign_rows(run: Run, source: str) -> Array:
+    """Return all rows of another file, scaled as the run's own data were, or the test set of a named set."""
+    if source in data.names():
+        other = data.load(source)
+        return test_data(other, run.settings.seed)
+    x, _, _ = data.read_rows(source)
+    scale = run.dataset().scale
+    return x if scale is None else (x - scale[0]) / scale[1]
+
+
+def writable(folder: Path, name: str) -> None:
+    """See that files can be made in a folder, before any work is done."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise FileError(
+            f"{name} must be a folder that can be written to, got {folder} ({error}). Choose another."
+        ) from error
 
 
 def new_folder(wanted: str | None, name: str) -> Path:
@@ -109,14 +137,7 @@ def new_folder(wanted: str | None, name: str) -> Path:
         number = 1
         while (folder := Path("runs") / f"{name}-{number:03d}").exists():
             number += 1
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise FileError(
-            f"out must be a folder that can be written to, got {folder} ({error}). Choose another."
-        ) from error
+    writable(folder, "out")
     return folder
 
 
@@ -127,11 +148,19 @@ def test_data(dataset: Dataset, seed: int) -> Array:
     return binarize(dataset.x_test, np.random.default_rng([seed, 2]))
 
 
-def meaning(model: Any, x: Array) -> str:
-    """Say what the reported numbers are."""
-    if not model.likelihood.is_density(x):
-        return "cross-entropy bound: x lies strictly between 0 and 1, so this is not a bound on log p(x)"
-    return "log-likelihood of the reconstruction" if isinstance(model, Autoencoder) else "lower bound on log p(x)"
+def meaning(model: Any, x: Array, dataset: Dataset) -> str:
+    """Say in one sentence what the reported numbers are."""
+    if isinstance(model, Autoencoder):
+        text = "log_lik is the log-likelihood of the reconstruction"
+        text += "" if model.likelihood.is_density(x) else " (a cross-entropy: x lies strictly between 0 and 1)"
+    elif model.likelihood.is_density(x):
+        text = "the ELBO is a lower bound on log p(x)"
+    else:
+        text = "the ELBO is a cross-entropy bound: x lies strictly between 0 and 1, so it is no bound on log p(x)"
+    if dataset.scale is not None:
+        constant = -float(np.log(dataset.scale[1]).sum())
+        text += f", x standardised by its training rows; per original unit add {constant:.3f}"
+    return text
 
 
 Quantity = dict[str, Any]
@@ -154,7 +183,14 @@ def test_rows(model: Any, params: Array, x: Array, seed: int) -> list[Quantity]:
         rows = [_quantity("test log_lik", model.terms(params, x).log_lik)]
         error = np.mean((x - model.reconstruct(params, x)) ** 2, axis=1)
         return [*rows, _quantity("test squared error", error) | {"unit": "per pixel"}]
-    terms = model.terms(params, x, rng=np.random.default_rng([seed, 3]), n_draws=_TEST_DRAWS)
+    with np.errstate(over="ignore", invalid="ignore"):
+        terms = model.terms(params, x, rng=np.random.default_rng([seed, 3]), n_draws=_TEST_DRAWS)
+    bad = int((~np.isfinite(terms.elbo)).sum())
+    if bad:
+        raise NonFiniteError(
+            f"the ELBO of {bad} of {len(x)} examples is not finite",
+            "They lie far from the data that the model was trained on: check their units.",
+        )
     parts = {"elbo": terms.elbo, "log_lik": terms.log_lik, "kl": terms.kl}
     return [_quantity(f"test {name}", values) for name, values in parts.items()]
 
@@ -162,13 +198,15 @@ def test_rows(model: Any, params: Array, x: Array, seed: int) -> list[Quantity]:
 def evaluation_rows(model: VAE, params: Array, x: Array, n_draws: int, seed: int) -> list[Quantity]:
     """Return the table of ``minivae evaluate``: the bounds, log p(x) with its effective sample size, the latents."""
     rng = np.random.default_rng([seed, 4])
-    head = model.encode(params, x)
     rows = test_rows(model, params, x, seed)
-    for k in sorted({5, 50} - {n_draws}):
+    head = model.encode(params, x)
+    density = model.likelihood.is_density(x)
+    bound, final = ("IWAE bound", "log p(x) estimate") if density else ("cross-entropy K-sample bound",) * 2
+    for k in (5, 50):
         if k < n_draws:
-            rows.append(_quantity(f"IWAE bound, K={k}", bounds.log_marginal(model, params, x, k, rng).log_p))
+            rows.append(_quantity(f"{bound}, K={k}", bounds.log_marginal(model, params, x, k, rng).log_p))
     estimate = bounds.log_marginal(model, params, x, n_draws, rng)
-    rows.append(_quantity(f"log p(x) estimate, K={n_draws}", estimate.log_p))
+    rows.append(_quantity(f"{final}, K={n_draws}", estimate.log_p))
     rows.append(_quantity("effective sample size, mean", estimate.ess) | {"unit": "draws"})
     rows.append(
         {
@@ -203,7 +241,8 @@ def figures(run: Run, dataset: Dataset, params: Array, history: list[dict[str, f
     paths += latent_figures(model, params, x, dataset, folder)
     paths.append(reconstruction_figure(model, params, x, dataset, folder))
     if isinstance(model, VAE):
-        paths.append(sample_figure(model, params, x, dataset, folder, 100, run.settings.seed))
+        n = 100 if dataset.image_shape is not None else 500
+        paths.append(sample_figure(model, params, x, dataset, folder, n, run.settings.seed))
     return paths
 
 
@@ -217,12 +256,17 @@ def reconstruction_figure(model: Any, params: Array, x: Array, dataset: Dataset,
     return plots.save(plots.reconstructions(x[some], x_hat, dataset.image_shape, plots.Shades.of(x)), path)
 
 
+def draw_samples(model: VAE, params: Array, n: int, seed: int, *, mean: bool = False) -> Array:
+    """Draw n samples, or the means E[x|z] at the same draws of z."""
+    return model.sample(params, n, np.random.default_rng([seed, 5]), mean=mean)
+
+
 def sample_figure(model: VAE, params: Array, x: Array, dataset: Dataset, folder: Path, n: int, seed: int) -> str:
     """Draw samples of the model: for images the means E[x|z] of draws z of the prior."""
-    rng, path = np.random.default_rng([seed, 5]), folder / "samples.png"
+    path = folder / "samples.png"
     if dataset.image_shape is None:
-        return plots.save(plots.table_samples(x, model.sample(params, max(n, 500), rng)), path)
-    means = model.sample(params, n, rng, mean=True)
+        return plots.save(plots.table_samples(x, draw_samples(model, params, n, seed)), path)
+    means = draw_samples(model, params, n, seed, mean=True)
     title = "Samples: E[x|z] for z ~ N(0, I)"
     return plots.save(plots.image_grid(means, dataset.image_shape, plots.Shades.of(x), title), path)
 
@@ -244,12 +288,14 @@ def interpolation_figure(model: Any, params: Array, x: Array, dataset: Dataset, 
     if dataset.image_shape is None or len(x) < 2:
         return None
     n = min(8, len(x) // 2)
-    ends = model.embed(params, x[np.linspace(0, len(x) - 1, 2 * n).astype(int)])
+    ends_at = np.linspace(0, len(x) - 1, 2 * n).astype(int)
+    ends = model.embed(params, x[ends_at])
     t = np.linspace(0, 1, 10)[None, :, None]
     z = (1 - t) * ends[:n, None] + t * ends[n:, None]  # (n, 10, L)
-    images = model.decode(params, z.reshape(n * 10, -1))
-    title = "Interpolations: E[x|z] along lines between two codes"
-    figure = plots.image_grid(images, dataset.image_shape, plots.Shades.of(x), title)
+    between = model.decode(params, z.reshape(n * 10, -1)).reshape(n, 10, -1)
+    images = np.concatenate([x[ends_at[:n], None], between, x[ends_at[n:], None]], axis=1).reshape(n * 12, -1)
+    title = "E[x|z] along lines between the codes of two originals"
+    figure = plots.image_grid(images, dataset.image_shape, plots.Shades.of(x), title, n_columns=12)
     return plots.save(figure, folder / "interpolations.png")
 
 
@@ -264,7 +310,7 @@ def write_results(run: Run, dataset: Dataset, result: Result) -> dict[str, Any]:
     write_atomically(run.folder / "history.csv", text.getvalue().encode())
     summary = {
         "data": dataset.name,
-        "meaning": meaning(run.model, x),
+        "meaning": meaning(run.model, x, dataset),
         "test": test_rows(run.model, result.params, x, run.settings.seed),
         "stopped": result.stopped,
         "epochs": len(result.history),

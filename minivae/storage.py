@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from minivae import autoencoder, layers, likelihoods, optim, posteriors, vae
+from minivae import autoencoder, checks, layers, likelihoods, optim, posteriors, vae
 from minivae.autoencoder import Autoencoder
 from minivae.checks import Array
 from minivae.vae import VAE
@@ -65,7 +65,7 @@ def from_spec(spec: Any) -> Any:
     if not isinstance(spec, dict):
         return spec
     fields = {key: from_spec(value) for key, value in spec.items() if key != "class"}
-    if spec.get("class") not in _CLASSES:
+    if not isinstance(spec.get("class"), str) or spec["class"] not in _CLASSES:
         raise FileError(f"class must be one of minivae's descriptions, got {spec.get('class')!r}. Update minivae.")
     return _CLASSES[spec["class"]](**fields)
 
@@ -122,6 +122,8 @@ def load_arrays(path: Path, kind: str) -> tuple[dict[str, Any], Arrays]:
             f"path must name an intact {kind} file, got {path}, which is damaged or of another kind ({error}). "
             f"Restore it from a copy, or train again."
         ) from error
+    if not isinstance(header, dict):
+        raise FileError(f"path must name an intact {kind} file, got {path}, whose header is damaged. Train again.")
     if header.get("kind") != kind or header.get("format") != FORMAT:
         raise FileError(
             f"path must name a {kind} file of format {FORMAT}, got {path}, a {header.get('kind')} file of format "
@@ -156,10 +158,17 @@ def load_model(path: str | Path) -> tuple[Any, Array, dict[str, Any]]:
         If the file is missing, damaged, or holds something else.
     """
     header, arrays = load_arrays(Path(path), "model")
-    model, params = from_spec(header["model"]), arrays.get("params")
-    if params is None or params.shape != (model.n_params,):
-        raise FileError(f"path must hold {model.n_params} parameters, got {path}, which does not. Train again.")
-    return model, params, header["extra"]
+    try:
+        model, params, extra = from_spec(header["model"]), arrays["params"], dict(header["extra"])
+        n_params = model.n_params if isinstance(model, (VAE, Autoencoder)) else -1
+        checks.flat(params, n_params)
+        if not np.isfinite(params).all():
+            raise ValueError("its parameters are not finite")
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise FileError(
+            f"path must hold a model and its parameters, got {path}, which does not ({error}). Train again."
+        ) from error
+    return model, params, extra
 
 
 def differences(saved: Any, current: Any, where: str = "") -> list[str]:

@@ -87,7 +87,16 @@ class Settings:
         if self.clip_norm is not None:
             checks.number(self.clip_norm, "clip_norm", low=0)
         checks.float_dtype(self.dtype)
-        checks.number(self.seed, "seed", low=0, closed=True)
+        checks.seed(self.seed)
+        if isinstance(self.optimizer, type) or not hasattr(self.optimizer, "update"):
+            raise ValueError(f"optimizer must be an optimiser, got {self.optimizer!r}. For example Adam(1e-3).")
+        if not isinstance(self.schedule, StepDecay):
+            raise ValueError(
+                f"schedule must be a StepDecay, got {self.schedule!r}. StepDecay() never changes the rate."
+            )
+        for name in ("binarize", "start_at_mean"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name} must be True or False, got {getattr(self, name)!r}. Choose one.")
 
 
 @dataclass
@@ -105,7 +114,7 @@ class Result:
         Epoch that ``params`` are from, counted from 1.
     stopped : {"finished", "early", "interrupted"}
     seconds : float
-        Time spent in this call.
+        Time spent training, that before a resume included.
     examples_per_second : float
     """
 
@@ -128,6 +137,7 @@ class _State:
     rng: np.random.Generator
     history: list[Row]
     best_epoch: int = 0
+    seconds: float = 0.0
 
     def copy(self) -> "_State":
         """Return the state as it is now, which later steps cannot change."""
@@ -139,6 +149,7 @@ class _State:
             deepcopy(self.rng),
             self.history[:],
             self.best_epoch,
+            self.seconds,
         )
 
     def save(self, path: Path, spec: dict[str, Any]) -> None:
@@ -147,6 +158,7 @@ class _State:
             "spec": spec,
             "rng": self.rng.bit_generator.state,
             "best_epoch": self.best_epoch,
+            "seconds": self.seconds,
             "columns": list(self.history[0]),
         }
         arrays = {"params": self.params, "best": self.best}
@@ -155,15 +167,21 @@ class _State:
         save_arrays(path, header, arrays)
 
     def restore(self, header: dict[str, Any], arrays: Arrays) -> None:
-        self.params[:], self.best[:] = arrays["params"], arrays["best"]
-        for name, array in self.optimizer.items():
-            array[:] = arrays[f"optimizer.{name}"]
+        own = {"params": self.params, "best": self.best}
+        own |= {f"optimizer.{name}": array for name, array in self.optimizer.items()}
+        for name, array in own.items():
+            saved = arrays[name]
+            if saved.shape != array.shape or saved.dtype != array.dtype or not np.isfinite(saved).all():
+                raise ValueError(f"{name}, which has the wrong shape, dtype or values")
+            array[:] = saved
         self.rng.bit_generator.state = header["rng"]
         self.history[:] = [
             {c: int(v) if c in ("epoch", "step") else v for c, v in zip(header["columns"], row, strict=True)}
             for row in arrays["history"].tolist()
         ]
-        self.best_epoch = header["best_epoch"]
+        self.best_epoch, self.seconds = int(header["best_epoch"]), float(header["seconds"])
+        if not self.history:
+            raise ValueError("history, which is empty")
 
 
 def train(
@@ -253,16 +271,18 @@ def train(
     if resume:
         if path is None:
             raise ValueError("checkpoint must name the file to resume from, got None. Pass checkpoint=PATH.")
-        _restore(state, path, spec)
+        _restore(state, path, spec, settings)
 
     interrupt = _Interrupt()
     with interrupt:
         validation = _Validation(model, x_valid, settings, params)
     n_steps = -(-len(x_train) // settings.batch_size)
-    first_epoch = len(state.history)
+    first_epoch, seconds_before = len(state.history), state.seconds
+    waited = first_epoch - state.best_epoch
+    done = settings.patience is not None and first_epoch > 0 and waited >= settings.patience
     whole: _State | None = None  # as of the last whole epoch
     last_save = start = time.monotonic()
-    stopped = "finished"
+    stopped = "early" if done else "finished"
     bar = tqdm(
         total=settings.epochs * n_steps,
         initial=first_epoch * n_steps,
@@ -271,8 +291,8 @@ def train(
         dynamic_ncols=True,
     )
     try:
-        with interrupt, bar:
-            for epoch in range(first_epoch, settings.epochs):
+        with interrupt, bar, np.errstate(over="ignore", invalid="ignore"):  # the guard speaks of these
+            for epoch in range(first_epoch, first_epoch if done else settings.epochs):
                 row = _epoch(model, x_train, settings, state, epoch, n_steps, bar, interrupt)
                 row |= validation(params)
                 improved = not validation.given or row["valid_loss"] < validation.best(state)
@@ -281,6 +301,7 @@ def train(
                     state.best[:] = params
                     state.best_epoch = epoch + 1
                 _warn_if_diverging(state.history, validation.before, settings)
+                state.seconds = seconds_before + time.monotonic() - start
                 if path is not None:
                     whole = state.copy()
                     if time.monotonic() - last_save >= checkpoint_seconds:
@@ -297,8 +318,8 @@ def train(
     finally:
         if path is not None and whole is not None:
             whole.save(path, spec)
-    seconds = time.monotonic() - start
-    n_examples = (len(state.history) - first_epoch) * len(x_train)
+    seconds = state.seconds
+    n_examples = len(state.history) * len(x_train)
     return Result(
         model,
         state.best,
@@ -308,6 +329,16 @@ def train(
         seconds,
         n_examples / max(seconds, 1e-9),
     )
+
+
+def check_epochs(checkpoint: Path, settings: Settings) -> None:
+    """Refuse settings with fewer epochs than the checkpoint holds."""
+    _, arrays = load_arrays(checkpoint, "checkpoint")
+    done = len(arrays.get("history", ()))
+    if done > settings.epochs:
+        raise ValueError(
+            f"epochs must be at least the {done} that the checkpoint holds, got {settings.epochs}. Raise it."
+        )
 
 
 def binarize(x: Array, rng: np.random.Generator) -> Array:
@@ -447,15 +478,19 @@ def _guard(step: int, epoch: int, where: str, settings: Settings) -> NonFiniteEr
     clip = "set clip_norm" if settings.clip_norm is None else f"lower clip_norm (now {settings.clip_norm:g})"
     return NonFiniteError(
         f"training stopped at step {step} (epoch {epoch + 1}): {where}",
-        f"Likely remedy: a lower learning_rate (now {settings.optimizer.learning_rate:g}), or {clip}.",
+        f"Likely remedy: a lower learning_rate (now {settings.optimizer.learning_rate:g}), or {clip}."
+        + (" At the first step, look at the scale of the data and at beta." if step == 1 else ""),
     )
 
 
-def _restore(state: _State, path: Path, spec: dict[str, Any]) -> None:
+def _restore(state: _State, path: Path, spec: dict[str, Any], settings: Settings) -> None:
+    check_epochs(path, settings)
     header, arrays = load_arrays(path, "checkpoint")
-    saved, current = header["spec"], json.loads(json.dumps(spec))
-    for free in ("epochs", "patience"):
-        saved["settings"].pop(free), current["settings"].pop(free)
+    saved, current = header.get("spec"), json.loads(json.dumps(spec))
+    for either in (saved, current):
+        for free in ("epochs", "patience"):
+            if isinstance(either, dict) and isinstance(either.get("settings"), dict):
+                either["settings"].pop(free, None)
     changed = differences(saved, current)
     if changed:
         raise FileError(
@@ -465,7 +500,7 @@ def _restore(state: _State, path: Path, spec: dict[str, Any]) -> None:
         )
     try:
         state.restore(header, arrays)
-    except (KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise FileError(
             f"checkpoint must be complete, got {path}, which lacks or misshapes {error}. Train anew."
         ) from error

@@ -10,6 +10,23 @@ def split(head):
     return head[:, :half], head[:, half:]
 
 
+def dense(params, x, n_out):
+    return x @ params[:-n_out].reshape(-1, n_out) + params[-n_out:]
+
+
+def dense_backward(params, x, dy, grads, need_dx):
+    grads[:] = np.concatenate([(x.T @ dy).ravel(), dy.sum(0)])
+    return dy @ params[: -dy.shape[1]].reshape(-1, dy.shape[1]).T if need_dx else np.empty((0, x.shape[1]))
+
+
+def tanh_backward(y, dy):
+    return (1 - y**2) * dy
+
+
+def relu_backward(y, dy):
+    return np.where(y > 0, dy, 0)
+
+
 def reparameterize(head, eps):
     mu, log_var = split(head)
     return mu + np.exp(log_var / 2) * eps, -0.5 * (eps**2 + log_var + LOG_2PI).sum(-1)
@@ -51,6 +68,11 @@ def repeated(x, n_rows):
 def bernoulli(logits, x):
     x, p = repeated(x, len(logits)), 1 / (1 + np.exp(-logits))
     return (x * np.log(p) + (1 - x) * np.log(1 - p)).sum(1), x - p
+
+
+def bernoulli_from_exp(logits, x, e):
+    x = repeated(x, len(logits))
+    return (x * logits - np.maximum(logits, 0) - np.log(1 + e)).sum(1)
 
 
 def gaussian_shared(mean, log_var, x):

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minivae import cli, kernels, load_model
+from minivae import cli, kernels, load_model, runs
 from minivae.training import train as real_train
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -55,7 +55,7 @@ def test_train_leaves_a_run_folder_and_prints_where(capsys):
     assert [row["epoch"] for row in rows] == ["1", "2"]
     assert printed.out.splitlines()[-1].startswith(f"figures  {folder / 'figures'}{os.sep}: learning_curves.png")
     assert "test elbo" in printed.out
-    assert "lower bound on log p(x)" in printed.out
+    assert "the ELBO is a lower bound on log p(x)\n" in printed.out
     assert printed.err == ""  # no progress bar where there is no terminal
     cli.main(["train", *SMALL])
     assert Path("runs/digits-vae-002").is_dir()
@@ -68,7 +68,7 @@ def test_summary_says_results_settings_and_versions(trained):
     assert test["test elbo"] < 0 < test["test kl"]
     assert summary["settings"]["batch_size"] == 512
     assert summary["data"] == "digits-threshold"
-    assert summary["meaning"] == "lower bound on log p(x)"
+    assert summary["meaning"] == "the ELBO is a lower bound on log p(x)"
     assert {"python", "numpy", "numba", "minivae"} <= set(summary["versions"])
     assert summary["examples_per_second"] > 0
     model, params, _ = load_model(trained / "model.npz")
@@ -112,7 +112,7 @@ def test_grey_data_are_labelled_a_cross_entropy_bound(capsys):
     printed = capsys.readouterr()
     assert printed.err.count("note: x") == 1  # said once
     assert "with a Bernoulli likelihood the ELBO is a cross-entropy bound" in printed.err
-    assert "these numbers are a cross-entropy bound" in printed.out
+    assert "the ELBO is a cross-entropy bound" in printed.out
     assert "cross-entropy bound" in json.loads(Path("run/summary.json").read_text())["meaning"]
 
 
@@ -127,7 +127,7 @@ def test_training_on_files_of_ones_own(capsys, rng):
 
 
 compiled_only = pytest.mark.skipif(
-    not hasattr(kernels.bernoulli, "py_func"), reason="50,000 images take minutes without the JIT"
+    not hasattr(kernels.adam, "py_func"), reason="50,000 images take minutes without the JIT"
 )
 
 
@@ -150,7 +150,50 @@ def test_evaluate_prints_bounds_in_order(trained, capsys):
     assert abs(values["KL of latent 1"] + values["KL of latent 2"] - values["test kl"]) < 1e-3
     assert values["active latents"] in (0, 1, 2)
     assert cli.main(["evaluate", str(trained), "--draws", "20", "--examples", "10"]) == 0
-    assert "10 test examples of digits-threshold" in capsys.readouterr().out
+    assert "10 examples of digits-threshold" in capsys.readouterr().out
+
+
+def test_another_file_is_scaled_as_the_run_was_and_read_whole(capsys, rng):
+    table = rng.normal(size=(60, 3)) * [1, 10, 100]
+    np.save("a.npy", table)
+    np.save("b.npy", table + 10 * table.std(0))
+    np.save("d.npy", 1000 * table + 77)
+    np.save("c.npy", table[:7])
+    run_json(capsys, "train", "--data", "a.npy", *SMALL[:4], "--batch-size", "16", "--out", "run")
+    rows = {}
+    for name, n in (("a.npy", 60), ("b.npy", 60), ("c.npy", 7)):
+        code, result = run_json(capsys, "evaluate", "run", "--data", name, "--draws", "5")
+        assert (code, result["settings"]["n_examples"]) == (0, n)
+        assert "x standardised by its training rows; per original unit add -" in result["settings"]["meaning"]
+        rows[name] = result["rows"][0]["value"]
+    assert rows["b.npy"] < rows["a.npy"] - 10  # outside what the model has seen
+    code, result = run_json(capsys, "evaluate", "run", "--data", "d.npy")
+    assert code == 1
+    assert "examples is not finite. They lie far from the data" in result["error"]
+    run_json(capsys, "sample", "run", "-n", "400", "--out", "drawn")
+    spread = np.load("drawn/samples.npy").std(0)
+    assert spread[0] < spread[1] < spread[2]  # in the units of the data
+
+
+def test_grey_data_have_no_row_that_claims_log_p(capsys):
+    run_json(capsys, "train", "--data", "digits-grey", *SMALL, "--out", "run")
+    _, result = run_json(capsys, "evaluate", "run", "--draws", "10", "--examples", "10")
+    names = [row["quantity"] for row in result["rows"]]
+    assert not [name for name in names if "log p" in name or "IWAE" in name]
+    assert "cross-entropy K-sample bound, K=10" in names
+
+
+@pytest.mark.parametrize("n", ["0", "-5"])
+def test_number_of_examples_must_be_positive(n, trained, capsys):
+    assert cli.main(["evaluate", str(trained), "--examples", n]) == 1
+    assert f"examples must be an integer of at least 1, got {n}" in capsys.readouterr().err
+
+
+def test_fewer_epochs_than_done_are_refused_and_change_nothing(trained, capsys):
+    before = (trained / "run.json").read_text()
+    assert cli.main(["train", "--resume", str(trained), "--epochs", "1"]) == 1
+    assert "epochs must be at least the 2 that the checkpoint holds, got 1" in capsys.readouterr().err
+    assert (trained / "run.json").read_text() == before
 
 
 def test_sample_writes_figures_and_draws(trained, capsys):
@@ -161,6 +204,16 @@ def test_sample_writes_figures_and_draws(trained, capsys):
     draws = np.load(Path(result["rows"][0]["file"]).parent / "samples.npy")
     assert draws.shape == (30, 64)
     assert set(np.unique(draws)) == {0.0, 1.0}
+
+
+def test_samples_and_their_figure_are_of_the_same_codes(trained):
+    model, params, _ = load_model(trained / "model.npz")
+    draws = np.mean([runs.draw_samples(model, params, 5, seed) for seed in [3]], axis=0)
+    means = runs.draw_samples(model, params, 5, 3, mean=True)
+    # a draw of a pixel with probability p has log-probability at the p of its own code, on average above any other
+    own = (draws * np.log(means) + (1 - draws) * np.log1p(-means)).sum()
+    other = (draws * np.log(means[::-1]) + (1 - draws) * np.log1p(-means[::-1])).sum()
+    assert own >= other
 
 
 def test_gradcheck_passes_with_a_row_for_each_gradient(capsys):
@@ -217,6 +270,12 @@ def test_info_tells_versions_blas_and_folders(capsys, monkeypatch):
         ([], 2, "the following arguments are required"),
         (["evaluate", "nowhere"], 1, "got nowhere, which has no run.json"),
         (["train", "--resume", "nowhere"], 1, "got nowhere, which has no run.json"),
+        (["train", "--resume", ""], 1, "which has no run.json"),
+        (["train", "--seed", "-1"], 1, "seed must be an integer from 0"),
+        (["gradcheck", "--seed", "-1"], 1, "seed must be an integer from 0"),
+        (["gradcheck", "--js"], 2, "unrecognized arguments: --js"),
+        (["train", "--model", "ae", "--beta", "4"], 1, "--beta is for a VAE, got it with --model ae"),
+        (["train", "--image-shape", "8x8"], 1, "--image-shape is for a file, got it with digits"),
         (["train", "--resume", "nowhere", "--beta", "2"], 1, "--resume keeps a run's settings, got --beta as well"),
     ],
 )
@@ -232,6 +291,13 @@ def test_errors_name_the_remedy_and_exit_non_zero(words, code, message, capsys):
         assert result["ok"] is False
         assert message in result["error"]
     assert not Path("runs").exists()  # refused before anything was made
+
+
+def test_a_model_too_large_for_the_machine_is_refused(capsys):
+    code, result = run_json(capsys, "train", "--latent", "200000000000")
+    assert code == 1
+    assert "this needs more memory than there is" in result["error"]
+    assert "Lower --latent, --hidden, --draws or -n." in result["error"]
 
 
 def test_an_absurd_learning_rate_is_stopped_by_the_guard(capsys):

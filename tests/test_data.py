@@ -119,9 +119,13 @@ def test_images_from_a_file(kind, images, tmp_path):
     assert found.image_shape == (7, 8)
     assert found.likelihood == "bernoulli"
     assert (len(found.x_train), len(found.x_valid), len(found.x_test)) == (24, 3, 3)
-    np.testing.assert_allclose(found.x_test[0], images[9].ravel() / 255, rtol=1e-6)
+    rows = np.concatenate([found.x_train, found.x_valid, found.x_test])
+    flat = images.reshape(30, -1) / 255
+    np.testing.assert_allclose(rows[np.lexsort(rows.T)], flat[np.lexsort(flat.T)], rtol=1e-6)
     if kind == "npz":
-        assert found.y_test.tolist() == [9, 19, 29]
+        for part in ("train", "valid", "test"):
+            labels = getattr(found, f"y_{part}")
+            np.testing.assert_allclose(getattr(found, f"x_{part}"), flat[labels], rtol=1e-6)
 
 
 def test_a_table_is_standardised_and_gets_a_gaussian(tmp_path, rng):
@@ -129,6 +133,29 @@ def test_a_table_is_standardised_and_gets_a_gaussian(tmp_path, rng):
     found = load_file(tmp_path / "t.npy")
     assert found.likelihood == "gaussian-learned"
     np.testing.assert_allclose(found.x_train.std(0), 1, rtol=1e-5)
+    mean, std = found.scale
+    back = np.concatenate([found.x_train, found.x_valid, found.x_test]) * std + mean
+    np.testing.assert_allclose(np.sort(back, axis=0), np.sort(np.load(tmp_path / "t.npy"), axis=0), rtol=1e-5)
+
+
+def test_rows_that_alternate_are_not_split_by_class(tmp_path, rng):
+    np.savez(tmp_path / "t.npz", x=rng.normal(size=(200, 3)), y=np.arange(200) % 2)
+    found = load_file(tmp_path / "t.npz")
+    assert set(found.y_valid) == set(found.y_test) == {0, 1}
+
+
+def test_an_archive_of_several_arrays_must_say_which(tmp_path, rng):
+    np.savez(tmp_path / "t.npz", x_train=rng.random((20, 3)), x_test=rng.random((20, 3)))
+    with pytest.raises(FileError, match="must hold one array, or one named x, and holds x_train, x_test"):
+        load_file(tmp_path / "t.npz")
+    np.savez(tmp_path / "t.npz", anything=rng.random((20, 3)))
+    assert load_file(tmp_path / "t.npz").n_x == 3
+
+
+def test_columns_too_large_to_be_standardised_are_named(tmp_path, rng):
+    np.save(tmp_path / "t.npy", rng.normal(size=(20, 3)) * [1, 1e200, 1])
+    with pytest.raises(ValueError, match=r"got column\(s\) 1 with none. Rescale"):
+        load_file(tmp_path / "t.npy")
 
 
 def test_constant_columns_are_named_and_stay_zero(tmp_path, rng):

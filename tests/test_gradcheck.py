@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minivae import ReLU, check_gradient, gradient_checks, kernels, layers, likelihoods
+from minivae import VAE, ReLU, check_gradient, gradient_checks, kernels, layers, likelihoods
 from minivae.posteriors import DiagonalGaussian
 
 
@@ -57,6 +57,15 @@ def test_kinks_inside_the_step_do_not_fail_and_kinks_at_the_point_are_counted():
     wrong = (theta > 0) * 1.0
     wrong[2] = 0.0  # the wrong side of a nearby kink is still seen
     assert not check_gradient(relu_sum, wrong, theta).ok
+
+
+def test_strong_curvature_is_not_taken_for_a_kink():
+    # the second difference of a parabola is larger than the planted error at every step, but it falls with the step
+    theta = np.array([1e-5, 1.0])
+    right = np.array([1e5 * theta[0], 1.0])
+    for factor, ok in ((1.0, True), (1.001, False)):
+        report = check_gradient(lambda t: float(0.5e5 * t[0] ** 2 + t[1]), right * [factor, 1], theta)
+        assert (report.ok, report.n_kinks) == (ok, 0)
 
 
 def test_only_kinks_is_not_a_pass():
@@ -163,6 +172,20 @@ def test_a_planted_error_in_the_learned_variance_is_caught(monkeypatch):
         "likelihood Gaussian, one learned variance",
         "ELBO Gaussian, one learned variance",
     ]
+
+
+@pytest.mark.parametrize("part", [0, 1], ids=["encoder", "decoder"])
+def test_a_planted_error_in_the_whole_gradient_is_caught(part, monkeypatch):
+    right = VAE.loss_and_grad
+
+    def wrong(self, params, x, eps, grads, **how):
+        result = right(self, params, x, eps, grads, **how)
+        self.unpack(grads)[part][:] *= 1.001
+        return result
+
+    monkeypatch.setattr(VAE, "loss_and_grad", wrong)
+    failed = [check.name for check in gradient_checks() if not check.ok]
+    assert len([name for name in failed if name.startswith("ELBO closed") or name.startswith("ELBO sampled")]) == 8
 
 
 def test_a_sign_error_in_one_activation_is_named(monkeypatch):

@@ -11,6 +11,10 @@ from tests import reference
 
 K, B, L, D = 3, 5, 2, 4
 RETURNING = [
+    "dense",
+    "dense_backward",
+    "tanh_backward",
+    "relu_backward",
     "reparameterize",
     "reparameterize_backward",
     "diagonal_kl",
@@ -18,6 +22,7 @@ RETURNING = [
     "diagonal_log_prob",
     "diagonal_log_prob_backward",
     "bernoulli",
+    "bernoulli_from_exp",
     "gaussian_shared",
     "gaussian_per_pixel",
 ]
@@ -28,7 +33,12 @@ def arguments(name, dtype):
     rng = np.random.default_rng(1)
     head, eps, rows = rng.normal(size=(B, 2 * L)), rng.normal(size=(K, B, L)), rng.normal(size=(K, B))
     out, real = rng.normal(size=(K * B, D)), rng.normal(size=(B, D))
+    params, y = rng.normal(size=(D + 1) * 3), rng.normal(size=(B, D))
     values = {
+        "dense": (params, real, 3),
+        "dense_backward": (params, real, rng.normal(size=(B, 3)), np.full_like(params, np.nan), True),
+        "tanh_backward": (np.tanh(y), real),
+        "relu_backward": (np.maximum(y, 0), real),
         "reparameterize": (head, eps),
         "reparameterize_backward": (head, eps, rng.normal(size=eps.shape), rows),
         "diagonal_kl": (head,),
@@ -36,12 +46,13 @@ def arguments(name, dtype):
         "diagonal_log_prob": (head, eps),
         "diagonal_log_prob_backward": (head, eps, rows),
         "bernoulli": (out, rng.random((B, D))),
+        "bernoulli_from_exp": (out, rng.random((B, D)), np.exp(-np.abs(out))),
         "gaussian_shared": (out, np.array([-0.7]), real),
         "gaussian_per_pixel": (rng.normal(size=(K * B, 2 * D)), real),
         "adam": (*(rng.normal(size=50) for _ in range(3)), rng.random(50), np.array([0.9, 0.999, 0.01, 1e-8])),
         "rmsprop": (*(rng.normal(size=50) for _ in range(3)), 2 + rng.random(50), np.array([0.9, 0.01, 1e-8, 1.0])),
     }[name]
-    return [np.ascontiguousarray(v, dtype) for v in values]
+    return [np.ascontiguousarray(v, dtype) if isinstance(v, np.ndarray) else v for v in values]
 
 
 def as_tuple(result):
@@ -77,20 +88,35 @@ def test_optimiser_kernel_equals_its_numpy_line(name, dtype, rtol):
 @pytest.mark.parametrize("name", [*RETURNING, *OPTIMIZERS])
 def test_a_nan_in_any_argument_reaches_the_result(name):
     for i, original in enumerate(arguments(name, np.float64)):
-        if name in OPTIMIZERS and i == 4:
-            continue  # the settings are checked when the optimiser is built
+        if (
+            (name in OPTIMIZERS and i == 4)
+            or not isinstance(original, np.ndarray)
+            or (name == "dense_backward" and i == 3)
+        ):
+            continue  # settings are checked when the optimiser is built; gradients are overwritten
         args = arguments(name, np.float64)
-        args[i][(-1,) * original.ndim] = np.nan  # in a head, a log-variance
+        args[i][(0,) * original.ndim if name.startswith("dense") else (-1,) * original.ndim] = np.nan  # a log-variance
         with np.errstate(invalid="ignore"):
             result = getattr(kernels, name)(*args)
         arrays = args[:1] if name in OPTIMIZERS else as_tuple(result)
+        if name == "dense_backward":
+            arrays = (*arrays, args[3])
         assert not all(np.isfinite(a).all() for a in arrays), f"argument {i} of {name}"
+
+
+@pytest.mark.parametrize("need_dx", [True, False])
+def test_dense_backward_overwrites_the_gradient(need_dx):
+    args = arguments("dense_backward", np.float64)[:4]
+    expected = [a.copy() for a in args]
+    dx, dx_expected = kernels.dense_backward(*args, need_dx), reference.dense_backward(*expected, need_dx)
+    np.testing.assert_allclose(args[3], expected[3], rtol=1e-12)
+    assert dx.shape == dx_expected.shape
 
 
 def test_every_kernel_is_compared():
     tree = ast.parse(Path(kernels.__file__).read_text())
     defined = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
-    assert defined == {*RETURNING, *OPTIMIZERS}
+    assert defined == {*RETURNING, *OPTIMIZERS, "_compiled"}
 
 
 def test_kernels_import_numpy_and_numba_only():

@@ -88,7 +88,24 @@ def test_a_checkpoint_is_not_a_model(tmp_path):
 
 def test_parameters_of_another_model_are_refused(tmp_path):
     save_model(tmp_path / "m.npz", MODELS[0], np.zeros(3))
-    with pytest.raises(FileError, match=rf"must hold {MODELS[0].n_params} parameters"):
+    with pytest.raises(FileError, match=rf"params must have shape \({MODELS[0].n_params},\), got \(3,\)"):
+        load_model(tmp_path / "m.npz")
+
+
+@pytest.mark.parametrize(
+    ("header", "params"),
+    [
+        ({}, np.zeros(3)),
+        ({"model": {"class": "Adam"}, "extra": {}}, np.zeros(3)),
+        ({"model": {"class": ["VAE"]}, "extra": {}}, np.zeros(3)),
+        ({"model": {"class": "VAE", "colour": 1}, "extra": {}}, np.zeros(3)),
+        ({"model": to_spec(MODELS[0]), "extra": {}}, np.full(MODELS[0].n_params, np.nan)),
+        ({"model": to_spec(MODELS[0]), "extra": {}}, np.zeros(MODELS[0].n_params, np.float16)),
+    ],
+)
+def test_intact_files_with_wrong_content_are_refused(header, params, tmp_path):
+    storage.save_arrays(tmp_path / "m.npz", {"kind": "model", **header}, {"params": params})
+    with pytest.raises(FileError, match="must hold a model and its parameters"):
         load_model(tmp_path / "m.npz")
 
 

@@ -20,6 +20,7 @@ from minivae import (
     StepDecay,
     train,
 )
+from minivae.storage import load_arrays, save_arrays
 
 N, D = 60, 6
 
@@ -200,6 +201,46 @@ def test_ctrl_c_in_the_middle_of_an_epoch_resumes_from_its_start(x, tmp_path):
     same(resumed, train(model, x[:40], x[40:], settings))
 
 
+def test_resuming_a_run_that_stopped_early_changes_nothing(model, x, tmp_path):
+    settings, file = Settings(epochs=500, batch_size=4, optimizer=Adam(0.05), patience=5), tmp_path / "checkpoint.npz"
+    a = train(model, x[:20], x[20:], settings, checkpoint=file)
+    b = train(model, x[:20], x[20:], settings, checkpoint=file, resume=True)
+    same(a, b)
+    assert a.stopped == b.stopped == "early"
+    assert b.seconds == a.seconds > 0
+
+
+def test_fewer_epochs_than_a_checkpoint_holds_are_refused(model, x, tmp_path):
+    file = tmp_path / "checkpoint.npz"
+    train(model, x[:40], x[40:], Settings(epochs=3, batch_size=8), checkpoint=file)
+    with pytest.raises(ValueError, match="epochs must be at least the 3 that the checkpoint holds, got 2"):
+        train(model, x[:40], x[40:], Settings(epochs=2, batch_size=8), checkpoint=file, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("params", np.zeros(1, np.float32)),
+        ("best", np.zeros(3)),
+        ("optimizer.m", None),
+        ("history", np.empty((0, 11))),
+        ("params", "nan"),
+    ],
+)
+def test_a_checkpoint_with_wrong_arrays_is_refused(name, value, model, x, tmp_path):
+    file, settings = tmp_path / "checkpoint.npz", Settings(epochs=1, batch_size=8)
+    train(model, x[:40], x[40:], settings, checkpoint=file)
+    header, arrays = load_arrays(file, "checkpoint")
+    if value is None:
+        del arrays[name]
+    else:
+        arrays[name] = np.full_like(arrays[name], np.nan) if isinstance(value, str) else value
+    header.pop("format")
+    save_arrays(file, header, arrays)
+    with pytest.raises(FileError, match=f"checkpoint must be complete, got .*{name}"):
+        train(model, x[:40], x[40:], settings, checkpoint=file, resume=True)
+
+
 def test_resuming_a_finished_run_changes_nothing(model, x, tmp_path):
     settings, file = Settings(epochs=3, batch_size=8), tmp_path / "checkpoint.npz"
     a = train(model, x[:40], x[40:], settings, checkpoint=file)
@@ -337,7 +378,13 @@ def test_data_that_cannot_be_binarised_are_refused():
         ({"kl": "close"}, "Did you mean 'closed'"),
         ({"dtype": "float16"}, "dtype must be float32 or float64, got 'float16'"),
         ({"dtype": "flat32"}, "dtype must be float32 or float64, got 'flat32'"),
-        ({"seed": -1}, "seed must be"),
+        ({"seed": -1}, "seed must be an integer from 0"),
+        ({"seed": 1.5}, "seed must be an integer from 0"),
+        ({"seed": 10**400}, "seed must be an integer from 0"),
+        ({"optimizer": Adam}, "optimizer must be an optimiser"),
+        ({"optimizer": 3}, "optimizer must be an optimiser, got 3"),
+        ({"schedule": None}, "schedule must be a StepDecay, got None"),
+        ({"binarize": "no"}, "binarize must be True or False, got 'no'"),
     ],
 )
 def test_settings_out_of_range_are_refused(setting, message):
