@@ -1,0 +1,217 @@
+"""The same VAE step in other libraries, and the matrix products of that step alone.
+
+Each function takes a ``Problem`` and returns a step to be timed, and the loss of the first call on the given
+parameters and noise, so that all can be seen to compute the same thing before any is timed.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import minivae as mv
+
+Step = Callable[[], Any]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One scenario: a model with one hidden layer each way, its start, a batch and the noise."""
+
+    model: mv.VAE
+    activation: str
+    bernoulli: bool
+    params: Any
+    x: Any
+    eps: Any
+
+    @classmethod
+    def make(cls, widths: tuple[int, int, int], activation: str, bernoulli: bool, batch: int) -> "Problem":
+        """Draw a problem; widths are (data, hidden, latent)."""
+        n_x, n_hidden, n_latent = widths
+        rng = np.random.default_rng(0)
+        model = mv.VAE.mlp(n_x, n_latent, [n_hidden], activation, mv.Bernoulli() if bernoulli else mv.Gaussian())
+        x = (rng.random((batch, n_x)) < 0.5).astype(np.float32)
+        return cls(
+            model,
+            activation,
+            bernoulli,
+            model.init(rng, np.float32),
+            x if bernoulli else rng.standard_normal(x.shape, dtype=np.float32),
+            rng.standard_normal((1, batch, n_latent), dtype=np.float32),
+        )
+
+    def weights(self) -> list[tuple[Any, Any]]:
+        """Return copies of (W, b) of the four dense layers."""
+        views = [view.copy() for _, view in self.model.named(self.params)]
+        return list(zip(views[::2], views[1::2], strict=True))
+
+
+def minivae_step(problem: Problem) -> tuple[Step, float]:
+    """Return one training step of minivae with Adam."""
+    model, params = problem.model, problem.params.copy()
+    grads, rule = np.empty_like(params), mv.Adam(1e-3)
+    state = rule.init(params)
+
+    def step() -> None:
+        model.loss_and_grad(params, problem.x, problem.eps, grads)
+        rule.update(params, grads, state)
+
+    return step, model.loss_and_grad(params, problem.x, problem.eps, grads)[0]
+
+
+def products_step(problem: Problem) -> tuple[Step, None]:
+    """Return the eleven matrix products of the step, through NumPy, and nothing else: the floor."""
+    (W1, _), (W2, _), (W3, _), (W4, _) = problem.weights()
+    x, z, batch = problem.x, problem.eps[0], len(problem.x)
+    h, head, h2, out = (np.ones((batch, W.shape[1]), np.float32) for W in (W1, W2, W3, W4))
+    dW1, dW2, dW3, dW4 = (np.empty_like(W) for W in (W1, W2, W3, W4))
+
+    def step() -> None:
+        x @ W1, h @ W2, z @ W3, h2 @ W4
+        np.matmul(h2.T, out, out=dW4)
+        out @ W4.T
+        np.matmul(z.T, h2, out=dW3)
+        h2 @ W3.T
+        np.matmul(h.T, head, out=dW2)
+        head @ W2.T
+        np.matmul(x.T, h, out=dW1)
+
+    return step, None
+
+
+def jax_step(problem: Problem) -> tuple[Step, float]:
+    """Return one step of jax.jit with donated buffers and the same Adam."""
+    import jax
+    import jax.numpy as jnp
+
+    activation = {"tanh": jnp.tanh, "relu": jax.nn.relu}[problem.activation]
+
+    def loss(weights: Any, x: Any, eps: Any) -> Any:
+        (W1, b1), (W2, b2), (W3, b3), (W4, b4) = weights
+        mu, log_var = jnp.split(activation(x @ W1 + b1) @ W2 + b2, 2, axis=1)
+        z = mu + jnp.exp(log_var / 2) * eps
+        out = activation(z @ W3 + b3) @ W4 + b4
+        if problem.bernoulli:
+            log_lik = jnp.sum(x * out - jax.nn.softplus(out), axis=1)
+        else:
+            log_lik = -0.5 * jnp.sum((x - out) ** 2 + math.log(2 * math.pi), axis=1)
+        kl = 0.5 * jnp.sum(mu**2 + jnp.exp(log_var) - 1 - log_var, axis=1)
+        return jnp.mean(kl - log_lik)
+
+    def adam(weights: Any, m: Any, v: Any, t: Any, x: Any, eps: Any) -> Any:
+        value, g = jax.value_and_grad(loss)(weights, x, eps)
+        t = t + 1
+        m = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, m, g)
+        v = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, v, g)
+        root = jnp.sqrt(1 - 0.999**t)
+        rate = 1e-3 * root / (1 - 0.9**t)
+        weights = jax.tree.map(lambda p, m, v: p - rate * m / (jnp.sqrt(v) + 1e-8 * root), weights, m, v)
+        return weights, m, v, t, value
+
+    compiled = jax.jit(adam, donate_argnums=(0, 1, 2, 3))
+    weights = jax.tree.map(jnp.array, problem.weights())
+    x, eps = jnp.array(problem.x), jnp.array(problem.eps[0])
+    first = float(jax.jit(loss)(weights, x, eps))
+    state = [weights, jax.tree.map(jnp.zeros_like, weights), jax.tree.map(jnp.zeros_like, weights), jnp.float32(0)]
+
+    def step() -> None:
+        *state[:], value = compiled(*state, x, eps)
+        value.block_until_ready()
+
+    return step, first
+
+
+def torch_step(problem: Problem, compiled: bool = False) -> tuple[Step, float]:
+    """Return one step of PyTorch with fused Adam, eager or through torch.compile."""
+    import torch
+
+    torch.set_num_threads(2)
+    activation = {"tanh": torch.tanh, "relu": torch.relu}[problem.activation]
+    flat = [torch.nn.Parameter(torch.from_numpy(a)) for pair in problem.weights() for a in pair]
+    x, eps = torch.from_numpy(problem.x), torch.from_numpy(problem.eps[0])
+
+    def loss(*weights: Any) -> Any:
+        W1, b1, W2, b2, W3, b3, W4, b4 = weights
+        head = torch.addmm(b2, activation(torch.addmm(b1, x, W1)), W2)
+        mu, log_var = head.chunk(2, dim=1)
+        z = mu + torch.exp(log_var / 2) * eps
+        out = torch.addmm(b4, activation(torch.addmm(b3, z, W3)), W4)
+        if problem.bernoulli:
+            each = torch.nn.functional.binary_cross_entropy_with_logits(out, x, reduction="none")
+            log_lik = -each.sum(1)
+        else:
+            log_lik = -0.5 * ((x - out) ** 2 + math.log(2 * math.pi)).sum(1)
+        kl = 0.5 * (mu**2 + torch.exp(log_var) - 1 - log_var).sum(1)
+        return (kl - log_lik).mean()
+
+    value = torch.compile(loss) if compiled else loss
+    rule = torch.optim.Adam(flat, lr=1e-3, fused=True)
+
+    def step() -> None:
+        rule.zero_grad(set_to_none=True)
+        value(*flat).backward()
+        rule.step()
+
+    return step, float(value(*flat).detach())
+
+
+def torch_compile_step(problem: Problem) -> tuple[Step, float]:
+    """Return one step of PyTorch through torch.compile."""
+    return torch_step(problem, compiled=True)
+
+
+# ------------------------------------------------------------------------------------ log p(x) by sampling
+
+DRAWS = 1000
+_CHUNK = 50
+
+
+def minivae_log_p(problem: Problem) -> tuple[Step, None]:
+    """Return log_marginal with 1,000 draws of each example."""
+    rng = np.random.default_rng(1)
+    return lambda: mv.log_marginal(problem.model, problem.params, problem.x, DRAWS, rng), None
+
+
+def products_log_p(problem: Problem) -> tuple[Step, None]:
+    """Return the decoder's products for 1,000 draws of each example, in the same chunks, through NumPy."""
+    (W1, _), (W2, _), (W3, _), (W4, _) = problem.weights()
+    x, rows = problem.x, _CHUNK * len(problem.x)
+    z, h = np.ones((rows, W3.shape[0]), np.float32), np.ones((rows, W4.shape[0]), np.float32)
+
+    def step() -> None:
+        (x @ W1) @ W2
+        for _ in range(DRAWS // _CHUNK):
+            z @ W3, h @ W4
+
+    return step, None
+
+
+def jax_log_p(problem: Problem) -> tuple[Step, None]:
+    """Return the same estimate by jax.jit, streamed over chunks of draws."""
+    import jax
+    import jax.numpy as jnp
+
+    activation = {"tanh": jnp.tanh, "relu": jax.nn.relu}[problem.activation]
+    (W1, b1), (W2, b2), (W3, b3), (W4, b4) = jax.tree.map(jnp.array, problem.weights())
+    x = jnp.array(problem.x)
+
+    @jax.jit
+    def estimate(key: Any) -> Any:
+        mu, log_var = jnp.split(activation(x @ W1 + b1) @ W2 + b2, 2, axis=1)
+
+        def chunk(key: Any) -> Any:
+            eps = jax.random.normal(key, (_CHUNK, *mu.shape))
+            z = mu + jnp.exp(log_var / 2) * eps
+            out = activation(z @ W3 + b3) @ W4 + b4
+            log_lik = jnp.sum(x * out - jax.nn.softplus(out), axis=-1)
+            log_w = log_lik + 0.5 * jnp.sum(eps**2 + log_var - z**2, axis=-1)
+            return jax.nn.logsumexp(log_w, axis=0)
+
+        keys = jax.random.split(key, DRAWS // _CHUNK)
+        return jax.nn.logsumexp(jax.lax.map(chunk, keys), axis=0) - math.log(DRAWS)
+
+    key = jax.random.key(0)
+    return lambda: estimate(key).block_until_ready(), None

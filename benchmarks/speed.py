@@ -1,0 +1,226 @@
+"""Time minivae beside other libraries, interleaved in one run, and print medians, ratios and goals.
+
+    pip install ".[bench]" && python -m benchmarks.speed
+
+Every scenario first checks that all compute the same loss on the same parameters and noise. Machines are shared
+and noisy, so a time alone means little: the columns to read are the ratios. Peers that are not installed are
+left out, and said so.
+"""
+
+import argparse
+import importlib.util
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from benchmarks import peers
+from benchmarks.peers import Problem
+
+TRAINING = {
+    "minivae": peers.minivae_step,
+    "NumPy products": peers.products_step,
+    "jax.jit": peers.jax_step,
+    "PyTorch eager": peers.torch_step,
+    "torch.compile": peers.torch_compile_step,
+}
+LOG_P = {"minivae": peers.minivae_log_p, "NumPy products": peers.products_log_p, "jax.jit": peers.jax_log_p}
+NEEDS = {"jax.jit": "jax", "PyTorch eager": "torch", "torch.compile": "torch"}
+
+# scenario: what is timed, its sizes, steps in one block, and the goal for (peer's seconds / ours)
+SCENARIOS: dict[str, dict[str, Any]] = {
+    "paper": {
+        "what": TRAINING,
+        "problem": ((784, 500, 20), "tanh", True, 100),
+        "steps": 10,
+        "goals": {"jax.jit": 1.2, "PyTorch eager": 2.0, "NumPy products": 1 / 1.25},
+    },
+    "digits": {
+        "what": TRAINING,
+        "problem": ((64, 128, 2), "relu", True, 128),
+        "steps": 100,
+        "goals": {"jax.jit": 2.0, "PyTorch eager": 4.0},
+    },
+    "toy": {
+        "what": TRAINING,
+        "problem": ((2, 64, 2), "tanh", False, 64),
+        "steps": 300,
+        "goals": {"jax.jit": 2.0, "PyTorch eager": 10.0},
+    },
+    "log p(x)": {
+        "what": LOG_P,
+        "problem": ((784, 500, 20), "tanh", True, 100),
+        "steps": 1,
+        "goals": {"jax.jit": 1.2, "NumPy products": 1 / 1.3},
+    },
+}
+
+
+def interleaved(steps: dict[str, Callable[[], Any]], n_steps: int, rounds: int, show: bool) -> dict[str, float]:
+    """Return the median seconds a step of each, timed A B C A B C ...
+
+    Before each block there is a pause: the threads of the library timed before spin for a while after their
+    last product, and would take the cores from the next.
+    """
+    times: dict[str, list[float]] = {name: [] for name in steps}
+    for _ in tqdm(range(rounds), leave=False, disable=None if show else True):
+        for name, step in steps.items():
+            time.sleep(0.2)
+            for _ in range(max(1, n_steps // 5)):
+                step()
+            start = time.perf_counter()
+            for _ in range(n_steps):
+                step()
+            times[name].append((time.perf_counter() - start) / n_steps)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def run_scenario(name: str, rounds: int, show: bool, compile_torch: bool) -> list[dict[str, Any]]:
+    """Check that all agree, time them, and return a row for each peer."""
+    scenario = SCENARIOS[name]
+    problem = Problem.make(*scenario["problem"])
+    steps, losses = {}, {}
+    for peer, make in scenario["what"].items():
+        missing = peer in NEEDS and importlib.util.find_spec(NEEDS[peer]) is None
+        if missing or (peer == "torch.compile" and not compile_torch):
+            print(f"{name}: {peer} left out ({'not installed' if missing else 'no --compile'})", file=sys.stderr)
+            continue
+        steps[peer], losses[peer] = make(problem)
+    for peer, loss in losses.items():
+        if loss is not None and abs(loss - losses["minivae"]) > 1e-4 * abs(losses["minivae"]):
+            raise SystemExit(f"{name}: {peer} computes the loss {loss}, minivae {losses['minivae']}: not comparable")
+    seconds = interleaved(steps, scenario["steps"], rounds, show)
+    rows = []
+    for peer, peer_seconds in seconds.items():
+        if peer != "minivae":
+            rows.append(_row(name, peer, seconds["minivae"], peer_seconds, scenario["goals"].get(peer)))
+    return rows
+
+
+def cold_start(rounds: int) -> list[dict[str, Any]]:
+    """Time a fresh process: import, build, one step, with the kernels on disk; beside ``import torch`` alone."""
+    ours = (
+        "import numpy as np, minivae as mv; m = mv.VAE.mlp(64, 2); rng = np.random.default_rng(0); "
+        "p = m.init(rng, np.float32); g = np.empty_like(p); r = mv.Adam(); "
+        "m.loss_and_grad(p, np.ones((8, 64), np.float32), m.draw_noise(rng, 1, 8, np.float32), g); "
+        "r.update(p, g, r.init(p))"
+    )
+    commands = {"minivae": ours}
+    for peer in ("torch", "jax"):
+        if importlib.util.find_spec(peer) is not None:
+            commands[f"import {peer}"] = f"import {peer}"
+    times: dict[str, list[float]] = {name: [] for name in commands}
+    for _ in range(rounds + 1):  # the first round warms the disk, and compiles where nothing is cached yet
+        for name, code in commands.items():
+            start = time.perf_counter()
+            subprocess.run([sys.executable, "-c", code], check=True)
+            times[name].append(time.perf_counter() - start)
+    seconds = {name: statistics.median(values[1:]) for name, values in times.items()}
+    goals = {"import torch": 1.0}
+    return [
+        _row("cold start", peer, seconds["minivae"], value, goals.get(peer))
+        for peer, value in seconds.items()
+        if peer != "minivae"
+    ]
+
+
+def _row(scenario: str, peer: str, seconds: float, peer_seconds: float, goal: float | None) -> dict[str, Any]:
+    ratio = peer_seconds / seconds
+    met = None if goal is None else ratio >= goal
+    return {
+        "scenario": scenario,
+        "peer": peer,
+        "seconds": seconds,
+        "peer_seconds": peer_seconds,
+        "ratio": ratio,
+        "goal": goal,
+        "met": met,
+    }
+
+
+def machine() -> dict[str, Any]:
+    """Return what the numbers depend on: processor, BLAS, threads, versions."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    from threadpoolctl import threadpool_info
+
+    versions = {}
+    for package in ("minivae", "numpy", "numba", "scipy", "jax", "torch"):
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = None
+    model = platform.processor() or platform.machine()
+    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []:
+        if line.startswith("model name"):
+            model = line.split(":", 1)[1].strip()
+            break
+    blas = [
+        f"{pool['internal_api']} {pool.get('version')} {pool.get('architecture')}, {pool['num_threads']} threads"
+        for pool in threadpool_info()
+        if pool["user_api"] == "blas"
+    ]
+    coretype = os.environ.get("OPENBLAS_CORETYPE")
+    return {"processor": model, "cores": os.cpu_count(), "blas": blas, "coretype": coretype, "versions": versions}
+
+
+def draw(rows: list[dict[str, Any]], path: str) -> None:
+    """Draw the ratios as bars, with the goals marked."""
+    from matplotlib.figure import Figure
+
+    from minivae.plots import COLORS
+
+    figure = Figure(figsize=(7.5, 0.34 * len(rows) + 1.4), layout="constrained", dpi=120)
+    axes = figure.subplots()
+    labels = [f"{row['scenario']}: {row['peer']}" for row in rows][::-1]
+    colors = [COLORS[8] if row["goal"] is None else COLORS[2] if row["met"] else COLORS[3] for row in rows][::-1]
+    axes.barh(labels, [row["ratio"] for row in rows][::-1], color=colors)
+    for i, row in enumerate(rows[::-1]):
+        if row["goal"] is not None:
+            axes.plot([row["goal"]] * 2, [i - 0.42, i + 0.42], color="black", lw=2, label="goal" if i == 0 else None)
+    axes.axvline(1, color="black", lw=0.8, ls=":")
+    axes.set_xscale("log")
+    axes.set(xlabel="seconds of the peer / seconds of minivae (log scale; right is faster than the peer)")
+    axes.set_title("Speed beside others: green meets its goal (black mark), orange misses it, grey has none")
+    figure.savefig(path)
+
+
+def main() -> None:
+    names = [*SCENARIOS, "cold start"]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scenarios", nargs="+", choices=names, default=names)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--compile", action="store_true", help="time torch.compile too (it needs a C++ compiler)")
+    parser.add_argument("--figure", metavar="PNG", help="draw the ratios to this file")
+    parser.add_argument("--json", action="store_true", help="print one JSON object on standard output")
+    options = parser.parse_args()
+    rows = []
+    for name in options.scenarios:
+        if name == "cold start":
+            rows += cold_start(min(options.rounds, 5))
+        else:
+            rows += run_scenario(name, options.rounds, not options.json, options.compile)
+    settings = {"rounds": options.rounds, "machine": machine()}
+    if options.figure:
+        draw(rows, options.figure)
+    if options.json:
+        print(json.dumps({"command": "benchmarks.speed", "ok": True, "rows": rows, "settings": settings}))
+        return
+    print(json.dumps(settings["machine"], indent=2))
+    print(f"{'scenario':<12}{'peer':<16}{'minivae ms':>12}{'peer ms':>12}{'ratio':>8}{'goal':>8}  met")
+    for row in rows:
+        goal, met = ("-", "-") if row["goal"] is None else (f"{row['goal']:.2f}", "yes" if row["met"] else "no")
+        ours, theirs = 1e3 * row["seconds"], 1e3 * row["peer_seconds"]
+        print(f"{row['scenario']:<12}{row['peer']:<16}{ours:>12.3f}{theirs:>12.3f}{row['ratio']:>8.2f}{goal:>8}  {met}")
+
+
+if __name__ == "__main__":
+    main()
