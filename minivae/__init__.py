@@ -5,6 +5,8 @@
 >>> model = mv.VAE.mlp(n_x=digits.n_x, n_latent=2)
 """
 
+from minivae import tuning  # noqa: F401, I001  first: it acts before NumPy loads its BLAS
+
 from minivae.autoencoder import Autoencoder, ReconstructionTerms
 from minivae.bounds import LogMarginal, iwae_bound, log_marginal, log_mean_exp, log_weights
 from minivae.checks import NonFiniteError

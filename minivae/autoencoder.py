@@ -154,7 +154,7 @@ class Autoencoder(EncoderDecoder):
         for name, y in self.decoder.trace(decoder, out):
             out = y
             yield f"decoder layer {name}", y
-        yield "log p(x|z)", self.likelihood.forward(likelihood, out, x)[0]
+        yield "log p(x|z)", self.likelihood.log_prob(likelihood, out, x)
 
     def draw_noise(self, rng: np.random.Generator, n_draws: int, n_batch: int, dtype: Any) -> None:
         """Return None: an autoencoder has no noise, and the generator is left as it was."""
@@ -168,7 +168,7 @@ class Autoencoder(EncoderDecoder):
         for rows in row_chunks(len(x), 1):
             z, _ = self.encoder.forward(encoder, x[rows])
             out, _ = self.decoder.forward(decoder, z)
-            log_lik[rows] = self.likelihood.forward(likelihood, out, x[rows])[0]
+            log_lik[rows] = self.likelihood.log_prob(likelihood, out, x[rows])
         return ReconstructionTerms(log_lik)
 
     def embed(self, params: Array, x: Any) -> Array:

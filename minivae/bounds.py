@@ -16,7 +16,7 @@ from minivae.models import row_chunks
 from minivae.posteriors import prior_log_prob
 from minivae.vae import VAE
 
-_DRAWS_AT_ONCE = 64
+_DRAWS_AT_ONCE = 16
 
 
 @dataclass(frozen=True)

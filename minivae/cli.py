@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from minivae import checks, data, runs
+from minivae import checks, data, runs, tuning
 from minivae.autoencoder import Autoencoder
 from minivae.gradient_suite import gradient_checks
 from minivae.layers import ACTIVATIONS
@@ -76,6 +76,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             code, rows, settings = options.run(options)
     except _UsageError as error:
         return _fail(command, str(error), as_json, 2)
+    except BrokenPipeError:  # the reader, head say, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (ValueError, FloatingPointError, OSError) as error:
         return _fail(command, str(error), as_json, 1)
     except MemoryError as error:
@@ -311,7 +314,8 @@ def _gradcheck(options: argparse.Namespace) -> tuple[int, Rows, dict[str, Any]]:
 def _info(options: argparse.Namespace) -> tuple[int, Rows, dict[str, Any]]:
     from threadpoolctl import threadpool_info
 
-    import minivae.kernels  # noqa: F401  so that its thread pools are loaded, and listed
+    gradient_check = next(iter(gradient_checks()))  # a dense layer: now every BLAS in use is loaded, and listed
+    assert gradient_check.ok
 
     rows: Rows = [{"name": name, "value": value} for name, value in runs.versions().items()]
     rows.append({"name": "processor", "value": f"{platform.machine()}, {os.cpu_count()} cores"})
@@ -319,6 +323,7 @@ def _info(options: argparse.Namespace) -> tuple[int, Rows, dict[str, Any]]:
         kind = "BLAS" if pool["user_api"] == "blas" else pool["user_api"]
         text = f"{pool['internal_api']} {pool.get('version') or ''} {pool.get('architecture', '')}".rstrip()
         rows.append({"name": kind, "value": f"{text}, {pool['num_threads']} threads"})
+    rows += [{"name": name, "value": value} for name, value in tuning.DONE.items()]
     for folder in data.data_folders():
         state = "" if folder.is_dir() else " (not there yet)"
         rows.append({"name": "data folder", "value": f"{folder}{state}"})

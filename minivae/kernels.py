@@ -196,36 +196,54 @@ def diagonal_log_prob_backward(head: Any, z: Any, dlog_prob: Any) -> Any:
 
 def bernoulli(logits: Any, x: Any) -> Any:
     """log_prob = sum (x l - softplus(l)); score = d log_prob / dl = x - sigmoid(l); -inf outside [0, 1]."""
+    e = exp_minus_abs(logits)
+    log_prob = bernoulli_log_prob(logits, x, e)
+    bernoulli_score(logits, x, e)
+    return log_prob, e
+
+
+def exp_minus_abs(logits: Any) -> Any:
+    """e = exp(-|l|). NumPy's exp works on many numbers at once, Numba's on one."""
     e = np.abs(logits)
     np.negative(e, out=e)
-    np.exp(e, out=e)  # NumPy's exp works on many numbers at once, Numba's on one
-    return bernoulli_from_exp(logits, x, e), e
+    return np.exp(e, out=e)
 
 
 @_jit_reassociated
-def bernoulli_from_exp(logits: Any, x: Any, e: Any) -> Any:
-    """log_prob as above from e = exp(-|l|), with softplus(l) = max(l, 0) + log(1 + e); e becomes the score.
+def bernoulli_log_prob(logits: Any, x: Any, e: Any) -> Any:
+    """log_prob = sum x l - max(l, 0) - log(1 + e), e = exp(-|l|): nothing overflows for any l.
 
-    Nothing overflows for any l. A sum of logs is the log of a product, taken every 64 factors (each at most 2).
+    A sum of logs is the log of a product, taken every 64 factors (each at most 2).
     """
     n_rows, n_x = logits.shape
     zero, one = logits.dtype.type(0), logits.dtype.type(1)
+    outside = np.zeros_like(x[:, 0])
+    for b in range(len(x)):
+        for j in range(n_x):
+            outside[b] += one if x[b, j] < zero or x[b, j] > one else zero
     log_prob = np.empty(n_rows, logits.dtype)
     for r in range(n_rows):
         logit, target, s = logits[r], x[r % len(x)], e[r]
-        total, outside = zero, zero
+        total = zero
         for j in range(n_x):
             total += target[j] * logit[j] - max(logit[j], zero)
-            outside += one if target[j] < zero or target[j] > one else zero
         for start in range(0, n_x, 64):
             product = one
             for j in range(start, min(start + 64, n_x)):
                 product *= one + s[j]
             total -= np.log(product)
-        for j in range(n_x):
-            s[j] = target[j] - (one if logit[j] > zero else s[j]) / (one + s[j])
-        log_prob[r] = total if outside == zero else -np.inf
+        log_prob[r] = total if outside[r % len(x)] == zero else -np.inf
     return log_prob
+
+
+@_jit
+def bernoulli_score(logits: Any, x: Any, e: Any) -> None:
+    """x - sigmoid(l) in place of e = exp(-|l|); sigmoid(l) is 1 / (1 + e) for l > 0, else e / (1 + e)."""
+    one, zero = logits.dtype.type(1), logits.dtype.type(0)
+    for r in range(len(logits)):
+        logit, target, s = logits[r], x[r % len(x)], e[r]
+        for j in range(len(s)):
+            s[j] = target[j] - (one if logit[j] > zero else s[j]) / (one + s[j])
 
 
 @_jit

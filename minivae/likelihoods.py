@@ -46,6 +46,9 @@ class Likelihood(Protocol):
     def forward(self, params: Array, out: Array, x: Array) -> tuple[Array, Any]:
         """Return log p(x|z), shape (R,), and the cache."""
 
+    def log_prob(self, params: Array, out: Array, x: Array) -> Array:
+        """Return log p(x|z) alone, shape (R,): for evaluation, which needs no cache."""
+
     def backward(self, params: Array, cache: Any, dlog_prob: Array, grads: Array) -> Array:
         """Overwrite ``grads`` and return dout, shape (R, n_out)."""
 
@@ -118,6 +121,10 @@ class Bernoulli(_NoParameters):
         """Return log p(x|z), shape (R,), and the cache x - sigmoid(logits)."""
         return kernels.bernoulli(out, x)
 
+    def log_prob(self, params: Array, out: Array, x: Array) -> Array:  # noqa: ARG002
+        """Return log p(x|z), shape (R,)."""
+        return kernels.bernoulli_log_prob(out, x, kernels.exp_minus_abs(out))
+
     def backward(self, params: Array, cache: Array, dlog_prob: Array, grads: Array) -> Array:  # noqa: ARG002
         """Return dlogits = (x - sigmoid(logits)) dlog_prob."""
         return cache * dlog_prob[:, None]
@@ -133,6 +140,13 @@ class Bernoulli(_NoParameters):
 
 class _RealLine:
     """What the Gaussians share: their support is all of R^D."""
+
+    def log_prob(self, params: Array, out: Array, x: Array) -> Array:
+        """Return log p(x|z), shape (R,)."""
+        return self.forward(params, out, x)[0]
+
+    def forward(self, params: Array, out: Array, x: Array) -> tuple[Array, Array]:
+        raise NotImplementedError
 
     def check(self, x: Array) -> None:
         """Accept any finite data."""

@@ -11,7 +11,7 @@ from minivae.checks import Array, NonFiniteError
 from minivae.layers import Dense, Sequential
 from minivae.likelihoods import Likelihood
 
-_ROWS_AT_ONCE = 2048  # decoder rows in one pass of an evaluation: bounded memory, and it stays in the cache
+_ROWS_AT_ONCE = 512  # decoder rows in one pass of an evaluation: bounded memory, and it stays in the cache
 
 
 class EncoderDecoder:

@@ -1,5 +1,6 @@
 """The training loop: minibatches, validation on fixed noise, early stopping, a guard, exact resuming."""
 
+import contextlib
 import json
 import signal
 import threading
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from minivae import checks
@@ -25,6 +27,8 @@ from minivae.storage import Arrays, FileError, differences, load_arrays, save_ar
 from minivae.vae import KL_MODES, VAE, KlMode
 
 Row = dict[str, float]
+
+_ONE_THREAD = 4_000_000  # multiplications in the largest product of a step below which one BLAS thread is best
 
 
 @dataclass(frozen=True)
@@ -273,25 +277,33 @@ def train(
             raise ValueError("checkpoint must name the file to resume from, got None. Pass checkpoint=PATH.")
         _restore(state, path, spec, settings)
 
-    interrupt = _Interrupt()
-    with interrupt:
-        validation = _Validation(model, x_valid, settings, params)
     n_steps = -(-len(x_train) // settings.batch_size)
     first_epoch, seconds_before = len(state.history), state.seconds
     waited = first_epoch - state.best_epoch
     done = settings.patience is not None and first_epoch > 0 and waited >= settings.patience
     whole: _State | None = None  # as of the last whole epoch
-    last_save = start = time.monotonic()
-    stopped = "early" if done else "finished"
+    interrupt = _Interrupt()
     bar = tqdm(
         total=settings.epochs * n_steps,
         initial=first_epoch * n_steps,
         unit="step",
         disable=None if progress is None else not progress,
         dynamic_ncols=True,
+        desc="loading kernels (the first run ever compiles them)",
     )
+    with interrupt:
+        _warm_up(model, x_train, settings, params)
+        validation = _Validation(model, x_valid, settings, params)
+    bar.set_description_str("training")
+    last_save = start = time.monotonic()
+    stopped = "early" if done else "finished"
     try:
-        with interrupt, bar, np.errstate(over="ignore", invalid="ignore"):  # the guard speaks of these
+        with (
+            _blas_threads(model, settings),
+            interrupt,
+            bar,
+            np.errstate(over="ignore", invalid="ignore"),
+        ):  # the guard speaks of these
             for epoch in range(first_epoch, first_epoch if done else settings.epochs):
                 row = _epoch(model, x_train, settings, state, epoch, n_steps, bar, interrupt)
                 row |= validation(params)
@@ -348,6 +360,23 @@ def binarize(x: Array, rng: np.random.Generator) -> Array:
     array([[0., 1.]])
     """
     return (rng.random(x.shape, dtype=x.dtype) < x).astype(x.dtype)
+
+
+def _warm_up(model: Any, x_train: Array, settings: Settings, params: Array) -> None:
+    """Take one step on copies, so that every kernel is compiled or loaded before the clock starts."""
+    copy, x = params.copy(), x_train[:2]
+    eps = model.draw_noise(np.random.default_rng(0), settings.n_draws, len(x), params.dtype)
+    with contextlib.suppress(NonFiniteError), np.errstate(all="ignore"):
+        model.loss_and_grad(copy, x, eps, grads := np.zeros_like(copy))
+        settings.optimizer.update(copy, grads, settings.optimizer.init(copy))
+
+
+def _blas_threads(model: Any, settings: Settings) -> Any:
+    """Return a context in which small products use one thread: two gain nothing there, and lose much when disturbed."""
+    widths = [n for net in (model.encoder, model.decoder) for layer in net.layers for n in (layer.n_in, layer.n_out)]
+    products = [a * b for a, b in zip(widths[::2], widths[1::2], strict=True) if a and b]
+    multiplications = settings.batch_size * settings.n_draws * max(products)
+    return threadpool_limits(1 if multiplications < _ONE_THREAD else None, user_api="blas")
 
 
 def _epoch(

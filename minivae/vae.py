@@ -257,7 +257,7 @@ class VAE(EncoderDecoder):
         for name, y in self.decoder.trace(decoder, out):
             out = y
             yield f"decoder layer {name}", y
-        yield "log p(x|z)", self.likelihood.forward(likelihood, out, x)[0]
+        yield "log p(x|z)", self.likelihood.log_prob(likelihood, out, x)
         yield "KL", self.posterior.kl(head) if kl == "closed" else log_q - prior_log_prob(z)
 
     # --------------------------------------------------------------------------------------- evaluation
@@ -324,7 +324,7 @@ class VAE(EncoderDecoder):
         head, _ = self.encoder.forward(encoder, x)
         z, log_q, _ = self.posterior.sample(head, eps)
         out, _ = self.decoder.forward(decoder, z.reshape(-1, z.shape[-1]))
-        log_p, _ = self.likelihood.forward(likelihood, out, x)
+        log_p = self.likelihood.log_prob(likelihood, out, x)
         return head, z, log_q, log_p.reshape(log_q.shape)
 
     # ----------------------------------------------------------------------------------------- using it

@@ -70,9 +70,16 @@ def bernoulli(logits, x):
     return (x * np.log(p) + (1 - x) * np.log(1 - p)).sum(1), x - p
 
 
-def bernoulli_from_exp(logits, x, e):
-    x = repeated(x, len(logits))
-    return (x * logits - np.maximum(logits, 0) - np.log(1 + e)).sum(1)
+def exp_minus_abs(logits):
+    return np.exp(-np.abs(logits))
+
+
+def bernoulli_log_prob(logits, x, e):
+    return (repeated(x, len(logits)) * logits - np.maximum(logits, 0) - np.log(1 + e)).sum(1)
+
+
+def bernoulli_score(logits, x, e):
+    e[:] = repeated(x, len(logits)) - 1 / (1 + np.exp(-logits))
 
 
 def gaussian_shared(mean, log_var, x):

@@ -34,7 +34,18 @@ def test_no_autodiff_is_imported_anywhere():
 
 def test_imports_point_one_way():
     order = [
-        *["kernels", "checks", "layers", "likelihoods", "posteriors", "models", "vae", "autoencoder", "bounds"],
+        *[
+            "tuning",
+            "kernels",
+            "checks",
+            "layers",
+            "likelihoods",
+            "posteriors",
+            "models",
+            "vae",
+            "autoencoder",
+            "bounds",
+        ],
         *["optim", "exact", "gradcheck", "gradient_suite", "storage", "training", "data", "plots", "runs", "cli"],
         *["__main__", "__init__"],
     ]

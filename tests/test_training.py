@@ -95,7 +95,7 @@ def test_every_epoch_shows_every_example_once_in_other_batches():
     x = np.arange(20, dtype=np.float64)[:, None] / 20
     recorder = Recorder.mlp(1, 1, [])
     train(recorder, x, None, Settings(epochs=2, batch_size=6, dtype="float64"))
-    batches = recorder.__dict__["seen"]
+    batches = recorder.__dict__["seen"][1:]  # the first is the warm-up
     assert [len(b) for b in batches] == [6, 6, 6, 2] * 2
     for epoch in (batches[:4], batches[4:]):
         np.testing.assert_array_equal(np.sort(np.concatenate(epoch), axis=0), x)
@@ -115,7 +115,7 @@ def test_dynamic_binarisation_draws_anew_with_the_grey_values_as_means():
     grey = np.tile(np.array([[0.0, 0.25, 1.0]]), (400, 1))
     recorder = Recorder.mlp(3, 1, [], likelihood=Bernoulli())
     train(recorder, grey, None, Settings(epochs=10, batch_size=400, binarize=True))
-    batches = np.array(recorder.__dict__["seen"])
+    batches = np.array(recorder.__dict__["seen"][1:])  # the first is the warm-up
     assert set(np.unique(batches)) == {0.0, 1.0}
     assert not np.array_equal(batches[0], batches[1])
     mean = batches.mean(axis=(0, 1))
@@ -188,7 +188,7 @@ def test_ctrl_c_in_the_middle_of_an_epoch_resumes_from_its_start(x, tmp_path):
     class Interrupted(VAE):
         def loss_and_grad(self, *args, **kwargs):
             self.__dict__["calls"] = self.__dict__.get("calls", 0) + 1
-            if self.__dict__["calls"] == 13:  # the third step of the third epoch
+            if self.__dict__["calls"] == 14:  # the warm-up, ten steps, and the third step of the third epoch
                 raise KeyboardInterrupt
             return super().loss_and_grad(*args, **kwargs)
 
@@ -300,7 +300,7 @@ def test_the_guard_names_a_gradient_and_its_step(x):
         def loss_and_grad(self, params, x, eps, grads, **how):
             result = super().loss_and_grad(params, x, eps, grads, **how)
             self.__dict__["calls"] = self.__dict__.get("calls", 0) + 1
-            if self.__dict__["calls"] == 7:
+            if self.__dict__["calls"] == 8:  # the warm-up, and seven steps
                 dict(self.named(grads))["decoder.2.weight"][0, 0] = np.inf
             return result
 
@@ -314,7 +314,7 @@ def test_after_the_guard_the_checkpoint_of_the_last_good_epoch_remains(x, tmp_pa
     class Broken(VAE):
         def loss_and_grad(self, params, x, eps, grads, **how):
             self.__dict__["calls"] = self.__dict__.get("calls", 0) + 1
-            if self.__dict__["calls"] == 13:
+            if self.__dict__["calls"] == 14:  # the warm-up, and thirteen steps
                 raise NonFiniteError("planted")
             return super().loss_and_grad(params, x, eps, grads, **how)
 
