@@ -10,13 +10,13 @@ left out, and said so.
 import argparse
 import importlib.util
 import json
+import multiprocessing
 import os
 import platform
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -40,19 +40,19 @@ SCENARIOS: dict[str, dict[str, Any]] = {
     "paper": {
         "what": TRAINING,
         "problem": ((784, 500, 20), "tanh", True, 100),
-        "steps": 10,
+        "steps": 60,
         "goals": {"jax.jit": 1.2, "PyTorch eager": 2.0, "NumPy products": 1 / 1.25},
     },
     "digits": {
         "what": TRAINING,
         "problem": ((64, 128, 2), "relu", True, 128),
-        "steps": 100,
+        "steps": 1000,
         "goals": {"jax.jit": 2.0, "PyTorch eager": 4.0},
     },
     "toy": {
         "what": TRAINING,
         "problem": ((2, 64, 2), "tanh", False, 64),
-        "steps": 300,
+        "steps": 3000,
         "goals": {"jax.jit": 2.0, "PyTorch eager": 10.0},
     },
     "log p(x)": {
@@ -64,45 +64,59 @@ SCENARIOS: dict[str, dict[str, Any]] = {
 }
 
 
-def interleaved(steps: dict[str, Callable[[], Any]], n_steps: int, rounds: int, show: bool) -> dict[str, float]:
-    """Return the median seconds a step of each, timed A B C A B C ...
-
-    Before each block there is a pause: the threads of the library timed before spin for a while after their
-    last product, and would take the cores from the next.
-    """
-    times: dict[str, list[float]] = {name: [] for name in steps}
-    for _ in tqdm(range(rounds), leave=False, disable=None if show else True):
-        for name, step in steps.items():
-            time.sleep(0.2)
-            for _ in range(max(1, n_steps // 5)):
-                step()
-            start = time.perf_counter()
-            for _ in range(n_steps):
-                step()
-            times[name].append((time.perf_counter() - start) / n_steps)
-    return {name: statistics.median(values) for name, values in times.items()}
+def _worker(pipe: Any, scenario: str, peer: str) -> None:
+    """Build one library's step in this process, send its loss, and time a block each time it is asked to."""
+    problem = Problem.make(*SCENARIOS[scenario]["problem"])
+    step, loss = SCENARIOS[scenario]["what"][peer](problem)
+    n_steps = SCENARIOS[scenario]["steps"]
+    step()
+    pipe.send(loss)
+    while pipe.recv():
+        for _ in range(max(1, n_steps // 2)):
+            step()
+        start = time.perf_counter()
+        for _ in range(n_steps):
+            step()
+        pipe.send((time.perf_counter() - start) / n_steps)
 
 
 def run_scenario(name: str, rounds: int, show: bool, compile_torch: bool) -> list[dict[str, Any]]:
-    """Check that all agree, time them, and return a row for each peer."""
-    scenario = SCENARIOS[name]
-    problem = Problem.make(*scenario["problem"])
-    steps, losses = {}, {}
-    for peer, make in scenario["what"].items():
+    """Check that all agree, time them A B C A B C ..., and return a row for each peer.
+
+    Each library has a process of its own, so that the idle threads and the allocator of one are not the other's.
+    """
+    context = multiprocessing.get_context("spawn")
+    pipes, processes = {}, []
+    for peer in SCENARIOS[name]["what"]:
         missing = peer in NEEDS and importlib.util.find_spec(NEEDS[peer]) is None
         if missing or (peer == "torch.compile" and not compile_torch):
             print(f"{name}: {peer} left out ({'not installed' if missing else 'no --compile'})", file=sys.stderr)
             continue
-        steps[peer], losses[peer] = make(problem)
+        pipes[peer], other = context.Pipe()
+        processes.append(context.Process(target=_worker, args=(other, name, peer), daemon=True))
+        processes[-1].start()
+        other.close()
+    losses = {peer: pipe.recv() for peer, pipe in pipes.items()}
     for peer, loss in losses.items():
         if loss is not None and abs(loss - losses["minivae"]) > 1e-4 * abs(losses["minivae"]):
             raise SystemExit(f"{name}: {peer} computes the loss {loss}, minivae {losses['minivae']}: not comparable")
-    seconds = interleaved(steps, scenario["steps"], rounds, show)
-    rows = []
-    for peer, peer_seconds in seconds.items():
-        if peer != "minivae":
-            rows.append(_row(name, peer, seconds["minivae"], peer_seconds, scenario["goals"].get(peer)))
-    return rows
+    times: dict[str, list[float]] = {peer: [] for peer in pipes}
+    for _ in tqdm(range(rounds), desc=name, leave=False, disable=None if show else True):
+        for peer, pipe in pipes.items():
+            time.sleep(0.3)  # the threads of the one before spin for a while after their last product
+            pipe.send(True)
+            times[peer].append(pipe.recv())
+    for pipe in pipes.values():
+        pipe.send(False)
+    for process in processes:
+        process.join()
+    seconds = {peer: statistics.median(values) for peer, values in times.items()}
+    goals = SCENARIOS[name]["goals"]
+    return [
+        _row(name, peer, seconds["minivae"], value, goals.get(peer))
+        for peer, value in seconds.items()
+        if peer != "minivae"
+    ]
 
 
 def cold_start(rounds: int) -> list[dict[str, Any]]:
