@@ -122,8 +122,7 @@ class Autoencoder(EncoderDecoder):
         >>> bool(abs(loss + terms.log_lik.mean()) < 1e-12)
         True
         """
-        checks.flat(params, self.n_params)
-        checks.flat(grads, self.n_params, "grads")
+        checks.gradient(params, grads, self.n_params)
         x = checks.batch(x, self.n_x, params.dtype)
         encoder, decoder, likelihood = self.unpack(params)
         dencoder, ddecoder, dlikelihood = self.unpack(grads)

@@ -81,6 +81,16 @@ def flat(array: Any, n_params: int, name: str = "params") -> None:
         raise ValueError(f"{name} must be contiguous, got strides {array.strides}. Use np.ascontiguousarray({name}).")
 
 
+def gradient(params: Any, grads: Any, n_params: int) -> None:
+    """Refuse parameters and a place for their gradient that are not alike."""
+    flat(params, n_params)
+    flat(grads, n_params, "grads")
+    if grads.dtype != params.dtype:
+        raise ValueError(
+            f"grads must have the dtype of params, {params.dtype}, got {grads.dtype}. Use np.empty_like(params)."
+        )
+
+
 def noise(eps: Any, rng: Any, shape: tuple[int, int, int], dtype: Any, name: str = "eps") -> Array:
     """Return noise of shape (draws, batch, n_noise): ``eps`` itself, or drawn from ``rng``."""
     if (eps is None) == (rng is None):

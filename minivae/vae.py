@@ -189,12 +189,7 @@ class VAE(EncoderDecoder):
         >>> bool(abs(loss + terms.elbo.mean()) < 1e-12)
         True
         """
-        checks.flat(params, self.n_params)
-        checks.flat(grads, self.n_params, "grads")
-        if grads.dtype != params.dtype:
-            raise ValueError(
-                f"grads must have the dtype of params, {params.dtype}, got {grads.dtype}. Use np.empty_like(params)."
-            )
+        checks.gradient(params, grads, self.n_params)
         beta = checks.number(beta, "beta", low=0, closed=True)
         checks.choice(kl, KL_MODES, "kl")
         x = checks.batch(x, self.n_x, params.dtype)

@@ -64,6 +64,13 @@ def test_a_loss_that_is_not_finite_names_the_first_array(rng):
         model.loss_and_grad(params, x, None, np.empty_like(params))
 
 
+def test_grads_must_be_like_params(rng):
+    model = Autoencoder.mlp(4, 2)
+    params = model.init(rng)
+    with pytest.raises(ValueError, match="grads must have the dtype of params, float64, got float32"):
+        model.loss_and_grad(params, np.ones((3, 4)), None, np.empty_like(params, dtype=np.float32))
+
+
 def test_decode_refuses_codes_of_another_width(rng):
     model = Autoencoder.mlp(4, 2)
     with pytest.raises(ValueError, match=r"z must have shape \(batch, 2\), got \(3, 4\)"):
