@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -137,8 +137,7 @@ class Autoencoder(EncoderDecoder):
 
         share = np.full(len(x), -1 / len(x), params.dtype)
         dout = self.likelihood.backward(likelihood, likelihood_cache, share, dlikelihood)
-        dz = self.decoder.backward(decoder, decoder_cache, dout, ddecoder)
-        assert dz is not None
+        dz = cast(Array, self.decoder.backward(decoder, decoder_cache, dout, ddecoder))
         self.encoder.backward(encoder, encoder_cache, dz, dencoder, need_dx=False)
         return loss, terms
 
@@ -161,7 +160,7 @@ class Autoencoder(EncoderDecoder):
     def terms(self, params: Array, x: Any, *, eps: None = None) -> ReconstructionTerms:  # noqa: ARG002
         """Return log p(x | z = encoder(x)) of each example, shape (B,), in nats; memory stays bounded."""
         checks.flat(params, self.n_params)
-        x = self.check_data(x).astype(params.dtype, copy=False)
+        x = self.check_data(x, dtype=params.dtype)
         encoder, decoder, likelihood = self.unpack(params)
         log_lik = np.empty(len(x), params.dtype)
         for rows in row_chunks(len(x), 1):

@@ -59,7 +59,7 @@ def log_weights(model: VAE, params: Array, x: Array, eps: Array) -> Array:
     (5, 3)
     """
     checks.flat(params, model.n_params)
-    x = model.check_data(x).astype(params.dtype, copy=False)
+    x = model.check_data(x, dtype=params.dtype)
     eps = checks.noise(eps, None, (1, len(x), model.posterior.n_latent), params.dtype)
     return _log_weights(model, params, x, eps)
 
@@ -140,7 +140,7 @@ def log_marginal(model: VAE, params: Array, x: Any, n_draws: int, rng: np.random
     """
     checks.flat(params, model.n_params)
     n_draws = checks.width(n_draws, "n_draws")
-    x = model.check_data(x).astype(params.dtype, copy=False)
+    x = model.check_data(x, dtype=params.dtype)
     log_p, ess = np.empty(len(x)), np.empty(len(x))
     for rows in row_chunks(len(x), min(n_draws, _DRAWS_AT_ONCE)):
         top = np.full(rows.stop - rows.start, -np.inf)  # the largest log-weight so far

@@ -21,6 +21,7 @@ from minivae.layers import ACTIVATIONS
 from minivae.likelihoods import LIKELIHOODS, Gaussian, named_likelihood
 from minivae.optim import OPTIMIZERS, StepDecay
 from minivae.runs import Run
+from minivae.storage import FileError, writable
 from minivae.training import Result, Settings, check_epochs, train
 from minivae.vae import KL_MODES, VAE
 
@@ -204,7 +205,8 @@ def _new(options: argparse.Namespace) -> tuple[Run, data.Dataset, bool]:
             warnings.simplefilter("ignore")  # said once, by train
             model.check_data(part)
     name = f"{Path(o.data).name.split('.')[0]}-{o.model}"
-    run = Run(runs.new_folder(options.out, name), o.data, o.image_shape, model, settings)
+    source = str(Path(o.data).resolve()) if runs.is_path(o.data) else o.data
+    run = Run(runs.new_folder(options.out, name), source, o.image_shape, model, settings)
     run.save()
     return run, dataset, False
 
@@ -217,14 +219,18 @@ def _resumed(options: argparse.Namespace) -> tuple[Run, data.Dataset, bool]:
             f"--patience may change; for others start a new run."
         )
     run = runs.open_run(options.resume)
-    runs.writable(run.folder, "run")
+    writable(run.folder, "run")
     values = {key: getattr(options, key) for key in _FREE if getattr(options, key) is not None}
     settings = Settings(**{**vars(run.settings), **values})
     run = Run(run.folder, run.source, run.image_shape, run.model, settings)
     if run.checkpoint.is_file():
         check_epochs(run.checkpoint, settings)
-    run.save()
+    elif (run.folder / "model.npz").is_file():
+        raise FileError(
+            f"run must hold the checkpoint.npz to go on from, got {run.folder}, where it is missing. Start a new run."
+        )
     # killed before the first checkpoint: the seed makes a new start the same run
+    run.save()
     return run, run.dataset(), run.checkpoint.is_file()
 
 
@@ -269,6 +275,7 @@ def _evaluate(options: argparse.Namespace) -> tuple[int, Rows, dict[str, Any]]:
 
 def _sample(options: argparse.Namespace) -> tuple[int, Rows, dict[str, Any]]:
     checks.seed(options.seed)
+    checks.width(options.n, "n")
     run = runs.open_run(options.run_folder)
     params = runs.read_model(run)
     dataset = run.dataset()
@@ -314,8 +321,7 @@ def _gradcheck(options: argparse.Namespace) -> tuple[int, Rows, dict[str, Any]]:
 def _info(options: argparse.Namespace) -> tuple[int, Rows, dict[str, Any]]:
     from threadpoolctl import threadpool_info
 
-    gradient_check = next(iter(gradient_checks()))  # a dense layer: now every BLAS in use is loaded, and listed
-    assert gradient_check.ok
+    next(iter(gradient_checks()))  # a dense layer: now every BLAS in use is loaded, and listed
 
     rows: Rows = [{"name": name, "value": value} for name, value in runs.versions().items()]
     rows.append({"name": "processor", "value": f"{platform.machine()}, {os.cpu_count()} cores"})

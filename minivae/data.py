@@ -4,7 +4,8 @@ The name of an image set says what its pixels are:
 
 - ``-grey``: values in [0, 1]; with a Bernoulli likelihood the ELBO is then a cross-entropy bound;
 - ``-threshold``: 1 where the grey value is above one half;
-- ``-dynamic``: zeros and ones drawn anew at every use, with the grey values as probabilities;
+- ``-dynamic``: zeros and ones drawn anew at every training step, with the grey values as probabilities (once, by the
+  seed, for validation and test);
 - ``-fixed``: one binary draw for ever (MNIST only: the published files of Larochelle and Murray, 2011).
 """
 
@@ -385,7 +386,16 @@ def _read_arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
                 raise ValueError(f"it must hold one array, or one named x, and holds {', '.join(found) or 'nothing'}")
             return found[key], found.get("y")
         return _parse_idx(content), None
-    except (ValueError, OSError, EOFError, MemoryError, zlib.error, zipfile.BadZipFile, KeyError) as error:
+    except (
+        ValueError,
+        OSError,
+        EOFError,
+        RuntimeError,
+        MemoryError,
+        zlib.error,
+        zipfile.BadZipFile,
+        KeyError,
+    ) as error:
         pickled = "allow_pickle" in str(error)
         what = "it holds Python objects, not numbers; save a float array" if pickled else str(error)
         raise FileError(f"data must be an intact .npy, .npz or IDX file, got {path}: {what}.") from error
@@ -396,14 +406,16 @@ def _read_idx(path: Path) -> np.ndarray:
 
 
 def _parse_idx(content: bytes) -> np.ndarray:
-    """Parse IDX: two zero bytes, type 8 (uint8), the number of dimensions, big-endian sizes, the bytes."""
-    if len(content) < 4 or content[:3] != b"\x00\x00\x08" or len(content) < 4 + 4 * content[3]:
+    """Parse IDX: two zero bytes, the type, the number of dimensions, big-endian sizes, big-endian values."""
+    types = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+    if len(content) < 4 or content[:2] != b"\x00\x00" or content[2] not in types or len(content) < 4 + 4 * content[3]:
         raise ValueError("it is none of these; turn a text table into one with np.save('x.npy', np.loadtxt(...))")
     shape = struct.unpack(f">{content[3]}I", content[4 : 4 + 4 * content[3]])
-    body = content[4 + 4 * content[3] :]
-    if len(body) != np.prod(shape, dtype=int):
-        raise ValueError(f"its header promises {np.prod(shape, dtype=int)} bytes and {len(body)} follow")
-    return np.frombuffer(body, np.uint8).reshape(shape)
+    body, dtype = content[4 + 4 * content[3] :], np.dtype(types[content[2]])
+    promised = int(np.prod(shape, dtype=object)) * dtype.itemsize
+    if len(body) != promised:
+        raise ValueError(f"its header promises {promised} bytes and {len(body)} follow")
+    return np.frombuffer(body, dtype).reshape(shape).astype(dtype.newbyteorder("="))
 
 
 def _read_amat(path: Path) -> np.ndarray:

@@ -1,7 +1,7 @@
 """One gradient check for each hand-written gradient of the package: what ``minivae gradcheck`` prints."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -13,6 +13,17 @@ from minivae.likelihoods import Bernoulli, Gaussian, GaussianPerPixel, Likelihoo
 from minivae.posteriors import DiagonalGaussian
 from minivae.vae import VAE, KlMode
 
+# the kernel that a row checks along with its layer or likelihood
+_KERNELS = {
+    "Dense": ", kernel dense",
+    "Tanh": ", kernel tanh_backward",
+    "ReLU": ", kernel relu_backward",
+    "Bernoulli": ", kernel bernoulli",
+    "Bernoulli, grey x": ", kernel bernoulli",
+    "Gaussian, fixed variance": ", kernel gaussian_shared",
+    "Gaussian, one learned variance": ", kernel gaussian_shared",
+    "Gaussian, variance per pixel": ", kernel gaussian_per_pixel",
+}
 _BATCH, _N_X, _N_LATENT = 3, 4, 2
 
 
@@ -27,7 +38,7 @@ def gradient_checks(seed: int = 0) -> Iterator[GradCheck]:
     Examples
     --------
     >>> next(iter(gradient_checks())).name
-    'layer Dense'
+    'layer Dense, kernel dense'
     """
     rng = np.random.default_rng(seed)
     layers: list[Layer] = [Dense(5, 4), *ACTIVATIONS.values(), mlp([5, 4, 3], "tanh")]
@@ -35,7 +46,7 @@ def gradient_checks(seed: int = 0) -> Iterator[GradCheck]:
         yield _layer(layer, rng)
     yield from _posterior(rng)
     for name, likelihood, x in _likelihoods(rng):
-        yield _likelihood(f"likelihood {name}", likelihood, x, rng)
+        yield _likelihood(f"likelihood {name}{_KERNELS[name]}", likelihood, x, rng)
     for kl in ("closed", "sampled"):
         for n_draws in (1, 5):
             for beta in (1.0, 4.0):
@@ -55,8 +66,7 @@ def _layer(layer: Layer, rng: np.random.Generator) -> GradCheck:
     y, cache = layer.forward(params, x)
     dy = rng.standard_normal(y.shape)
     grads = np.full_like(params, np.nan)
-    dx = layer.backward(params, cache, dy, grads)
-    assert dx is not None
+    dx = cast(Array, layer.backward(params, cache, dy, grads))
 
     def value(theta: Array) -> Any:
         x = theta[params.size :].reshape(_BATCH, n_in)
@@ -67,7 +77,7 @@ def _layer(layer: Layer, rng: np.random.Generator) -> GradCheck:
         value,
         np.concatenate([grads, dx.ravel()]),
         np.concatenate([params, x.ravel()]),
-        name=f"layer {type(layer).__name__}",
+        name=f"layer {type(layer).__name__}{_KERNELS.get(type(layer).__name__, '')}",
         method="complex" if analytic else "central",
     )
 
@@ -83,14 +93,16 @@ def _posterior(rng: np.random.Generator) -> Iterator[GradCheck]:
         return float(np.sum(dz * z) + np.sum(dlog_q * log_q))
 
     _, _, cache = q.sample(head, eps)
-    yield check_gradient(path, q.backward(cache, dz, dlog_q).ravel(), head.ravel(), name="posterior reparameterize")
+    yield check_gradient(
+        path, q.backward(cache, dz, dlog_q).ravel(), head.ravel(), name="posterior sample, kernel reparameterize"
+    )
 
     dkl = rng.standard_normal(_BATCH)
     yield check_gradient(
         lambda theta: float(dkl @ q.kl(theta.reshape(head.shape))),
         q.kl_backward(head, dkl).ravel(),
         head.ravel(),
-        name="posterior KL",
+        name="posterior KL, kernel diagonal_kl",
     )
 
     z = rng.standard_normal(eps.shape)
@@ -101,7 +113,7 @@ def _posterior(rng: np.random.Generator) -> Iterator[GradCheck]:
     dhead, dz_fixed = q.log_prob_backward(head, z, dlog_q)
     gradient = np.concatenate([dhead.ravel(), dz_fixed.ravel()])
     theta = np.concatenate([head.ravel(), z.ravel()])
-    yield check_gradient(density, gradient, theta, name="posterior log q(z|x)")
+    yield check_gradient(density, gradient, theta, name="posterior log q(z|x), kernel diagonal_log_prob")
 
 
 def _likelihoods(rng: np.random.Generator) -> Iterator[tuple[str, Likelihood, Array]]:

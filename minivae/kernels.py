@@ -1,4 +1,4 @@
-"""Numba loops on plain arrays: reparameterization, KL, likelihoods, optimiser steps, and gradients.
+"""Loops on plain arrays, compiled by Numba: reparameterization, KL, likelihoods, optimiser steps, and gradients.
 
 Every kernel knows arrays only: noise comes in as an argument, nothing is checked or printed, and the
 result has the dtype of the input (float32 or float64). Shapes: B examples, K draws, L latents,
@@ -163,10 +163,10 @@ def diagonal_log_prob(head: Any, z: Any) -> Any:
     for b in range(n_batch):
         for j in range(n_latent):
             mu, log_var = head[b, j], head[b, n_latent + j]
-            precision = np.exp(-log_var)
+            inverse_sigma = np.exp(-half * log_var)
             for k in range(n_draws):
-                d = z[k, b, j] - mu
-                log_prob[k, b] -= half * (d * d * precision + log_var + log_2pi)
+                u = (z[k, b, j] - mu) * inverse_sigma
+                log_prob[k, b] -= half * (u * u + log_var + log_2pi)
     return log_prob
 
 
@@ -181,13 +181,13 @@ def diagonal_log_prob_backward(head: Any, z: Any, dlog_prob: Any) -> Any:
     for b in range(n_batch):
         for j in range(n_latent):
             mu = head[b, j]
-            precision = np.exp(-head[b, n_latent + j])
+            inverse_sigma = np.exp(-half * head[b, n_latent + j])
             for k in range(n_draws):
-                d = z[k, b, j] - mu
-                dmu = d * precision * dlog_prob[k, b]
+                u = (z[k, b, j] - mu) * inverse_sigma
+                dmu = u * inverse_sigma * dlog_prob[k, b]
                 dz[k, b, j] = -dmu
                 dhead[b, j] += dmu
-                dhead[b, n_latent + j] += half * (d * d * precision - one) * dlog_prob[k, b]
+                dhead[b, n_latent + j] += half * (u * u - one) * dlog_prob[k, b]
     return dhead, dz
 
 

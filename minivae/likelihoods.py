@@ -40,6 +40,9 @@ class Likelihood(Protocol):
     def check(self, x: Array) -> None:
         """Refuse data outside the support."""
 
+    def check_training(self, x: Array) -> None:
+        """Refuse data on which the likelihood could be raised without bound."""
+
     def is_density(self, x: Array) -> bool:
         """Say whether ``forward`` is a log-probability (density) for these data."""
 
@@ -110,8 +113,11 @@ class Bernoulli(_NoParameters):
                 "x holds values strictly between 0 and 1: with a Bernoulli likelihood the ELBO is a cross-entropy "
                 "bound, not a bound on log p(x). Binarise the data (dynamically or by a threshold), or use a Gaussian.",
                 NotALikelihoodWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
+
+    def check_training(self, x: Array) -> None:
+        """Accept any data in the support: a probability is at most one."""
 
     def is_density(self, x: Array) -> bool:
         """Return whether every value is 0 or 1."""
@@ -150,6 +156,9 @@ class _RealLine:
 
     def check(self, x: Array) -> None:
         """Accept any finite data."""
+
+    def check_training(self, x: Array) -> None:
+        """Accept any data where the variance is fixed."""
 
     def is_density(self, x: Array) -> bool:  # noqa: ARG002
         """Return True."""
@@ -213,7 +222,7 @@ class Gaussian(_RealLine):
         """Return the mean."""
         return x.mean(axis=0, dtype=np.float64)
 
-    def check(self, x: Array) -> None:
+    def check_training(self, x: Array) -> None:
         """Refuse data that never change where the variance is learned: the likelihood has no upper bound."""
         if self.learned and len(x) > 1 and len(checks.constant_columns(x)) == x.shape[1]:
             raise ValueError(
@@ -266,7 +275,7 @@ class GaussianPerPixel(_NoParameters, _RealLine):
         variance = x.var(axis=0, dtype=np.float64)
         return np.concatenate([x.mean(axis=0, dtype=np.float64), np.log(np.maximum(variance, 1e-6))])
 
-    def check(self, x: Array) -> None:
+    def check_training(self, x: Array) -> None:
         """Refuse columns that never change: their likelihood has no upper bound."""
         constant = checks.constant_columns(x) if len(x) > 1 else []
         if constant:

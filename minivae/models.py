@@ -70,9 +70,10 @@ class EncoderDecoder:
         if likelihood.size:
             yield "likelihood.log_var", likelihood
 
-    def check_data(self, x: Any, name: str = "x") -> Array:
+    def check_data(self, x: Any, name: str = "x", dtype: Any = None) -> Array:
         """Return x as an array that the model takes, or refuse it: shape, dtype, finite, in the support."""
-        x = checks.data(x, self.n_x, name=name)
+        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused
+            x = checks.data(x, self.n_x, dtype, name)
         self.likelihood.check(x)
         return x
 

@@ -191,6 +191,9 @@ class StepDecay:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "milestones", tuple(self.milestones))
+        for milestone in self.milestones:
+            if isinstance(milestone, bool) or not isinstance(milestone, (int, np.integer)):
+                raise ValueError(f"milestones must be whole epochs, got {milestone!r}. For example (200, 350, 500).")
         increasing = all(a < b for a, b in zip(self.milestones, self.milestones[1:], strict=False))
         if not increasing or any(m < 0 for m in self.milestones):
             raise ValueError(

@@ -63,6 +63,7 @@ def learning_curves(history: list[dict[str, float]]) -> "Figure":
                 )
         if len(epochs) > 20:  # the first epochs would squeeze all that follows
             tail = np.array([v[len(epochs) // 20 :] for v in values])
+            tail = tail[np.isfinite(tail)] if np.isfinite(tail).any() else np.zeros(1)
             margin = 0.05 * float(np.ptp(tail)) + 1e-9
             axes.set_ylim(float(tail.min()) - margin, float(tail.max()) + margin)
         axes.set(title=title, xlabel="epoch", ylabel="nats per example")

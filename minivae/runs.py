@@ -13,7 +13,6 @@ import io
 import json
 import os
 import platform
-import tempfile
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -25,7 +24,7 @@ from minivae import bounds, data, plots
 from minivae.autoencoder import Autoencoder
 from minivae.checks import Array, NonFiniteError
 from minivae.data import Dataset
-from minivae.storage import FileError, from_spec, load_model, save_model, to_spec, write_atomically
+from minivae.storage import FileError, from_spec, load_model, save_model, to_spec, writable, write_atomically
 from minivae.training import Result, Settings, binarize
 from minivae.vae import VAE
 
@@ -93,32 +92,23 @@ def open_run(folder: str | Path) -> Run:
 
 def open_data(source: str, image_shape: tuple[int, int] | None = None) -> Dataset:
     """Load a data set by name, or a user's own file by path."""
+    return data.load_file(source, image_shape) if is_path(source) else data.load(source)
+
+
+def is_path(source: str) -> bool:
+    """Say whether a source of data means a file: it is one, or it looks like one and is not a name."""
     looks_like_path = Path(source).suffix in (".npy", ".npz", ".gz", ".idx") or os.sep in source or "ubyte" in source
-    if source not in data.names() and (looks_like_path or Path(source).is_file()):
-        return data.load_file(source, image_shape)
-    return data.load(source)
+    return source not in data.names() and (looks_like_path or Path(source).is_file())
 
 
 def foreign_rows(run: Run, source: str) -> Array:
     """Return all rows of another file, scaled as the run's own data were, or the test set of a named set."""
-    if source in data.names():
+    if not is_path(source):
         other = data.load(source)
         return test_data(other, run.settings.seed)
     x, _, _ = data.read_rows(source)
     scale = run.dataset().scale
     return x if scale is None else (x - scale[0]) / scale[1]
-
-
-def writable(folder: Path, name: str) -> None:
-    """See that files can be made in a folder, before any work is done."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise FileError(
-            f"{name} must be a folder that can be written to, got {folder} ({error}). Choose another."
-        ) from error
 
 
 def new_folder(wanted: str | None, name: str) -> Path:

@@ -70,6 +70,18 @@ def from_spec(spec: Any) -> Any:
     return _CLASSES[spec["class"]](**fields)
 
 
+def writable(folder: Path, name: str) -> None:
+    """See that files can be made in a folder, before any work is done."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise FileError(
+            f"{name} must be a folder that can be written to, got {folder} ({error}). Choose another."
+        ) from error
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file so that a reader, or a crash, sees the old content or the new and nothing between."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -116,6 +128,8 @@ def load_arrays(path: Path, kind: str) -> tuple[dict[str, Any], Arrays]:
         KeyError,
         EOFError,
         OSError,
+        RuntimeError,
+        MemoryError,
         AttributeError,
     ) as error:
         raise FileError(

@@ -23,7 +23,7 @@ from minivae.checks import Array, NonFiniteError
 from minivae.likelihoods import NotALikelihoodWarning
 from minivae.models import first_non_finite
 from minivae.optim import Adam, Optimizer, StepDecay, clip_by_norm
-from minivae.storage import Arrays, FileError, differences, load_arrays, save_arrays, to_spec
+from minivae.storage import Arrays, FileError, differences, load_arrays, save_arrays, to_spec, writable
 from minivae.vae import KL_MODES, VAE, KlMode
 
 Row = dict[str, float]
@@ -90,7 +90,7 @@ class Settings:
         checks.choice(self.kl, KL_MODES, "kl")
         if self.clip_norm is not None:
             checks.number(self.clip_norm, "clip_norm", low=0)
-        checks.float_dtype(self.dtype)
+        object.__setattr__(self, "dtype", checks.float_dtype(self.dtype).name)
         checks.seed(self.seed)
         if isinstance(self.optimizer, type) or not hasattr(self.optimizer, "update"):
             raise ValueError(f"optimizer must be an optimiser, got {self.optimizer!r}. For example Adam(1e-3).")
@@ -248,8 +248,10 @@ def train(
     with warnings.catch_warnings():
         if settings.binarize:  # grey values are then probabilities, and the likelihood sees zeros and ones
             warnings.simplefilter("ignore", NotALikelihoodWarning)
-        x_train = model.check_data(x_train, "x_train").astype(dtype, copy=False)
-        x_valid = None if x_valid is None else model.check_data(x_valid, "x_valid").astype(dtype, copy=False)
+        x_train = model.check_data(x_train, "x_train", dtype)
+        model.likelihood.check_training(x_train)
+        warnings.simplefilter("ignore", NotALikelihoodWarning)  # said of x_train
+        x_valid = None if x_valid is None else model.check_data(x_valid, "x_valid", dtype)
     if settings.binarize:
         for name, x in (("x_train", x_train), ("x_valid", x_valid)):
             if x is not None and (x.min() < 0 or x.max() > 1):
@@ -263,6 +265,11 @@ def train(
             stacklevel=2,
         )
 
+    path = None if checkpoint is None else Path(checkpoint)
+    if path is not None:
+        writable(path.parent, "checkpoint's folder")
+        if path.is_dir():
+            raise FileError(f"checkpoint must name a file, got {path}, which is a folder. Add a name, such as c.npz.")
     rng = np.random.default_rng(settings.seed)
     params = model.init(rng, dtype, x_train if settings.start_at_mean else None)
     state = _State(params, params.copy(), settings.optimizer.init(params), rng, [])
@@ -271,7 +278,6 @@ def train(
         "settings": to_spec(settings),
         "data": _fingerprint(x_train, x_valid),
     }
-    path = None if checkpoint is None else Path(checkpoint)
     if resume:
         if path is None:
             raise ValueError("checkpoint must name the file to resume from, got None. Pass checkpoint=PATH.")
@@ -307,6 +313,7 @@ def train(
             for epoch in range(first_epoch, first_epoch if done else settings.epochs):
                 row = _epoch(model, x_train, settings, state, epoch, n_steps, bar, interrupt)
                 row |= validation(params)
+                _check_epoch(model, params, row, settings)
                 improved = not validation.given or row["valid_loss"] < validation.best(state)
                 state.history.append(row)
                 if improved:
@@ -409,6 +416,8 @@ def _epoch(
         except NonFiniteError as error:
             raise _guard(step, epoch, error.where, settings) from None
         norm = float(np.sqrt(np.dot(grads, grads)))
+        if not np.isfinite(norm):  # in float32 the squares may overflow where the norm does not
+            norm = float(np.linalg.norm(grads.astype(np.float64)))
         if not np.isfinite(norm):
             where = first_non_finite(model.named(grads)) or "its norm overflows"
             raise _guard(step, epoch, f"the gradient is not finite: in it, {where}", settings)
@@ -501,6 +510,17 @@ def _warn_if_diverging(history: list[Row], before: float | None, settings: Setti
             f"{before:.4g} before training to {after:.4g} nats per example after one epoch. Lower it.",
             stacklevel=3,
         )
+
+
+def _check_epoch(model: Any, params: Array, row: Row, settings: Settings) -> None:
+    """Stop where the last step of an epoch spoiled the parameters, or the validation loss is not finite."""
+    step, epoch = int(row["step"]), int(row["epoch"]) - 1
+    where = None if np.isfinite(np.add.reduce(params)) else first_non_finite(model.named(params))
+    if where is not None:
+        raise _guard(step, epoch, f"the parameters are not finite after the update: {where}", settings)
+    if not np.isfinite(row.get("valid_loss", 0.0)):
+        parts = ", ".join(name for name, value in row.items() if not np.isfinite(value))
+        raise _guard(step, epoch, f"the validation loss is not finite ({parts})", settings)
 
 
 def _guard(step: int, epoch: int, where: str, settings: Settings) -> NonFiniteError:

@@ -10,7 +10,7 @@ The way of the data, and the same picture read from right to left in ``loss_and_
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 
@@ -53,7 +53,8 @@ class ElboTerms:
     def loss(self, beta: float = 1.0) -> float:
         """Return -(log_lik - beta kl) averaged over the batch: what training minimises."""
         # np.add.reduce: these few numbers are summed at every step, and a plain mean costs twice the time
-        return float(beta * np.add.reduce(self.kl) - np.add.reduce(self.log_lik)) / len(self.kl)
+        kl = beta * np.add.reduce(self.kl) if beta else 0.0  # without weight even an infinite KL does not count
+        return float(kl - np.add.reduce(self.log_lik)) / len(self.kl)
 
 
 @dataclass(frozen=True)
@@ -215,12 +216,12 @@ class VAE(EncoderDecoder):
         # backward: the same boxes from right to left
         share = np.repeat(w / n_batch, n_batch)  # (K B,): what each decoder row counts in the loss
         dout = self.likelihood.backward(likelihood, likelihood_cache, -share, dlikelihood)
-        drows = self.decoder.backward(decoder, decoder_cache, dout, ddecoder)
-        assert drows is not None
+        drows = cast(Array, self.decoder.backward(decoder, decoder_cache, dout, ddecoder))
         dz = drows.reshape(z.shape)
         if kl == "closed":
             dhead = self.posterior.backward(path, dz, np.zeros_like(log_q))
-            dhead += self.posterior.kl_backward(head, np.full(n_batch, beta / n_batch, params.dtype))
+            if beta:
+                dhead += self.posterior.kl_backward(head, np.full(n_batch, beta / n_batch, params.dtype))
         else:
             dlog_q = params.dtype.type(beta) * share.reshape(n_draws, n_batch)
             dz = dz + dlog_q[:, :, None] * z  # -log p(z) = ||z||^2 / 2 + constant
@@ -294,7 +295,7 @@ class VAE(EncoderDecoder):
         """
         checks.flat(params, self.n_params)
         checks.choice(kl, KL_MODES, "kl")
-        x = self.check_data(x).astype(params.dtype, copy=False)
+        x = self.check_data(x, dtype=params.dtype)
         shape = (checks.width(n_draws, "n_draws"), len(x), self.posterior.n_latent)
         if rng is None or eps is not None:
             eps = checks.noise(eps, rng, shape, params.dtype)

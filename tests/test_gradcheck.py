@@ -96,6 +96,10 @@ def test_the_suite_has_a_row_for_every_layer_and_likelihood_and_elbo():
         assert f"layer {word}" in names
     for name in ("Bernoulli", "fixed variance", "one learned variance", "variance per pixel"):
         assert name in names
+    for kernel in ("dense", "tanh_backward", "relu_backward", "reparameterize", "diagonal_kl", "diagonal_log_prob"):
+        assert f"kernel {kernel}" in names
+    for kernel in ("bernoulli", "gaussian_shared", "gaussian_per_pixel"):
+        assert f"kernel {kernel}" in names
     for row in ("closed KL, K=1, beta=1", "closed KL, K=5, beta=4", "sampled KL, K=5, beta=4"):
         assert f"ELBO {row}" in names
 
@@ -169,7 +173,7 @@ def test_a_planted_error_in_the_learned_variance_is_caught(monkeypatch):
 
     monkeypatch.setattr(likelihoods.Gaussian, "backward", wrong)
     assert [check.name for check in gradient_checks() if not check.ok] == [
-        "likelihood Gaussian, one learned variance",
+        "likelihood Gaussian, one learned variance, kernel gaussian_shared",
         "ELBO Gaussian, one learned variance",
     ]
 
@@ -191,4 +195,4 @@ def test_a_planted_error_in_the_whole_gradient_is_caught(part, monkeypatch):
 def test_a_sign_error_in_one_activation_is_named(monkeypatch):
     right = ReLU.backward
     monkeypatch.setattr(ReLU, "backward", lambda *a, **k: -right(*a, **k))
-    assert "layer ReLU" in [check.name for check in gradient_checks() if not check.ok]
+    assert "layer ReLU, kernel relu_backward" in [check.name for check in gradient_checks() if not check.ok]

@@ -134,12 +134,14 @@ def test_bernoulli_warns_of_grey_values_only():
 def test_a_variance_per_pixel_refuses_constant_columns():
     x = np.array([[1.0, 2.0, 5.0], [1.0, 3.0, 5.0]])
     with pytest.raises(ValueError, match=r"2 constant column\(s\): 0, 2; .*Drop them"):
-        GaussianPerPixel().check(x)
-    GaussianPerPixel().check(x[:, 1:2])
-    Gaussian(learned=True).check(x)
+        GaussianPerPixel().check_training(x)
+    GaussianPerPixel().check_training(x[:, 1:2])
+    GaussianPerPixel().check(x)  # to evaluate on them is another matter
+    Gaussian(learned=True).check_training(x)
     with pytest.raises(ValueError, match="x must vary in at least one column where the variance is learned"):
-        Gaussian(learned=True).check(x[:, [0, 2]])
-    Gaussian().check(x[:, [0, 2]])
+        Gaussian(learned=True).check_training(x[:, [0, 2]])
+    Gaussian(learned=True).check(x[:, [0, 2]])
+    Gaussian().check_training(x[:, [0, 2]])
 
 
 @pytest.mark.parametrize("variance", [0.0, -1.0, np.nan, np.inf, "1"])
