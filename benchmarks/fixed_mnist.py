@@ -52,6 +52,12 @@ class SoftplusGaussian(mv.DiagonalGaussian):
         z, log_q, cache = super().sample(self._inner(head), eps)
         return z, log_q, (head, cache)
 
+    def kl(self, head: Any) -> Any:
+        return super().kl(self._inner(head))
+
+    def log_prob(self, head: Any, z: Any) -> Any:
+        return super().log_prob(self._inner(head), z)
+
     def backward(self, cache: Any, dz: Any, dlog_q: Any) -> Any:
         head, inner = cache
         return self._outer(head, super().backward(inner, dz, dlog_q))

@@ -208,6 +208,15 @@ def test_damaged_files_are_named(kind, damage, images, tmp_path):
         load_file(path)
 
 
+@pytest.mark.parametrize(("code", "dtype"), [(0x0D, ">f4"), (0x0E, ">f8")])
+def test_idx_files_of_floats_are_read(code, dtype, tmp_path, rng):
+    x = rng.random((20, 3)).astype(dtype)
+    (tmp_path / "x.idx").write_bytes(struct.pack(">BBBB2I", 0, 0, code, 2, *x.shape) + x.tobytes())
+    found = load_file(tmp_path / "x.idx")
+    rows = np.concatenate([found.x_train, found.x_valid, found.x_test])
+    np.testing.assert_allclose(np.sort(rows, axis=0), np.sort(x, axis=0), rtol=1e-6)
+
+
 def test_a_missing_file_and_labels_of_another_length_are_refused(tmp_path):
     with pytest.raises(FileError, match="which does not exist"):
         load_file(tmp_path / "none.npy")

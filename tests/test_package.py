@@ -86,6 +86,10 @@ def test_ci_runs_the_test_command_of_the_readme():
     assert command in (ROOT / ".ci" / "run").read_text()
 
 
+def test_the_readme_has_no_gaps():
+    assert not re.search(r"@[A-Z]+|TODO|XXX", (ROOT / "README.md").read_text())
+
+
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
 def test_links_to_files_lead_somewhere(name):
     for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / name).read_text()):

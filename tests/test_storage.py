@@ -54,10 +54,12 @@ def test_a_truncated_file_is_refused(saved, keep):
         load_model(saved)
 
 
-def test_every_flipped_byte_is_noticed_or_harmless(saved, rng):
+def test_every_flipped_byte_is_noticed_or_harmless(tmp_path, rng):
     # a zip archive has a checksum for each member, so that no wrong number can come out
+    saved, small = tmp_path / "m.npz", VAE.mlp(1, 1, [])
+    save_model(saved, small, small.init(rng))
     good, content = load_model(saved), saved.read_bytes()
-    for place in rng.choice(len(content), 60, replace=False):
+    for place in range(len(content)):
         broken = bytearray(content)
         broken[place] ^= 0xFF
         saved.write_bytes(bytes(broken))

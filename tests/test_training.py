@@ -1,6 +1,7 @@
 """The loop: what it promises about order, noise, the best model, stopping, guards and resuming."""
 
 import signal
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -15,6 +16,7 @@ from minivae import (
     FileError,
     Gaussian,
     NonFiniteError,
+    NotALikelihoodWarning,
     RMSprop,
     Settings,
     StepDecay,
@@ -267,6 +269,25 @@ def test_a_checkpoint_of_another_run_is_refused(change, message, model, x, tmp_p
         train(change.get("model", model), x[rows], x[40:], settings, checkpoint=file, resume=True)
 
 
+def test_a_place_that_cannot_be_written_to_is_found_before_training(model, x, tmp_path, monkeypatch):
+    monkeypatch.setattr("minivae.training._epoch", lambda *_: pytest.fail("trained before looking"))
+    settings = Settings(epochs=1, batch_size=8)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FileError, match="checkpoint's folder must be a folder that can be written to"):
+        train(model, x, None, settings, checkpoint=tmp_path / "file" / "c.npz")
+    with pytest.raises(FileError, match="checkpoint must name a file, got .*, which is a folder"):
+        train(model, x, None, settings, checkpoint=tmp_path)
+
+
+@pytest.mark.parametrize("keep", [0, 100, -40])
+def test_a_truncated_checkpoint_is_refused(keep, model, x, tmp_path):
+    file, settings = tmp_path / "checkpoint.npz", Settings(epochs=1, batch_size=8)
+    train(model, x[:40], x[40:], settings, checkpoint=file)
+    file.write_bytes(file.read_bytes()[:keep])
+    with pytest.raises(FileError, match="must name an intact checkpoint file, got .*damaged"):
+        train(model, x[:40], x[40:], settings, checkpoint=file, resume=True)
+
+
 def test_resume_needs_a_checkpoint(model, x, tmp_path):
     with pytest.raises(ValueError, match="checkpoint must name the file to resume from"):
         train(model, x, None, Settings(batch_size=8), resume=True)
@@ -310,6 +331,32 @@ def test_the_guard_names_a_gradient_and_its_step(x):
         train(model, x[:40], None, Settings(epochs=5, batch_size=8))
 
 
+def test_the_guard_sees_what_the_last_step_of_an_epoch_spoils(model, x):
+    # one step in all: no later loss could show that its update overflowed
+    settings = Settings(epochs=1, batch_size=40, optimizer=SGD(1e39))
+    with np.errstate(all="ignore"), pytest.raises(NonFiniteError, match="step 1 .*the parameters are not finite after"):
+        train(model, x[:40], None, settings)
+    for rate in (1e38, 1e39):
+        settings = Settings(epochs=1, batch_size=40, optimizer=SGD(rate))
+        with np.errstate(all="ignore"), pytest.raises(NonFiniteError, match="Likely remedy: a lower learning_rate"):
+            train(VAE.mlp(D, 1, [8], "relu"), x[:40], x[40:], settings)
+
+
+def test_a_gradient_too_large_for_a_float32_norm_can_still_be_clipped(x):
+    class Steep(Autoencoder):
+        def loss_and_grad(self, params, x, eps, grads):
+            result = super().loss_and_grad(params, x, eps, grads)
+            grads[:] = 1e25
+            return result
+
+    good = Autoencoder.mlp(D, 1, [8], "tanh")
+    model = Steep(good.encoder, good.decoder, good.likelihood)
+    settings = Settings(epochs=1, batch_size=40, optimizer=SGD(1.0), clip_norm=1e-3, start_at_mean=False)
+    after = train(model, x[:40], None, settings).params
+    start = good.init(np.random.default_rng(0), np.float32)
+    assert abs(np.linalg.norm(after.astype(float) - start) - 1e-3) < 1e-6
+
+
 def test_after_the_guard_the_checkpoint_of_the_last_good_epoch_remains(x, tmp_path):
     class Broken(VAE):
         def loss_and_grad(self, params, x, eps, grads, **how):
@@ -333,6 +380,32 @@ def test_fewer_examples_than_the_batch_is_said_and_works(model, x):
     with pytest.warns(UserWarning, match="batch_size should be at most the number of training examples, 10, got 128"):
         result = train(model, x[:10], None, Settings(epochs=2))
     assert [row["step"] for row in result.history] == [1, 2]
+
+
+def test_grey_values_are_warned_of_once(model, x):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        train(model, 0.5 * x[:40], 0.5 * x[40:], Settings(epochs=2, batch_size=8))
+    assert [w.category for w in caught] == [NotALikelihoodWarning]
+
+
+def test_validation_rows_may_be_equal_where_the_variance_is_learned(x):
+    for likelihood in ("gaussian-learned", "gaussian-per-pixel"):
+        model = VAE.mlp(D, 1, [8], "tanh", likelihood)
+        result = train(model, x[:40], np.repeat(x[:1], 3, axis=0), Settings(epochs=1, batch_size=8))
+        assert np.isfinite(result.params).all()
+        with pytest.raises(ValueError, match="x must vary"):
+            train(model, np.repeat(x[:1], 8, axis=0), None, Settings(epochs=1, batch_size=8))
+
+
+def test_dtype_may_be_a_numpy_type(model, x, tmp_path):
+    train(model, x, None, Settings(epochs=1, batch_size=8, dtype=np.float64), checkpoint=tmp_path / "c.npz")
+
+
+def test_values_that_float32_cannot_hold_are_refused():
+    model = VAE.mlp(2, 1, [4], "tanh", Gaussian())
+    with pytest.raises(ValueError, match="x_train must be finite, got 1 NaN or infinite"):
+        train(model, np.array([[1e300, 0.0], [0.0, 1.0]]), None, Settings(batch_size=2))
 
 
 def test_a_single_example_can_be_trained_on(model, x):

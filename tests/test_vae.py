@@ -103,6 +103,39 @@ def test_elbo_is_the_closed_form_and_below_log_p(seed):
     np.testing.assert_allclose(elbo, exact.elbo(x, x @ V.T, np.tile(2 * np.log(delta), (6, 1))), rtol=1e-11)
     assert (elbo < exact.log_prob(x)).all()
 
+    # its gradients, summed over the examples, from the formulas of the linear-Gaussian model
+    grads = np.full_like(params, np.nan)
+    model.loss_and_grad(params, x, eps, grads, weights=w)
+    found = {name: -6 * g for name, g in model.named(grads)}
+    m = x @ V.T
+    r = x - b - m @ W.T
+    dm = r @ W / s2 - m
+    dlog_delta = 1 - delta**2 * np.diag(exact.precision)
+    squares = (r**2).sum(1) + (delta**2 * (W**2).sum(0)).sum()
+    np.testing.assert_allclose(found["decoder.0.weight"].T, (r.T @ m - 6 * W * delta**2) / s2, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(found["decoder.0.bias"], r.sum(0) / s2, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(found["encoder.0.weight"][:, :2].T, dm.T @ x, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(found["encoder.0.bias"], [*dm.sum(0), *(3 * dlog_delta)], rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(found["likelihood.log_var"], (squares / s2 - 4).sum() / 2, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("kl", ["closed", "sampled"])
+def test_log_var_of_a_thousand_is_named_and_of_minus_a_thousand_is_exact(dtype, kl, rng):
+    model = VAE.mlp(4, 2, [], likelihood=Gaussian())
+    params, x, eps = model.init(rng, dtype), binary(rng), rng.standard_normal((1, 5, 2))
+    parts, grads = dict(model.named(params)), np.empty_like(params)
+    parts["encoder.0.weight"][:, 2:] = 0
+    parts["encoder.0.bias"][2:] = -1000
+    _, terms = model.loss_and_grad(params, x, eps, grads, kl=kl)
+    assert np.isfinite(grads).all()
+    if kl == "closed":
+        mu = model.embed(params, x)
+        np.testing.assert_allclose(terms.kl, 0.5 * (mu**2).sum(1) + 2 * 499.5, rtol=1e-5)
+    parts["encoder.0.bias"][2:] = 1000
+    with np.errstate(all="ignore"), pytest.raises(NonFiniteError, match="the loss is not finite"):
+        model.loss_and_grad(params, x, eps, grads, kl=kl)
+
 
 def test_elbo_of_a_nonlinear_vae_is_below_log_p_by_quadrature():
     # log p(x) = log of the integral of p(x|z) p(z), by 200 Gauss-Hermite nodes in one dimension
@@ -231,7 +264,8 @@ def test_float32_gradients_agree_with_float64(likelihood, kl, rng):
     loss32, terms = model.loss_and_grad(params.astype(np.float32), x, eps, single, kl=kl)
     assert terms.log_lik.dtype == terms.kl.dtype == np.float32
     assert abs(loss32 - loss64) <= 1e-5 * (1 + abs(loss64))
-    assert np.abs(single - exact).max() <= 1e-4 * np.abs(exact).max()
+    for (name, a), (_, b) in zip(model.named(single), model.named(exact), strict=True):
+        assert np.abs(a - b).max() <= 1e-4 * np.abs(b).max(), name
 
 
 def test_results_do_not_depend_on_the_order_in_memory(rng):

@@ -1,0 +1,28 @@
+"""The hand-written pieces of the benchmarks are checked as those of the package are."""
+
+import numpy as np
+
+from benchmarks.fixed_mnist import SoftplusGaussian, uniform_start
+from minivae import VAE, check_gradient
+
+
+def test_the_softplus_posterior_has_the_right_scale_and_gradient(rng):
+    q = SoftplusGaussian(2)
+    head, eps = rng.normal(size=(3, 4)), rng.normal(size=(5, 3, 2))
+    dz, dlog_q = rng.normal(size=eps.shape), rng.normal(size=eps.shape[:2])
+    z, log_q, cache = q.sample(head, eps)
+    np.testing.assert_allclose(log_q, q.log_prob(head, z), rtol=1e-12)
+    np.testing.assert_allclose(z, head[:, :2] + np.log1p(np.exp(head[:, 2:])) * eps, rtol=1e-12)
+
+    def value(theta):
+        z, log_q, _ = q.sample(theta.reshape(head.shape), eps)
+        return float(np.sum(dz * z) + np.sum(dlog_q * log_q))
+
+    assert check_gradient(value, q.backward(cache, dz, dlog_q).ravel(), head.ravel()).ok
+
+
+def test_the_uniform_start_is_within_its_limits(rng):
+    model = VAE.mlp(9, 2, [4])
+    for name, view in model.named(uniform_start(model, rng)):
+        n_in = {"encoder.0": 9, "encoder.2": 4, "decoder.0": 2, "decoder.2": 4}[name.rsplit(".", 1)[0]]
+        assert 0 < np.abs(view).max() <= 1 / np.sqrt(n_in)
