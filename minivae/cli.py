@@ -14,14 +14,14 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from minivae import checks, data, runs, tuning
+from minivae import checks, data, kernels, runs, tuning
 from minivae.autoencoder import Autoencoder
 from minivae.gradient_suite import gradient_checks
 from minivae.layers import ACTIVATIONS
 from minivae.likelihoods import LIKELIHOODS, Gaussian, named_likelihood
 from minivae.optim import OPTIMIZERS, StepDecay
 from minivae.runs import Run
-from minivae.storage import FileError, writable
+from minivae.storage import FileError, load_arrays, writable
 from minivae.training import Result, Settings, check_epochs, train
 from minivae.vae import KL_MODES, VAE
 
@@ -224,7 +224,7 @@ def _resumed(options: argparse.Namespace) -> tuple[Run, data.Dataset, bool]:
     settings = Settings(**{**vars(run.settings), **values})
     run = Run(run.folder, run.source, run.image_shape, run.model, settings)
     if run.checkpoint.is_file():
-        check_epochs(run.checkpoint, settings)
+        check_epochs(load_arrays(run.checkpoint, "checkpoint")[1], settings)
     elif (run.folder / "model.npz").is_file():
         raise FileError(
             f"run must hold the checkpoint.npz to go on from, got {run.folder}, where it is missing. Start a new run."
@@ -321,7 +321,9 @@ def _gradcheck(options: argparse.Namespace) -> tuple[int, Rows, dict[str, Any]]:
 def _info(options: argparse.Namespace) -> tuple[int, Rows, dict[str, Any]]:
     from threadpoolctl import threadpool_info
 
-    next(iter(gradient_checks()))  # a dense layer: now every BLAS in use is loaded, and listed
+    kernels.dense(
+        np.zeros(2, np.float32), np.zeros((1, 1), np.float32), 1
+    )  # now every BLAS in use is loaded, and listed
 
     rows: Rows = [{"name": name, "value": value} for name, value in runs.versions().items()]
     rows.append({"name": "processor", "value": f"{platform.machine()}, {os.cpu_count()} cores"})

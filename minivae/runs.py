@@ -203,8 +203,8 @@ def evaluation_rows(model: VAE, params: Array, x: Array, n_draws: int, seed: int
             "quantity": "effective sample size, smallest",
             "value": float(estimate.ess.min()),
             "standard_error": None,
+            "unit": "draws",
         }
-        | {"unit": "draws"}
     )
     for j, column in enumerate(model.posterior.kl_per_latent(head).T):
         rows.append(_quantity(f"KL of latent {j + 1}", column))

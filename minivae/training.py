@@ -165,15 +165,16 @@ class _State:
             "seconds": self.seconds,
             "columns": list(self.history[0]),
         }
-        arrays = {"params": self.params, "best": self.best}
-        arrays |= {f"optimizer.{name}": array for name, array in self.optimizer.items()}
-        arrays["history"] = np.array([list(row.values()) for row in self.history])
-        save_arrays(path, header, arrays)
+        history = np.array([list(row.values()) for row in self.history])
+        save_arrays(path, header, {**self.arrays(), "history": history})
+
+    def arrays(self) -> Arrays:
+        """Return the arrays by the names that they have in a checkpoint."""
+        optimizer = {f"optimizer.{name}": array for name, array in self.optimizer.items()}
+        return {"params": self.params, "best": self.best, **optimizer}
 
     def restore(self, header: dict[str, Any], arrays: Arrays) -> None:
-        own = {"params": self.params, "best": self.best}
-        own |= {f"optimizer.{name}": array for name, array in self.optimizer.items()}
-        for name, array in own.items():
+        for name, array in self.arrays().items():
             saved = arrays[name]
             if saved.shape != array.shape or saved.dtype != array.dtype or not np.isfinite(saved).all():
                 raise ValueError(f"{name}, which has the wrong shape, dtype or values")
@@ -285,8 +286,6 @@ def train(
 
     n_steps = -(-len(x_train) // settings.batch_size)
     first_epoch, seconds_before = len(state.history), state.seconds
-    waited = first_epoch - state.best_epoch
-    done = settings.patience is not None and first_epoch > 0 and waited >= settings.patience
     whole: _State | None = None  # as of the last whole epoch
     interrupt = _Interrupt()
     bar = tqdm(
@@ -302,7 +301,7 @@ def train(
         validation = _Validation(model, x_valid, settings, params)
     bar.set_description_str("training")
     last_save = start = time.monotonic()
-    stopped = "early" if done else "finished"
+    stopped = "finished"
     try:
         with (
             _blas_threads(model, settings),
@@ -310,7 +309,10 @@ def train(
             bar,
             np.errstate(over="ignore", invalid="ignore"),
         ):  # the guard speaks of these
-            for epoch in range(first_epoch, first_epoch if done else settings.epochs):
+            for epoch in range(first_epoch, settings.epochs):
+                if settings.patience is not None and epoch - state.best_epoch >= settings.patience:
+                    stopped = "early"
+                    break
                 row = _epoch(model, x_train, settings, state, epoch, n_steps, bar, interrupt)
                 row |= validation(params)
                 _check_epoch(model, params, row, settings)
@@ -329,30 +331,17 @@ def train(
                 if on_epoch is not None:
                     on_epoch(row)
                 bar.set_postfix({k: f"{v:.2f}" for k, v in row.items() if k in ("train_loss", "valid_loss")})
-                if settings.patience is not None and epoch + 1 - state.best_epoch >= settings.patience:
-                    stopped = "early"
-                    break
     except KeyboardInterrupt:
         stopped = "interrupted"
     finally:
         if path is not None and whole is not None:
             whole.save(path, spec)
-    seconds = state.seconds
-    n_examples = len(state.history) * len(x_train)
-    return Result(
-        model,
-        state.best,
-        state.history,
-        state.best_epoch,
-        stopped,
-        seconds,
-        n_examples / max(seconds, 1e-9),
-    )
+    rate = len(state.history) * len(x_train) / max(state.seconds, 1e-9)
+    return Result(model, state.best, state.history, state.best_epoch, stopped, state.seconds, rate)
 
 
-def check_epochs(checkpoint: Path, settings: Settings) -> None:
-    """Refuse settings with fewer epochs than the checkpoint holds."""
-    _, arrays = load_arrays(checkpoint, "checkpoint")
+def check_epochs(arrays: Arrays, settings: Settings) -> None:
+    """Refuse settings with fewer epochs than a checkpoint's arrays hold."""
     done = len(arrays.get("history", ()))
     if done > settings.epochs:
         raise ValueError(
@@ -380,8 +369,8 @@ def _warm_up(model: Any, x_train: Array, settings: Settings, params: Array) -> N
 
 def _blas_threads(model: Any, settings: Settings) -> Any:
     """Return a context in which small products use one thread: two gain nothing there, and lose much when disturbed."""
-    widths = [n for net in (model.encoder, model.decoder) for layer in net.layers for n in (layer.n_in, layer.n_out)]
-    products = [a * b for a, b in zip(widths[::2], widths[1::2], strict=True) if a and b]
+    layers = [*model.encoder.layers, *model.decoder.layers]
+    products = [layer.n_in * layer.n_out for layer in layers if layer.n_in and layer.n_out]
     multiplications = settings.batch_size * settings.n_draws * max(products)
     return threadpool_limits(1 if multiplications < _ONE_THREAD else None, user_api="blas")
 
@@ -533,8 +522,8 @@ def _guard(step: int, epoch: int, where: str, settings: Settings) -> NonFiniteEr
 
 
 def _restore(state: _State, path: Path, spec: dict[str, Any], settings: Settings) -> None:
-    check_epochs(path, settings)
     header, arrays = load_arrays(path, "checkpoint")
+    check_epochs(arrays, settings)
     saved, current = header.get("spec"), json.loads(json.dumps(spec))
     for either in (saved, current):
         for free in ("epochs", "patience"):
