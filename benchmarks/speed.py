@@ -189,21 +189,27 @@ def machine() -> dict[str, Any]:
 def draw(rows: list[dict[str, Any]], path: str) -> None:
     """Draw the ratios as bars, with the goals marked."""
     from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
 
     from minivae.plots import COLORS
 
-    figure = Figure(figsize=(7.5, 0.34 * len(rows) + 1.4), layout="constrained", dpi=120)
+    states = {True: (COLORS[2], "goal met"), False: (COLORS[3], "goal missed"), None: (COLORS[8], "no goal")}
+    figure = Figure(figsize=(7.5, 0.34 * len(rows) + 1.8), layout="constrained", dpi=120)
     axes = figure.subplots()
-    labels = [f"{row['scenario']}: {row['peer']}" for row in rows][::-1]
-    colors = [COLORS[8] if row["goal"] is None else COLORS[2] if row["met"] else COLORS[3] for row in rows][::-1]
-    axes.barh(labels, [row["ratio"] for row in rows][::-1], color=colors)
-    for i, row in enumerate(rows[::-1]):
+    for i, row in enumerate(reversed(rows)):
+        axes.barh(i, row["ratio"] - 1, left=1, color=states[row["met"]][0])
         if row["goal"] is not None:
-            axes.plot([row["goal"]] * 2, [i - 0.42, i + 0.42], color="black", lw=2, label="goal" if i == 0 else None)
-    axes.axvline(1, color="black", lw=0.8, ls=":")
+            axes.plot([row["goal"]] * 2, [i - 0.42, i + 0.42], color="black", lw=2)
+    axes.set_yticks(range(len(rows)), [f"{row['scenario']}: {row['peer']}" for row in reversed(rows)])
+    axes.axvline(1, color="black", lw=0.8)
     axes.set_xscale("log")
-    axes.set(xlabel="seconds of the peer / seconds of minivae (log scale; right is faster than the peer)")
-    axes.set_title("Speed beside others: green meets its goal (black mark), orange misses it, grey has none")
+    ticks = [0.25, 0.5, 1, 2, 4, 8]
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.minorticks_off()
+    axes.set_xlabel("seconds of the peer / seconds of minivae (log scale)")
+    axes.set_title("Right of 1 minivae is faster; black marks are goals")
+    handles = [Patch(color=color, label=label) for color, label in states.values()]
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)
     figure.savefig(path)
 
 
