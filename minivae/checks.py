@@ -157,10 +157,11 @@ def widths(values: Any, name: str) -> list[int]:
 
 def number(value: Any, name: str, *, low: float, closed: bool = False, high: float = math.inf) -> float:
     """Return a finite number in (low, high), or in [low, high) where closed."""
-    rule = f"{'at least' if closed else 'greater than'} {low:g}" + (f" and below {high:g}" if high < math.inf else "")
     ok = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
     ok = ok and abs(value) < 1e300 and (value >= low if closed else value > low) and value < high  # a NaN is not
     if not ok:
+        rule = f"{'at least' if closed else 'greater than'} {low:g}"
+        rule += f" and below {high:g}" if high < math.inf else ""
         raise ValueError(f"{name} must be a finite number {rule}, got {value!r}. Choose a value in that range.")
     return float(value)
 

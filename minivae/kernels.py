@@ -30,9 +30,9 @@ def _compiled(**options: Any) -> Any:
 
 # error_model="numpy": a division gives inf or NaN as in NumPy, without a check in every iteration,
 # so the loops vectorise and a non-finite value still reaches the guard of the training loop.
-_jit = _compiled(error_model="numpy")
+_jit = _compiled(error_model="numpy", nogil=True)
 # Sums and products may be taken in any order, so that they vectorise too; NaN and infinities keep their meaning.
-_jit_reassociated = _compiled(error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+_jit_reassociated = _compiled(error_model="numpy", nogil=True, fastmath={"reassoc", "contract", "nsz"})
 
 
 # ------------------------------------------------------------------------------------- dense layers
@@ -53,15 +53,16 @@ def dense(params: Any, x: Any, n_out: int) -> Any:
 
 @_jit
 def dense_backward(params: Any, x: Any, dy: Any, grads: Any, need_dx: bool) -> Any:
-    """dW = x^T dy and db = sum dy into grads; dx = dy W^T, or no rows of it where it is not needed."""
+    """dW = x^T dy and db = sum dy into grads, unless grads is empty; dx = dy W^T, without rows if not needed."""
     n_in, n_out = x.shape[1], dy.shape[1]
-    dW, db = grads[: n_in * n_out].reshape(n_in, n_out), grads[n_in * n_out :]
-    np.dot(x.T, dy, dW)
-    db[:] = 0
-    for i in range(len(dy)):
-        row = dy[i]
-        for j in range(n_out):
-            db[j] += row[j]
+    if len(grads) > 0:
+        dW, db = grads[: n_in * n_out].reshape(n_in, n_out), grads[n_in * n_out :]
+        np.dot(x.T, dy, dW)
+        db[:] = 0
+        for i in range(len(dy)):
+            row = dy[i]
+            for j in range(n_out):
+                db[j] += row[j]
     if not need_dx:
         return np.empty((0, n_in), x.dtype)
     return np.dot(dy, params[: n_in * n_out].reshape(n_in, n_out).T)
@@ -76,6 +77,17 @@ def tanh_backward(y: Any, dy: Any) -> Any:
         for j in range(y.shape[1]):
             dx[i, j] = (one - y[i, j] * y[i, j]) * dy[i, j]
     return dx
+
+
+@_jit
+def relu(x: Any) -> Any:
+    """Y = max(x, 0), and NaN where x is NaN."""
+    zero = x.dtype.type(0)
+    y = np.empty_like(x)
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            y[i, j] = zero if x[i, j] <= zero else x[i, j]
+    return y
 
 
 @_jit
@@ -194,14 +206,6 @@ def diagonal_log_prob_backward(head: Any, z: Any, dlog_prob: Any) -> Any:
 # --------------------------------------------------------------- likelihoods: log p(x|z) and its score
 
 
-def bernoulli(logits: Any, x: Any) -> Any:
-    """log_prob = sum (x l - softplus(l)); score = d log_prob / dl = x - sigmoid(l); -inf outside [0, 1]."""
-    e = exp_minus_abs(logits)
-    log_prob = bernoulli_log_prob(logits, x, e)
-    bernoulli_score(logits, x, e)
-    return log_prob, e
-
-
 def exp_minus_abs(logits: Any) -> Any:
     """e = exp(-|l|). NumPy's exp works on many numbers at once, Numba's on one."""
     e = np.abs(logits)
@@ -237,13 +241,15 @@ def bernoulli_log_prob(logits: Any, x: Any, e: Any) -> Any:
 
 
 @_jit
-def bernoulli_score(logits: Any, x: Any, e: Any) -> None:
-    """x - sigmoid(l) in place of e = exp(-|l|); sigmoid(l) is 1 / (1 + e) for l > 0, else e / (1 + e)."""
+def bernoulli_backward(logits: Any, x: Any, e: Any, dlog_prob: Any) -> Any:
+    """dl = (x - sigmoid(l)) dlog_prob; with e = exp(-|l|) sigmoid(l) is 1 / (1 + e) for l > 0, else e / (1 + e)."""
     one, zero = logits.dtype.type(1), logits.dtype.type(0)
+    dlogits = np.empty_like(logits)
     for r in range(len(logits)):
-        logit, target, s = logits[r], x[r % len(x)], e[r]
+        logit, target, s, d = logits[r], x[r % len(x)], e[r], dlogits[r]
         for j in range(len(s)):
-            s[j] = target[j] - (one if logit[j] > zero else s[j]) / (one + s[j])
+            d[j] = (target[j] - (one if logit[j] > zero else s[j]) / (one + s[j])) * dlog_prob[r]
+    return dlogits
 
 
 @_jit
@@ -300,9 +306,10 @@ def adam(params: Any, grads: Any, m: Any, v: Any, hyper: Any) -> None:
     one = params.dtype.type(1)
     for i in range(params.size):
         g = grads[i]
-        m[i] = beta1 * m[i] + (one - beta1) * g
-        v[i] = beta2 * v[i] + (one - beta2) * g * g
-        params[i] -= step * m[i] / (np.sqrt(v[i]) + eps)
+        mean = beta1 * m[i] + (one - beta1) * g  # a local: reading m[i] back can cost three times the loop
+        square = beta2 * v[i] + (one - beta2) * g * g
+        m[i], v[i] = mean, square
+        params[i] -= step * mean / (np.sqrt(square) + eps)
 
 
 @_jit
@@ -312,9 +319,10 @@ def rmsprop(params: Any, grads: Any, mean: Any, square: Any, hyper: Any) -> None
     zero, one = params.dtype.type(0), params.dtype.type(1)
     for i in range(params.size):
         g = grads[i]
-        mean[i] = decay * mean[i] + (one - decay) * g
-        square[i] = decay * square[i] + (one - decay) * g * g
-        variance = square[i] - centred * mean[i] * mean[i]
+        g1 = decay * mean[i] + (one - decay) * g  # locals, as in adam
+        g2 = decay * square[i] + (one - decay) * g * g
+        mean[i], square[i] = g1, g2
+        variance = g2 - centred * g1 * g1
         if variance < zero:  # rounding; a NaN stays a NaN
             variance = zero
         params[i] -= lr * g / (np.sqrt(variance) + eps)

@@ -39,8 +39,8 @@ class Layer(Protocol):
     def forward(self, params: Array, x: Array) -> tuple[Array, Any]:
         """Return y and the cache that backward needs."""
 
-    def backward(self, params: Array, cache: Any, dy: Array, grads: Array, need_dx: bool = True) -> Array | None:
-        """Overwrite ``grads`` with the gradient for the parameters and return dx (None if not needed)."""
+    def backward(self, params: Array, cache: Any, dy: Array, grads: Array | None, need_dx: bool = True) -> Array | None:
+        """Overwrite ``grads`` with the gradient for the parameters (unless None) and return dx (None if not needed)."""
 
     def named(self, params: Array) -> Iterator[tuple[str, Array]]:
         """Yield the name and the view of each parameter array."""
@@ -127,8 +127,11 @@ class Dense:
         x = np.ascontiguousarray(x)
         return kernels.dense(params, x, self.n_out), x
 
-    def backward(self, params: Array, cache: Array, dy: Array, grads: Array, need_dx: bool = True) -> Array | None:
+    def backward(
+        self, params: Array, cache: Array, dy: Array, grads: Array | None, need_dx: bool = True
+    ) -> Array | None:
         """Write dW and db into ``grads``; return dx."""
+        grads = params[:0] if grads is None else grads
         dx = kernels.dense_backward(params, cache, np.ascontiguousarray(dy), grads, need_dx)
         return dx if need_dx else None
 
@@ -157,7 +160,7 @@ class Activation:
         params: Array,  # noqa: ARG002
         cache: Array,
         dy: Array,
-        grads: Array,  # noqa: ARG002
+        grads: Array | None,  # noqa: ARG002
         need_dx: bool = True,
     ) -> Array | None:
         """Return dx = dy f'(x)."""
@@ -195,7 +198,7 @@ class ReLU(Activation):
     """
 
     def _forward(self, x: Array) -> tuple[Array, Array]:
-        y = np.maximum(x, 0)
+        y = kernels.relu(x)
         return y, y
 
     def _backward(self, cache: Array, dy: Array) -> Array:
@@ -344,12 +347,15 @@ class Sequential:
             caches.append(cache)
         return x, caches
 
-    def backward(self, params: Array, cache: list[Any], dy: Array, grads: Array, need_dx: bool = True) -> Array | None:
+    def backward(
+        self, params: Array, cache: list[Any], dy: Array, grads: Array | None, need_dx: bool = True
+    ) -> Array | None:
         """Overwrite ``grads`` and return dx; the first layer's dx is skipped unless needed."""
         d: Any = dy
         for i in reversed(range(len(self.layers))):
             part = self.slices[i]
-            d = self.layers[i].backward(params[part], cache[i], d, grads[part], need_dx or i > 0)
+            own = None if grads is None else grads[part]
+            d = self.layers[i].backward(params[part], cache[i], d, own, need_dx or i > 0)
         return d
 
     def trace(self, params: Array, x: Array) -> Iterator[tuple[str, Array]]:

@@ -123,17 +123,18 @@ class Bernoulli(_NoParameters):
         """Return whether every value is 0 or 1."""
         return bool(((x == 0) | (x == 1)).all())
 
-    def forward(self, params: Array, out: Array, x: Array) -> tuple[Array, Array]:  # noqa: ARG002
-        """Return log p(x|z), shape (R,), and the cache x - sigmoid(logits)."""
-        return kernels.bernoulli(out, x)
+    def forward(self, params: Array, out: Array, x: Array) -> tuple[Array, Any]:  # noqa: ARG002
+        """Return log p(x|z), shape (R,), and the cache."""
+        e = kernels.exp_minus_abs(out)
+        return kernels.bernoulli_log_prob(out, x, e), (out, x, e)
 
-    def log_prob(self, params: Array, out: Array, x: Array) -> Array:  # noqa: ARG002
+    def log_prob(self, params: Array, out: Array, x: Array) -> Array:
         """Return log p(x|z), shape (R,)."""
-        return kernels.bernoulli_log_prob(out, x, kernels.exp_minus_abs(out))
+        return self.forward(params, out, x)[0]
 
-    def backward(self, params: Array, cache: Array, dlog_prob: Array, grads: Array) -> Array:  # noqa: ARG002
+    def backward(self, params: Array, cache: Any, dlog_prob: Array, grads: Array) -> Array:  # noqa: ARG002
         """Return dlogits = (x - sigmoid(logits)) dlog_prob."""
-        return cache * dlog_prob[:, None]
+        return kernels.bernoulli_backward(*cache, dlog_prob)
 
     def mean(self, params: Array, out: Array) -> Array:  # noqa: ARG002
         """Return the pixel probabilities sigmoid(logits)."""
@@ -212,7 +213,7 @@ class Gaussian(_RealLine):
 
     def log_var(self, params: Array) -> Array:
         """Return log v, shape (1,)."""
-        return params if self.learned else np.full(1, math.log(self.variance), params.dtype)
+        return params if self.learned else np.array([math.log(self.variance)], params.dtype)
 
     def n_out(self, n_x: int) -> int:
         """Return n_x: a mean a pixel."""

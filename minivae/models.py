@@ -1,10 +1,14 @@
 """What every encoder-decoder model shares: one flat vector of parameters, names for its parts, a trace."""
 
-from collections.abc import Iterable, Iterator
+import contextvars
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from minivae import checks
 from minivae.checks import Array, NonFiniteError
@@ -107,10 +111,29 @@ class EncoderDecoder:
 
 
 def row_chunks(n_rows: int, draws: int) -> Iterator[slice]:
-    """Yield slices of the examples so that a pass with ``draws`` draws each stays small."""
-    step = max(1, _ROWS_AT_ONCE // draws)
-    for start in range(0, n_rows, step):
-        yield slice(start, min(start + step, n_rows))
+    """Yield nearly equal slices of the examples so that a pass with ``draws`` draws each stays small.
+
+    >>> [len(range(*rows.indices(100))) for rows in row_chunks(100, draws=16)]
+    [25, 25, 25, 25]
+    """
+    n_chunks = -(-n_rows // max(1, _ROWS_AT_ONCE // draws))
+    ends = [i * n_rows // n_chunks for i in range(n_chunks + 1)]
+    yield from map(slice, ends[:-1], ends[1:])
+
+
+def for_each_chunk(work: Callable[[slice], None], chunks: list[slice]) -> None:
+    """Call ``work`` on every chunk of rows, on as many threads as there are cores, each with a BLAS of one thread.
+
+    Two chunks side by side keep two cores busy in the element-wise loops too, where a BLAS of two threads cannot.
+    """
+    n_threads = min(len(chunks), os.cpu_count() or 1)
+    if n_threads == 1:
+        for rows in chunks:
+            work(rows)
+        return
+    contexts = [contextvars.copy_context() for _ in chunks]  # np.errstate lives in the context
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(n_threads) as pool:
+        list(pool.map(lambda context, rows: context.run(work, rows), contexts, chunks))
 
 
 def first_non_finite(arrays: Iterable[tuple[str, Array]]) -> str | None:

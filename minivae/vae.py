@@ -214,16 +214,16 @@ class VAE(EncoderDecoder):
             raise_non_finite(self.trace(params, x, eps, kl=kl), "the loss")
 
         # backward: the same boxes from right to left
-        share = np.repeat(w / n_batch, n_batch)  # (K B,): what each decoder row counts in the loss
-        dout = self.likelihood.backward(likelihood, likelihood_cache, -share, dlikelihood)
+        dlog_lik = (w / -n_batch).repeat(n_batch)  # (K B,): what each decoder row counts in the loss
+        dout = self.likelihood.backward(likelihood, likelihood_cache, dlog_lik, dlikelihood)
         drows = cast(Array, self.decoder.backward(decoder, decoder_cache, dout, ddecoder))
         dz = drows.reshape(z.shape)
         if kl == "closed":
-            dhead = self.posterior.backward(path, dz, np.zeros_like(log_q))
+            dhead = self.posterior.backward(path, dz, np.zeros(log_q.shape, log_q.dtype))
             if beta:
                 dhead += self.posterior.kl_backward(head, np.full(n_batch, beta / n_batch, params.dtype))
         else:
-            dlog_q = params.dtype.type(beta) * share.reshape(n_draws, n_batch)
+            dlog_q = params.dtype.type(-beta) * dlog_lik.reshape(n_draws, n_batch)
             dz = dz + dlog_q[:, :, None] * z  # -log p(z) = ||z||^2 / 2 + constant
             dhead = self.posterior.backward(path, dz, dlog_q)
         self.encoder.backward(encoder, encoder_cache, dhead, dencoder, need_dx=False)

@@ -23,6 +23,10 @@ def tanh_backward(y, dy):
     return (1 - y**2) * dy
 
 
+def relu(x):
+    return np.maximum(x, 0)
+
+
 def relu_backward(y, dy):
     return np.where(y > 0, dy, 0)
 
@@ -65,11 +69,6 @@ def repeated(x, n_rows):
     return np.tile(x, (n_rows // len(x), 1))
 
 
-def bernoulli(logits, x):
-    x, p = repeated(x, len(logits)), 1 / (1 + np.exp(-logits))
-    return (x * np.log(p) + (1 - x) * np.log(1 - p)).sum(1), x - p
-
-
 def exp_minus_abs(logits):
     return np.exp(-np.abs(logits))
 
@@ -78,8 +77,8 @@ def bernoulli_log_prob(logits, x, e):
     return (repeated(x, len(logits)) * logits - np.maximum(logits, 0) - np.log(1 + e)).sum(1)
 
 
-def bernoulli_score(logits, x, e):
-    e[:] = repeated(x, len(logits)) - 1 / (1 + np.exp(-logits))
+def bernoulli_backward(logits, x, e, dlog_prob):
+    return (repeated(x, len(logits)) - np.where(logits > 0, 1, e) / (1 + e)) * dlog_prob[:, None]
 
 
 def gaussian_shared(mean, log_var, x):

@@ -1,10 +1,13 @@
 """The K-sample bounds and the importance-sampled log p(x), against a model whose log p(x) is known."""
 
+import itertools
+
 import numpy as np
 import pytest
 from scipy import special
 
 from minivae import VAE, Gaussian, LinearGaussian, gauss_hermite, iwae_bound, log_marginal, log_mean_exp, log_weights
+from minivae.models import for_each_chunk, row_chunks
 
 from .conftest import assert_within_standard_errors
 
@@ -102,13 +105,49 @@ def test_streaming_over_draws_and_examples_changes_nothing(rng, monkeypatch):
     model = VAE.mlp(3, 2, [4], "tanh")
     params, x = model.init(rng), np.round(rng.random((10, 3)))
     monkeypatch.setattr("minivae.bounds._DRAWS_AT_ONCE", 5)
+    monkeypatch.setattr("minivae.models._ROWS_AT_ONCE", 20)  # 4 examples at once: chunks of 3, 3 and 4
     streamed = log_marginal(model, params, x, 17, np.random.default_rng(1))
-    eps_rng = np.random.default_rng(1)
-    eps = np.concatenate([model.draw_noise(eps_rng, k, 10, float) for k in (5, 5, 5, 2)])
+    seeds = np.random.default_rng(1).integers(2**63, size=3)
+    rngs = [np.random.default_rng(seed) for seed in seeds]  # one generator a chunk
+    parts = [[model.draw_noise(r, k, n, float) for k in (5, 5, 5, 2)] for r, n in zip(rngs, (3, 3, 4), strict=True)]
+    eps = np.concatenate([np.concatenate(part) for part in parts], axis=1)
     log_w = log_weights(model, params, x, eps)
     np.testing.assert_allclose(streamed.log_p, log_mean_exp(log_w), rtol=1e-12)
     w = np.exp(log_w - log_w.max(0))
     np.testing.assert_allclose(streamed.ess, w.sum(0) ** 2 / (w**2).sum(0), rtol=1e-12)
+
+
+@pytest.mark.parametrize("n_cores", [1, 2, 5])
+def test_the_estimate_does_not_depend_on_the_number_of_threads(rng, monkeypatch, n_cores):
+    model = VAE.mlp(3, 2, [4], "tanh")
+    params, x = model.init(rng), np.round(rng.random((100, 3)))
+    expected = log_marginal(model, params, x, 40, np.random.default_rng(1))
+    monkeypatch.setattr("os.cpu_count", lambda: n_cores)
+    found = log_marginal(model, params, x, 40, np.random.default_rng(1))
+    np.testing.assert_array_equal(found.log_p, expected.log_p)
+
+
+def test_an_error_in_a_thread_and_the_callers_errstate_reach_the_other_side():
+    seen = []
+
+    def work(rows):
+        seen.append(np.geterr()["divide"])
+        if rows.start:
+            raise ValueError("in a thread")
+
+    with np.errstate(divide="raise"), pytest.raises(ValueError, match="in a thread"):
+        for_each_chunk(work, [slice(0, 1), slice(1, 2)])
+    assert seen == ["raise", "raise"]
+
+
+def test_chunks_cover_every_row_once_and_stay_small():
+    for n_rows, draws in itertools.product((1, 2, 31, 32, 33, 100, 1797), (1, 16, 1000)):
+        chunks = list(row_chunks(n_rows, draws))
+        assert [i for rows in chunks for i in range(n_rows)[rows]] == list(range(n_rows))
+        sizes = [rows.stop - rows.start for rows in chunks]
+        assert min(sizes) >= 1
+        assert max(sizes) - min(sizes) <= 1
+        assert max(sizes) * draws <= 512 or max(sizes) == 1
 
 
 def test_number_of_draws_is_honoured_below_the_batch_size(rng):

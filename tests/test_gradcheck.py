@@ -98,7 +98,7 @@ def test_the_suite_has_a_row_for_every_layer_and_likelihood_and_elbo():
         assert name in names
     for kernel in ("dense", "tanh_backward", "relu_backward", "reparameterize", "diagonal_kl", "diagonal_log_prob"):
         assert f"kernel {kernel}" in names
-    for kernel in ("bernoulli", "gaussian_shared", "gaussian_per_pixel"):
+    for kernel in ("bernoulli_backward", "gaussian_shared", "gaussian_per_pixel"):
         assert f"kernel {kernel}" in names
     for row in ("closed KL, K=1, beta=1", "closed KL, K=5, beta=4", "sampled KL, K=5, beta=4"):
         assert f"ELBO {row}" in names
@@ -124,7 +124,7 @@ PLANTED = {
     "kernel diagonal_kl_backward": (kernels, "diagonal_kl_backward", 0),
     "kernel log_prob, dhead": (kernels, "diagonal_log_prob_backward", 0),
     "kernel log_prob, dz": (kernels, "diagonal_log_prob_backward", 1),
-    "kernel bernoulli score": (kernels, "bernoulli", 1),
+    "kernel bernoulli_backward": (kernels, "bernoulli_backward", 0),
     "kernel gaussian score": (kernels, "gaussian_shared", 1),
     "kernel per-pixel score": (kernels, "gaussian_per_pixel", 1),
     "Bernoulli backward": (likelihoods.Bernoulli, "backward", 0),

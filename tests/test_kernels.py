@@ -14,6 +14,7 @@ RETURNING = [
     "dense",
     "dense_backward",
     "tanh_backward",
+    "relu",
     "relu_backward",
     "reparameterize",
     "reparameterize_backward",
@@ -21,13 +22,13 @@ RETURNING = [
     "diagonal_kl_backward",
     "diagonal_log_prob",
     "diagonal_log_prob_backward",
-    "bernoulli",
-    "bernoulli_log_prob",
     "exp_minus_abs",
+    "bernoulli_log_prob",
+    "bernoulli_backward",
     "gaussian_shared",
     "gaussian_per_pixel",
 ]
-IN_PLACE = {"adam": 0, "rmsprop": 0, "bernoulli_score": 2}  # and which argument holds the result
+IN_PLACE = {"adam": 0, "rmsprop": 0}  # and which argument holds the result
 
 
 def arguments(name, dtype):
@@ -39,6 +40,7 @@ def arguments(name, dtype):
         "dense": (params, real, 3),
         "dense_backward": (params, real, rng.normal(size=(B, 3)), np.full_like(params, np.nan), True),
         "tanh_backward": (np.tanh(y), real),
+        "relu": (y,),
         "relu_backward": (np.maximum(y, 0), real),
         "reparameterize": (head, eps),
         "reparameterize_backward": (head, eps, rng.normal(size=eps.shape), rows),
@@ -46,9 +48,8 @@ def arguments(name, dtype):
         "diagonal_kl_backward": (head, rng.normal(size=B)),
         "diagonal_log_prob": (head, eps),
         "diagonal_log_prob_backward": (head, eps, rows),
-        "bernoulli": (out, rng.random((B, D))),
         "bernoulli_log_prob": (out, rng.random((B, D)), np.exp(-np.abs(out))),
-        "bernoulli_score": (out, rng.random((B, D)), np.exp(-np.abs(out))),
+        "bernoulli_backward": (out, rng.random((B, D)), np.exp(-np.abs(out)), rows.ravel()),
         "exp_minus_abs": (out,),
         "gaussian_shared": (out, np.array([-0.7]), real),
         "gaussian_per_pixel": (rng.normal(size=(K * B, 2 * D)), real),
@@ -93,7 +94,7 @@ def test_a_nan_in_any_argument_reaches_the_result(name):
     for i, original in enumerate(arguments(name, np.float64)):
         if (
             (name in ("adam", "rmsprop") and i == 4)
-            or (name == "bernoulli_score" and i == 0)  # of the logits only the sign is looked at; e has their NaN
+            or (name == "bernoulli_backward" and i == 0)  # of the logits only the sign is looked at; e has their NaN
             or not isinstance(original, np.ndarray)
             or (name == "dense_backward" and i == 3)
         ):
@@ -136,17 +137,17 @@ def test_kernels_import_numpy_and_numba_only():
 
 def test_bernoulli_is_finite_for_logits_that_overflow_a_naive_formula():
     logits, x = np.array([[1000.0, -1000.0]]), np.array([[1.0, 0.0]])
-    log_prob, score = kernels.bernoulli(logits, x)
-    assert log_prob[0] == 0
-    np.testing.assert_array_equal(score, [[0.0, 0.0]])
-    log_prob, score = kernels.bernoulli(-logits, x)
-    assert log_prob[0] == -2000
-    np.testing.assert_array_equal(score, [[1.0, -1.0]])
+    e = kernels.exp_minus_abs(logits)
+    assert kernels.bernoulli_log_prob(logits, x, e)[0] == 0
+    np.testing.assert_array_equal(kernels.bernoulli_backward(logits, x, e, np.ones(1)), [[0.0, 0.0]])
+    assert kernels.bernoulli_log_prob(-logits, x, e)[0] == -2000
+    np.testing.assert_array_equal(kernels.bernoulli_backward(-logits, x, e, np.ones(1)), [[1.0, -1.0]])
 
 
 @pytest.mark.parametrize("bad", [-0.01, 1.01, 255.0])
 def test_bernoulli_gives_no_probability_outside_its_support(bad):
-    log_prob, _ = kernels.bernoulli(np.zeros((2, 3)), np.array([[0.0, 1.0, 0.5], [0.0, bad, 1.0]]))
+    x = np.array([[0.0, 1.0, 0.5], [0.0, bad, 1.0]])
+    log_prob = kernels.bernoulli_log_prob(np.zeros((2, 3)), x, np.ones((2, 3)))
     np.testing.assert_allclose(log_prob, [-3 * np.log(2), -np.inf])
 
 
@@ -159,6 +160,6 @@ def test_kl_keeps_its_digits_near_the_prior():
 def test_rows_of_the_decoder_pair_with_examples_draw_by_draw():
     logits, x = np.zeros((4, 1)), np.array([[0.0], [1.0]])
     logits[:, 0] = [1.0, 2.0, 3.0, 4.0]  # draws (1, 2) of examples (0, 1), then (3, 4)
-    log_prob, _ = kernels.bernoulli(logits, x)
+    log_prob = kernels.bernoulli_log_prob(logits, x, kernels.exp_minus_abs(logits))
     expected = [-np.log1p(np.exp(1)), -np.log1p(np.exp(-2)), -np.log1p(np.exp(3)), -np.log1p(np.exp(-4))]
     np.testing.assert_allclose(log_prob, expected, rtol=1e-14)
