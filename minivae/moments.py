@@ -104,9 +104,7 @@ def summarize(rows: Any, exact: Moments | None = None, *, n_group: int = 1, kurt
         size = np.sqrt(np.mean(rows**2, axis=0))
         z_mean = _distance(mean - exact.mean, mean_error, size)
         z_variance = _distance(variance - exact.variance, variance_error, size**2)
-    return Summary(
-        len(rows), mean, variance, mean_error, variance_error, np.asarray(kurtosis), snr, z_mean, z_variance
-    )
+    return Summary(len(rows), mean, variance, mean_error, variance_error, np.asarray(kurtosis), snr, z_mean, z_variance)
 
 
 def _distance(difference: Array, error: Array, size: Array) -> Array:

@@ -105,7 +105,8 @@ def test_a_nan_in_any_argument_reaches_the_result(name):
         ):
             continue  # settings are checked when the optimiser is built; gradients are overwritten
         args = arguments(name, np.float64)
-        args[i][(0,) * original.ndim if name.startswith("dense") else (-1,) * original.ndim] = np.nan  # a log-variance
+        first = name.startswith("dense") or name == "earlier_average"  # whose last draw counts for nothing
+        args[i][(0,) * original.ndim if first else (-1,) * original.ndim] = np.nan  # a log-variance
         with np.errstate(invalid="ignore"):
             result = getattr(kernels, name)(*args)
         arrays = [args[IN_PLACE[name]]] if name in IN_PLACE else as_tuple(result)
