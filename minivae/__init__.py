@@ -8,7 +8,14 @@
 from minivae import tuning  # noqa: F401, I001  first: it acts before NumPy loads its BLAS
 
 from minivae.autoencoder import Autoencoder, ReconstructionTerms
-from minivae.baselines import Baseline, LearnedBaseline, MovingAverage, leave_one_out, optimal_baseline
+from minivae.baselines import (
+    Baseline,
+    LearnedBaseline,
+    MovingAverage,
+    leave_one_out,
+    leave_one_out_signal,
+    optimal_baseline,
+)
 from minivae.bounds import LogMarginal, iwae_bound, log_marginal, log_mean_exp, log_weights
 from minivae.checks import NonFiniteError
 from minivae.costs import Cosine, Cost, Exponential, FunctionCost, Linear, Quadratic
@@ -109,6 +116,7 @@ __all__ = [
     "gradient_checks",
     "iwae_bound",
     "leave_one_out",
+    "leave_one_out_signal",
     "load",
     "load_file",
     "load_model",

@@ -24,9 +24,6 @@ def leave_one_out(f: Any) -> Array:
 
         c_k = 1/(K-1) sum_(j != k) f_j
 
-    ``f - leave_one_out(f)`` does not change when a constant is added to f, up to the rounding of the sum f + constant
-    itself: the means are taken of the differences to the first draw.
-
     Parameters
     ----------
     f : array of shape (K, ...)
@@ -47,13 +44,25 @@ def leave_one_out(f: Any) -> Array:
     array([4. , 3.5, 1.5])
     """
     f = np.asarray(f)
+    return f - leave_one_out_signal(f)
+
+
+def leave_one_out_signal(f: Any) -> Array:
+    """Return f - leave_one_out(f), taken of differences between draws: what multiplies the score.
+
+    Adding a constant to f changes nothing: nothing at all where f + constant is not rounded.
+
+    >>> leave_one_out_signal(np.array([1.0, 2.0, 6.0]) + 1e6)
+    array([-3. , -1.5,  4.5])
+    """
+    f = np.asarray(f)
     if f.ndim == 0 or len(f) < 2:
         raise ValueError(
             f"f must hold at least 2 draws for a leave-one-out baseline, got shape {f.shape}: a single draw has no "
             f"others. Use n_draws=2 or more, or another baseline."
         )
     difference = f - f[0]
-    return f[0] + (difference.sum(axis=0) - difference) / (len(f) - 1)
+    return difference - (difference.sum(axis=0) - difference) / (len(f) - 1)
 
 
 def optimal_baseline(f: Any, score: Any) -> Array:

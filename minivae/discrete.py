@@ -9,7 +9,7 @@ from typing import Any, Literal, cast
 import numpy as np
 
 from minivae import checks
-from minivae.baselines import leave_one_out
+from minivae.baselines import leave_one_out_signal
 from minivae.bounds import log_mean_exp
 from minivae.checks import Array
 from minivae.layers import Layer, Sequential, mlp, sigmoid
@@ -260,7 +260,7 @@ class BernoulliVAE(EncoderDecoder):
         self.decoder.backward(decoder, decoder_cache, dout, ddecoder, need_dx=False)
         signal = log_lik - c
         if self.estimator == "score-leave-one-out":
-            signal = signal - leave_one_out(signal)
+            signal = leave_one_out_signal(signal)
         dphi = -np.sum((share * signal)[:, :, None] * (z - theta), axis=0)
         dphi += params.dtype.type(beta / len(x)) * theta * (1 - theta) * phi
         self.encoder.backward(encoder, encoder_cache, dphi, dencoder, need_dx=False)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from minivae import checks, kernels
-from minivae.baselines import leave_one_out, optimal_baseline
+from minivae.baselines import leave_one_out_signal, optimal_baseline
 from minivae.checks import Array
 from minivae.costs import Cost, SeparableCost, slopes, values
 
@@ -171,7 +171,7 @@ class LeaveOneOutScore(Estimator):
     def _rows(self, cost: Cost, mu: Array, sigma: Array, noise: Array) -> Array:
         eps = noise[:, 0]
         f = values(cost, mu + sigma * eps).reshape(-1, self.n_group).T  # (n_group, groups)
-        signal = np.ascontiguousarray((f - leave_one_out(f)).T).ravel()
+        signal = np.ascontiguousarray(leave_one_out_signal(f).T).ravel()
         return kernels.score_rows(signal, np.zeros((2, len(mu))), eps, sigma)
 
 
