@@ -169,10 +169,11 @@ DRAWS = 1000
 _CHUNK = 50
 
 
-def minivae_log_p(problem: Problem) -> tuple[Step, None]:
-    """Return log_marginal with 1,000 draws of each example."""
+def minivae_log_p(problem: Problem) -> tuple[Step, float]:
+    """Return log_marginal with 1,000 draws of each example; the value to compare is that of the given noise."""
     rng = np.random.default_rng(1)
-    return lambda: mv.log_marginal(problem.model, problem.params, problem.x, DRAWS, rng), None
+    value = float(mv.iwae_bound(problem.model, problem.params, problem.x, problem.eps).mean())
+    return lambda: mv.log_marginal(problem.model, problem.params, problem.x, DRAWS, rng), value
 
 
 def products_log_p(problem: Problem) -> tuple[Step, None]:
@@ -189,7 +190,7 @@ def products_log_p(problem: Problem) -> tuple[Step, None]:
     return step, None
 
 
-def jax_log_p(problem: Problem) -> tuple[Step, None]:
+def jax_log_p(problem: Problem) -> tuple[Step, float]:
     """Return the same estimate by jax.jit, streamed over chunks of draws."""
     import jax
     import jax.numpy as jnp
@@ -198,20 +199,91 @@ def jax_log_p(problem: Problem) -> tuple[Step, None]:
     (W1, b1), (W2, b2), (W3, b3), (W4, b4) = jax.tree.map(jnp.array, problem.weights())
     x = jnp.array(problem.x)
 
+    def chunk(head: Any, eps: Any) -> Any:
+        mu, log_var = head
+        z = mu + jnp.exp(log_var / 2) * eps
+        out = activation(z @ W3 + b3) @ W4 + b4
+        log_lik = jnp.sum(x * out - jax.nn.softplus(out), axis=-1)
+        log_w = log_lik + 0.5 * jnp.sum(eps**2 + log_var - z**2, axis=-1)
+        return jax.nn.logsumexp(log_w, axis=0)
+
+    def encode() -> Any:
+        return jnp.split(activation(x @ W1 + b1) @ W2 + b2, 2, axis=1)
+
     @jax.jit
     def estimate(key: Any) -> Any:
-        mu, log_var = jnp.split(activation(x @ W1 + b1) @ W2 + b2, 2, axis=1)
-
-        def chunk(key: Any) -> Any:
-            eps = jax.random.normal(key, (_CHUNK, *mu.shape))
-            z = mu + jnp.exp(log_var / 2) * eps
-            out = activation(z @ W3 + b3) @ W4 + b4
-            log_lik = jnp.sum(x * out - jax.nn.softplus(out), axis=-1)
-            log_w = log_lik + 0.5 * jnp.sum(eps**2 + log_var - z**2, axis=-1)
-            return jax.nn.logsumexp(log_w, axis=0)
-
+        head = encode()
         keys = jax.random.split(key, DRAWS // _CHUNK)
-        return jax.nn.logsumexp(jax.lax.map(chunk, keys), axis=0) - math.log(DRAWS)
+        chunks = jax.lax.map(lambda key: chunk(head, jax.random.normal(key, (_CHUNK, *head[0].shape))), keys)
+        return jax.nn.logsumexp(chunks, axis=0) - math.log(DRAWS)
 
     key = jax.random.key(0)
-    return lambda: estimate(key).block_until_ready(), None
+    return lambda: estimate(key).block_until_ready(), float(chunk(encode(), jnp.array(problem.eps)).mean())
+
+
+# ------------------------------------------------------- gradients for the encoder's head by two estimators
+
+
+def minivae_study(problem: Problem) -> tuple[Step, float]:
+    """Return head_moments of both estimators, 1,000 draws of each example; the value is of the given noise."""
+    rng = np.random.default_rng(1)
+    estimators = {"pathwise": mv.EncoderEstimator("pathwise"), "score": mv.EncoderEstimator("score")}
+    draws = mv.encoder_draws(problem.model, problem.params, problem.x, problem.eps)
+    value = float(np.mean(draws.rows("pathwise") ** 2) + np.mean(draws.rows("score") ** 2))
+    return lambda: mv.head_moments(problem.model, problem.params, problem.x, estimators, DRAWS, rng), value
+
+
+def products_study(problem: Problem) -> tuple[Step, None]:
+    """Return the products of the decoder and of its derivative for z, for 1,000 draws, in chunks, through NumPy."""
+    (W1, _), (W2, _), (W3, _), (W4, _) = problem.weights()
+    x, rows = problem.x, _CHUNK * len(problem.x)
+    z, h, out = (np.ones((rows, n), np.float32) for n in (*W3.shape, W4.shape[1]))
+
+    def step() -> None:
+        (x @ W1) @ W2
+        for _ in range(DRAWS // _CHUNK):
+            z @ W3, h @ W4, out @ W4.T, h @ W3.T
+
+    return step, None
+
+
+def jax_study(problem: Problem) -> tuple[Step, float]:
+    """Return mean and variance of both estimators' gradients by jax.jit, streamed over chunks of draws."""
+    import jax
+    import jax.numpy as jnp
+
+    activation = {"tanh": jnp.tanh, "relu": jax.nn.relu}[problem.activation]
+    (W1, b1), (W2, b2), (W3, b3), (W4, b4) = jax.tree.map(jnp.array, problem.weights())
+    x = jnp.array(problem.x)
+
+    def log_lik(z: Any) -> Any:
+        out = activation(z @ W3 + b3) @ W4 + b4
+        return jnp.sum(x * out - jax.nn.softplus(out), axis=-1)  # (K, B)
+
+    def encode() -> Any:
+        return jnp.split(activation(x @ W1 + b1) @ W2 + b2, 2, axis=1)
+
+    def rows(head: Any, eps: Any) -> Any:
+        mu, log_var = head
+        sigma = jnp.exp(log_var / 2)
+        f, back = jax.vjp(log_lik, mu + sigma * eps)
+        (dz,) = back(jnp.ones_like(f))
+        kl = jnp.concatenate([mu, (jnp.exp(log_var) - 1) / 2], axis=-1)
+        path = jnp.concatenate([dz, dz * eps * sigma / 2], axis=-1) - kl
+        score = jnp.concatenate([eps / sigma, (eps**2 - 1) / 2], axis=-1)
+        return path, f[..., None] * score - kl
+
+    @jax.jit
+    def moments(key: Any) -> Any:
+        head = encode()
+
+        def chunk(key: Any) -> Any:
+            both = rows(head, jax.random.normal(key, (_CHUNK, *head[0].shape)))
+            return [(r.mean(axis=0), r.var(axis=0)) for r in both]
+
+        parts = jax.lax.map(chunk, jax.random.split(key, DRAWS // _CHUNK))
+        return [(mean.mean(axis=0), variance.mean(axis=0) + mean.var(axis=0)) for mean, variance in parts]
+
+    key = jax.random.key(0)
+    value = float(sum(jnp.mean(r**2) for r in rows(encode(), jnp.array(problem.eps))))
+    return lambda: jax.block_until_ready(moments(key)), value

@@ -33,6 +33,7 @@ TRAINING = {
     "torch.compile": peers.torch_compile_step,
 }
 LOG_P = {"minivae": peers.minivae_log_p, "NumPy products": peers.products_log_p, "jax.jit": peers.jax_log_p}
+STUDY = {"minivae": peers.minivae_study, "NumPy products": peers.products_study, "jax.jit": peers.jax_study}
 NEEDS = {"jax.jit": "jax", "PyTorch eager": "torch", "torch.compile": "torch"}
 
 # scenario: what is timed, its sizes, steps in one block, and the goal for (peer's seconds / ours)
@@ -60,6 +61,12 @@ SCENARIOS: dict[str, dict[str, Any]] = {
         "problem": ((784, 500, 20), "tanh", True, 100),
         "steps": 1,
         "goals": {"jax.jit": 1.2, "NumPy products": 1 / 1.3},
+    },
+    "estimator study": {
+        "what": STUDY,
+        "problem": ((64, 128, 2), "relu", True, 100),
+        "steps": 5,
+        "goals": {"jax.jit": 1.2},
     },
 }
 

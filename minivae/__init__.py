@@ -21,6 +21,7 @@ from minivae.checks import NonFiniteError
 from minivae.costs import Cosine, Cost, Exponential, FunctionCost, Linear, Quadratic
 from minivae.data import Dataset, load, load_file
 from minivae.discrete import BernoulliExpectation, BernoulliVAE, all_states
+from minivae.encoder_study import EncoderDraws, EncoderEstimator, encoder_draws, head_moments
 from minivae.estimators import (
     ESTIMATORS,
     Estimator,
@@ -45,7 +46,7 @@ from minivae.likelihoods import (
     Likelihood,
     NotALikelihoodWarning,
 )
-from minivae.moments import Moments, Summary, summarize
+from minivae.moments import Moments, RunningMoments, Summary, summarize
 from minivae.optim import SGD, Adam, Optimizer, RMSprop, StepDecay, clip_by_norm
 from minivae.posteriors import DiagonalGaussian, Posterior, prior_log_prob
 from minivae.storage import FileError, load_model, save_model
@@ -69,6 +70,8 @@ __all__ = [
     "Dense",
     "DiagonalGaussian",
     "ElboTerms",
+    "EncoderDraws",
+    "EncoderEstimator",
     "Estimator",
     "Exponential",
     "FileError",
@@ -98,6 +101,7 @@ __all__ = [
     "ReLU",
     "ReconstructionTerms",
     "Result",
+    "RunningMoments",
     "ScoreFunction",
     "Sequential",
     "Settings",
@@ -111,9 +115,11 @@ __all__ = [
     "check_gradient",
     "clip_by_norm",
     "elbo_gradient_moments",
+    "encoder_draws",
     "exact_moments",
     "gauss_hermite",
     "gradient_checks",
+    "head_moments",
     "iwae_bound",
     "leave_one_out",
     "leave_one_out_signal",

@@ -142,18 +142,14 @@ def log_marginal(model: VAE, params: Array, x: Any, n_draws: int, rng: np.random
     n_draws = checks.width(n_draws, "n_draws")
     x = model.check_data(x, dtype=params.dtype)
     log_p, ess = np.empty(len(x)), np.empty(len(x))
-    chunks = list(row_chunks(len(x), min(n_draws, _DRAWS_AT_ONCE)))
-    # a generator for each chunk: the result is the same whichever thread comes first, and however many there are
-    seeds = checks.generator(rng).integers(2**63, size=len(chunks)).tolist()
-    rngs = {rows.start: np.random.default_rng(seed) for rows, seed in zip(chunks, seeds, strict=True)}
 
-    def stream(rows: slice) -> None:
+    def stream(rows: slice, rng: np.random.Generator) -> None:
         top = np.full(rows.stop - rows.start, -np.inf)  # the largest log-weight so far
         total = np.zeros_like(top)  # sum of w / exp(top), and of its square
         squares = np.zeros_like(top)
         for start in range(0, n_draws, _DRAWS_AT_ONCE):
             k = min(_DRAWS_AT_ONCE, n_draws - start)
-            eps = model.draw_noise(rngs[rows.start], k, len(top), params.dtype)
+            eps = model.draw_noise(rng, k, len(top), params.dtype)
             log_w = _log_weights(model, params, x[rows], eps).astype(np.float64)
             new_top = np.maximum(top, log_w.max(axis=0))
             shrink = np.exp(top - new_top)
@@ -164,5 +160,5 @@ def log_marginal(model: VAE, params: Array, x: Any, n_draws: int, rng: np.random
         log_p[rows] = top + np.log(total / n_draws)
         ess[rows] = total**2 / squares
 
-    for_each_chunk(stream, chunks)
+    for_each_chunk(stream, row_chunks(len(x), min(n_draws, _DRAWS_AT_ONCE)), rng)
     return LogMarginal(log_p, ess, n_draws)

@@ -127,6 +127,17 @@ def draw_weights(weights: Any, n_draws: int, dtype: Any) -> Array:
     return weights
 
 
+def baseline(value: Any, n_batch: int, dtype: Any) -> Array:
+    """Return what is taken off the score function's signal: one number, or one for each example."""
+    c = np.asarray(value, dtype)
+    if c.shape not in ((), (n_batch,)) or not np.isfinite(c).all():
+        raise ValueError(
+            f"baseline must be a finite number or one for each example, shape ({n_batch},), got shape {c.shape}. "
+            f"Take it from draws other than these."
+        )
+    return c
+
+
 def generator(rng: Any) -> np.random.Generator:
     """Return rng if it is a generator."""
     if not isinstance(rng, np.random.Generator):

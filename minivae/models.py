@@ -121,19 +121,23 @@ def row_chunks(n_rows: int, draws: int) -> Iterator[slice]:
     yield from map(slice, ends[:-1], ends[1:])
 
 
-def for_each_chunk(work: Callable[[slice], None], chunks: list[slice]) -> None:
-    """Call ``work`` on every chunk of rows, on as many threads as there are cores, each with a BLAS of one thread.
+def for_each_chunk(
+    work: Callable[[slice, np.random.Generator], Any], chunks: Iterable[slice], rng: np.random.Generator
+) -> list[Any]:
+    """Return work(rows, rng) of every chunk of rows, from as many threads as there are cores, each with a BLAS of one.
 
     Two chunks side by side keep two cores busy in the element-wise loops too, where a BLAS of two threads cannot.
+    Each chunk has a generator of its own, so the result does not depend on the number of threads.
     """
+    chunks = list(chunks)
+    seeds = checks.generator(rng).integers(2**63, size=len(chunks)).tolist()
+    rngs = [np.random.default_rng(seed) for seed in seeds]
     n_threads = min(len(chunks), os.cpu_count() or 1)
     if n_threads == 1:
-        for rows in chunks:
-            work(rows)
-        return
+        return list(map(work, chunks, rngs))
     contexts = [contextvars.copy_context() for _ in chunks]  # np.errstate lives in the context
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(n_threads) as pool:
-        list(pool.map(lambda context, rows: context.run(work, rows), contexts, chunks))
+        return list(pool.map(lambda context, *args: context.run(work, *args), contexts, chunks, rngs))
 
 
 def first_non_finite(arrays: Iterable[tuple[str, Array]]) -> str | None:

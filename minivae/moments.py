@@ -1,5 +1,6 @@
 """Means and variances of gradient estimates: exact ones, and measured ones with their standard errors."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -111,3 +112,55 @@ def _distance(difference: Array, error: Array, size: Array) -> Array:
     """Difference / error, in which rounding alone is no distance: an estimator may have no variance at all."""
     error = np.hypot(error, _ROUNDING * size)
     return np.divide(difference, error, out=np.where(difference == 0, 0.0, np.inf), where=error > 0)
+
+
+class RunningMoments:
+    """Mean and variance of rows that come in blocks, in memory that does not grow with their number.
+
+    Parameters
+    ----------
+    n_group : int
+        Number of consecutive rows that share draws, as in ``summarize``; a block holds whole groups.
+
+    Examples
+    --------
+    >>> moments = RunningMoments()
+    >>> for block in ([1.0, 2.0], [6.0]):
+    ...     moments.add(np.array(block))
+    >>> moments.mean.item(), moments.variance.item(), moments.n_draws
+    (3.0, 7.0, 3)
+    """
+
+    def __init__(self, n_group: int = 1) -> None:
+        self.n_group = n_group
+        self.n_draws = 0
+        self.mean: Array = np.zeros(())
+        self._squares: Array = np.zeros(())  # sum of (value - mean)^2 over the independent values
+
+    @classmethod
+    def side_by_side(cls, parts: Sequence["RunningMoments"]) -> "RunningMoments":
+        """Join the moments of parts that each saw other components of the same rows, along the first axis."""
+        joined = cls(parts[0].n_group)
+        joined.n_draws = parts[0].n_draws
+        joined.mean = np.concatenate([part.mean for part in parts])
+        joined._squares = np.concatenate([part._squares for part in parts])
+        return joined
+
+    def add(self, rows: Array) -> None:
+        """Take a block of rows in, shape (K, ...)."""
+        values = rows.reshape(-1, self.n_group, *rows.shape[1:]).mean(axis=1, dtype=np.float64)
+        before, new = self.n_draws // self.n_group, len(values)
+        mean = values.mean(axis=0)
+        shift = mean - self.mean
+        self._squares = self._squares + ((values - mean) ** 2).sum(axis=0) + shift**2 * (before * new / (before + new))
+        self.mean = self.mean + shift * (new / (before + new))
+        self.n_draws += len(rows)
+
+    @property
+    def variance(self) -> Array:
+        """Of one draw (ddof = 1); where draws come in groups, n_group times the variance of their means."""
+        m = self.n_draws // self.n_group
+        if m < 2:
+            needed = 2 * self.n_group
+            raise ValueError(f"n_draws must be at least {needed} for a variance, got {self.n_draws}. Draw more.")
+        return self.n_group * self._squares / (m - 1)

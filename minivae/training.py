@@ -305,7 +305,7 @@ def train(
     stopped = "finished"
     try:
         with (
-            _blas_threads(model, settings),
+            blas_threads(model, settings.batch_size * settings.n_draws),
             interrupt,
             bar,
             np.errstate(over="ignore", invalid="ignore"),
@@ -368,11 +368,11 @@ def _warm_up(model: Any, x_train: Array, settings: Settings, params: Array) -> N
         settings.optimizer.update(copy, grads, settings.optimizer.init(copy))
 
 
-def _blas_threads(model: Any, settings: Settings) -> Any:
+def blas_threads(model: Any, n_rows: int) -> Any:
     """Return a context in which small products use one thread: two gain nothing there, and lose much when disturbed."""
     layers = [*model.encoder.layers, *model.decoder.layers]
     products = [layer.n_in * layer.n_out for layer in layers if layer.n_in and layer.n_out]
-    multiplications = settings.batch_size * settings.n_draws * max(products)
+    multiplications = n_rows * max(products)
     return threadpool_limits(1 if multiplications < _ONE_THREAD else None, user_api="blas")
 
 

@@ -10,19 +10,18 @@ The way of the data, and the same picture read from right to left in ``loss_and_
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import numpy as np
 
 from minivae import checks
+from minivae.baselines import leave_one_out_signal
 from minivae.checks import Array
+from minivae.elbo_gradients import KL_MODES, ElboEstimator, KlMode, check_estimator, draw_values, path_gradient
 from minivae.layers import Layer, Sequential, mlp
 from minivae.likelihoods import Bernoulli, Likelihood, named_likelihood
 from minivae.models import EncoderDecoder, raise_non_finite, row_chunks
 from minivae.posteriors import DiagonalGaussian, Posterior, prior_log_prob
-
-KlMode = Literal["closed", "sampled"]
-KL_MODES: tuple[KlMode, ...] = ("closed", "sampled")
 
 
 @dataclass(frozen=True)
@@ -150,13 +149,18 @@ class VAE(EncoderDecoder):
         beta: float = 1.0,
         kl: KlMode = "closed",
         weights: Array | None = None,
+        estimator: ElboEstimator = "pathwise",
+        baseline: float | Array = 0.0,
     ) -> tuple[float, ElboTerms]:
         """Return the loss and the ELBO's terms, and overwrite ``grads`` with the loss's gradient.
 
             loss = mean over the batch of [ beta KL - sum_k w_k log p(x|z_k) ],   z_k = mu + sigma eps_k
 
-        With kl="closed" the KL is the formula; with kl="sampled" it is sum_k w_k [log q(z_k|x) - log p(z_k)] and
-        the gradient is the total derivative: through z_k, and through the density's own parameters.
+        With kl="closed" the KL is the formula; with kl="sampled" it is sum_k w_k [log q(z_k|x) - log p(z_k)].
+        The estimator says how the gradient reaches the encoder; the loss and the decoder's gradient do not depend on
+        it. "pathwise" is the derivative of this loss as a function of the parameters; the others have the same
+        expectation over eps: "path-derivative" leaves the score of log q(z|x) out ("sticking the landing" [1]_),
+        "score" uses nothing else, and "score-leave-one-out" takes the mean of the other draws off first.
 
         Parameters
         ----------
@@ -171,6 +175,13 @@ class VAE(EncoderDecoder):
         kl : {"closed", "sampled"}
         weights : array of shape (K,), optional
             Weights of the draws; 1 / K unless given (quadrature weights, say).
+        estimator : {"pathwise", "path-derivative", "score", "score-leave-one-out"}
+        baseline : float or array of shape (B,)
+            Taken off the score function's signal; it must not depend on these draws.
+
+        References
+        ----------
+        .. [1] G. Roeder, Y. Wu, D. Duvenaud, "Sticking the landing", 2017.
 
         Raises
         ------
@@ -192,11 +203,11 @@ class VAE(EncoderDecoder):
         """
         checks.gradient(params, grads, self.n_params)
         beta = checks.number(beta, "beta", low=0, closed=True)
-        checks.choice(kl, KL_MODES, "kl")
         x = checks.batch(x, self.n_x, params.dtype)
         n_batch = len(x)
         eps = checks.noise(eps, None, (1, n_batch, self.posterior.n_latent), params.dtype)
         n_draws = len(eps)
+        check_estimator(estimator, kl, n_draws)
         w = checks.draw_weights(weights, n_draws, params.dtype)
         encoder, decoder, likelihood = self.unpack(params)
         dencoder, ddecoder, dlikelihood = self.unpack(grads)
@@ -207,8 +218,9 @@ class VAE(EncoderDecoder):
         rows = z.reshape(n_draws * n_batch, -1)  # (K B, L)
         out, decoder_cache = self.decoder.forward(decoder, rows)  # (K B, n_out)
         log_lik, likelihood_cache = self.likelihood.forward(likelihood, out, x)  # (K B,)
+        log_lik = log_lik.reshape(n_draws, n_batch)
         divergence = self.posterior.kl(head) if kl == "closed" else w @ (log_q - prior_log_prob(z))
-        terms = ElboTerms(log_lik=w @ log_lik.reshape(n_draws, n_batch), kl=divergence)
+        terms = ElboTerms(log_lik=w @ log_lik, kl=divergence)
         loss = terms.loss(beta)
         if not math.isfinite(loss):
             raise_non_finite(self.trace(params, x, eps, kl=kl), "the loss")
@@ -216,16 +228,19 @@ class VAE(EncoderDecoder):
         # backward: the same boxes from right to left
         dlog_lik = (w / -n_batch).repeat(n_batch)  # (K B,): what each decoder row counts in the loss
         dout = self.likelihood.backward(likelihood, likelihood_cache, dlog_lik, dlikelihood)
-        drows = cast(Array, self.decoder.backward(decoder, decoder_cache, dout, ddecoder))
-        dz = drows.reshape(z.shape)
-        if kl == "closed":
-            dhead = self.posterior.backward(path, dz, np.zeros(log_q.shape, log_q.dtype))
-            if beta:
-                dhead += self.posterior.kl_backward(head, np.full(n_batch, beta / n_batch, params.dtype))
+        a = dlog_lik.reshape(n_draws, n_batch)
+        kl_weight = params.dtype.type(beta if kl == "sampled" else 0.0)
+        if estimator in ("pathwise", "path-derivative"):
+            drows = cast(Array, self.decoder.backward(decoder, decoder_cache, dout, ddecoder))
+            dz, total = drows.reshape(z.shape), estimator == "pathwise"
+            dhead = path_gradient(self.posterior, head, path, z, a, dz, kl_weight, total)
         else:
-            dlog_q = params.dtype.type(-beta) * dlog_lik.reshape(n_draws, n_batch)
-            dz = dz + dlog_q[:, :, None] * z  # -log p(z) = ||z||^2 / 2 + constant
-            dhead = self.posterior.backward(path, dz, dlog_q)
+            self.decoder.backward(decoder, decoder_cache, dout, ddecoder, need_dx=False)
+            f: Array = draw_values(log_lik, log_q, z, kl_weight) - checks.baseline(baseline, n_batch, params.dtype)
+            f = leave_one_out_signal(f) if estimator == "score-leave-one-out" else f
+            dhead, _ = self.posterior.log_prob_backward(head, z, a * f)
+        if kl == "closed" and beta:
+            dhead += self.posterior.kl_backward(head, np.full(n_batch, beta / n_batch, params.dtype))
         self.encoder.backward(encoder, encoder_cache, dhead, dencoder, need_dx=False)
         return loss, terms
 

@@ -130,13 +130,13 @@ def test_the_estimate_does_not_depend_on_the_number_of_threads(rng, monkeypatch,
 def test_an_error_in_a_thread_and_the_callers_errstate_reach_the_other_side():
     seen = []
 
-    def work(rows):
+    def work(rows, _):
         seen.append(np.geterr()["divide"])
         if rows.start:
             raise ValueError("in a thread")
 
     with np.errstate(divide="raise"), pytest.raises(ValueError, match="in a thread"):
-        for_each_chunk(work, [slice(0, 1), slice(1, 2)])
+        for_each_chunk(work, [slice(0, 1), slice(1, 2)], np.random.default_rng(0))
     assert seen == ["raise", "raise"]
 
 
