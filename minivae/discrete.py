@@ -256,9 +256,9 @@ class BernoulliVAE(EncoderDecoder):
         # backward
         share = w / params.dtype.type(len(x))  # what each log p(x|z) counts in the loss
         dout = self.likelihood.backward(likelihood, likelihood_cache, -share.ravel(), dlikelihood)
-        dout = dout.reshape(len(out), -1, dout.shape[1]).sum(axis=1)  # codes that examples share
-        self.decoder.backward(decoder, decoder_cache, dout, ddecoder, need_dx=False)
-        signal = log_lik - c
+        dcodes = dout.reshape(len(out), -1, dout.shape[1]).sum(axis=1)  # summed over examples that share a code
+        self.decoder.backward(decoder, decoder_cache, dcodes, ddecoder, need_dx=False)
+        signal: Array = log_lik - c
         if self.estimator == "score-leave-one-out":
             signal = leave_one_out_signal(signal)
         dphi = -np.sum((share * signal)[:, :, None] * (z - theta), axis=0)
