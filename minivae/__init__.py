@@ -20,7 +20,8 @@ from minivae.bounds import LogMarginal, iwae_bound, log_marginal, log_mean_exp, 
 from minivae.checks import NonFiniteError
 from minivae.costs import Cosine, Cost, Exponential, FunctionCost, Linear, Quadratic
 from minivae.data import Dataset, load, load_file
-from minivae.discrete import BernoulliExpectation, BernoulliVAE, all_states
+from minivae.discrete import BernoulliVAE
+from minivae.enumeration import BernoulliExpectation, all_states
 from minivae.estimators import (
     ESTIMATORS,
     Estimator,

@@ -47,7 +47,18 @@ def test_imports_point_one_way():
             "bounds",
         ],
         *["optim", "moments", "baselines", "costs", "estimators", "exact", "exact_estimators", "exact_elbo"],
-        *["discrete", "gradcheck", "gradient_suite", "storage", "training", "data", "plots", "runs", "cli"],
+        *[
+            "enumeration",
+            "discrete",
+            "gradcheck",
+            "gradient_suite",
+            "storage",
+            "training",
+            "data",
+            "plots",
+            "runs",
+            "cli",
+        ],
         *["__main__", "__init__"],
     ]
     assert set(order) == set(MODULES)
