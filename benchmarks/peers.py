@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 import minivae as mv
+from minivae.training import blas_threads
 
 Step = Callable[[], Any]
 
@@ -50,7 +51,7 @@ class Problem:
 
 
 def minivae_step(problem: Problem) -> tuple[Step, float]:
-    """Return one training step of minivae with Adam."""
+    """Return one training step of minivae with Adam, and with the BLAS threads that ``train`` chooses."""
     model, params = problem.model, problem.params.copy()
     grads, rule = np.empty_like(params), mv.Adam(1e-3)
     state = rule.init(params)
@@ -59,7 +60,9 @@ def minivae_step(problem: Problem) -> tuple[Step, float]:
         model.loss_and_grad(params, problem.x, problem.eps, grads)
         rule.update(params, grads, state)
 
-    return step, model.loss_and_grad(params, problem.x, problem.eps, grads)[0]
+    loss, _ = model.loss_and_grad(params, problem.x, problem.eps, grads)  # this loads every BLAS there is
+    blas_threads(model, len(problem.x))  # not used as a context: for the life of this process
+    return step, loss
 
 
 def products_step(problem: Problem) -> tuple[Step, None]:

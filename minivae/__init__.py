@@ -20,8 +20,9 @@ from minivae.bounds import LogMarginal, iwae_bound, log_marginal, log_mean_exp, 
 from minivae.checks import NonFiniteError
 from minivae.costs import Cosine, Cost, Exponential, FunctionCost, Linear, Quadratic
 from minivae.data import Dataset, load, load_file
-from minivae.discrete import BernoulliExpectation, BernoulliVAE, all_states
+from minivae.discrete import BernoulliVAE
 from minivae.encoder_study import EncoderDraws, EncoderEstimator, encoder_draws, head_moments
+from minivae.enumeration import BernoulliExpectation, all_states
 from minivae.estimators import (
     ESTIMATORS,
     Estimator,

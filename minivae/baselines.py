@@ -124,12 +124,14 @@ class MovingAverage:
         c = sum_i w_i f_i,   w_i = (1 - decay) decay^(n-i) / (1 - decay^n),
 
     which sum to one: the start at zero is divided out, so that E[c] = E[f] from the second step on. At the first
-    step there is nothing to average, and c = 0.
+    step there is nothing to average, and c = 0. Without ``debias`` the weights lack that division: c sets out from
+    zero, and the large first gradients stay long in the second moment of Adam.
 
     Parameters
     ----------
     decay : float
         In [0, 1); 0 keeps the last step only.
+    debias : bool
 
     Examples
     --------
@@ -142,6 +144,7 @@ class MovingAverage:
     """
 
     decay: float = 0.9
+    debias: bool = True
 
     def __post_init__(self) -> None:
         checks.number(self.decay, "decay", low=0, closed=True, high=1)
@@ -152,7 +155,7 @@ class MovingAverage:
 
     def predict(self, state: State, x: Array) -> Array:
         """Return the average, shape (B,)."""
-        c = state["sum"] / state["weight"] if state["weight"][0] else state["sum"]
+        c = state["sum"] / state["weight"] if self.debias and state["weight"][0] else state["sum"]
         return np.full(len(x), c[0])
 
     def update(self, state: State, x: Array, f: Array) -> None:  # noqa: ARG002

@@ -20,7 +20,7 @@ from minivae.models import for_each_chunk, row_chunks
 from minivae.moments import RunningMoments
 from minivae.vae import VAE
 
-_DRAWS_AT_ONCE = 32
+_DRAWS_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -165,6 +165,8 @@ def head_moments(
     shape = (len(x), model.posterior.n_head)
     baselines = {name: np.broadcast_to(how.baseline, shape) for name, how in estimators.items()}
     at_once = math.lcm(*(how.n_group for how in estimators.values()))
+    if n_draws % at_once:
+        raise ValueError(f"n_draws must hold whole groups of {at_once}, got {n_draws}. Use a multiple of {at_once}.")
     at_once *= -(-_DRAWS_AT_ONCE // at_once)
 
     def study(rows: slice, rng: np.random.Generator) -> list[RunningMoments]:
@@ -176,7 +178,7 @@ def head_moments(
                 running.add(draws.rows(how.estimator, how.kl, baselines[name][rows], how.n_group))
         return moments
 
-    parts = for_each_chunk(study, row_chunks(len(x), at_once // 2), rng)
+    parts = for_each_chunk(study, row_chunks(len(x), -(-at_once // 4)), rng)
     return {
         name: RunningMoments.side_by_side(column)
         for name, column in zip(estimators, zip(*parts, strict=True), strict=True)

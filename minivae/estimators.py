@@ -249,13 +249,13 @@ class MeasureValued(Estimator):
 
     def draw_noise(self, rng: np.random.Generator, n_draws: int, n_latent: int) -> Array:
         """Return eps, w, w', m, n of each draw and coordinate, shape (n_draws, 5, n_latent)."""
-        noise = super().draw_noise(rng, n_draws, n_latent)
-        shape = (n_draws, n_latent)
+        shape = (checks.width(n_draws, "n_draws"), checks.width(n_latent, "n_latent"))
+        noise = np.empty((shape[0], 5, shape[1]))
+        noise[:, 0] = checks.generator(rng).standard_normal(shape)
         noise[:, 1] = rng.rayleigh(size=shape)
         noise[:, 2] = noise[:, 1] if self.coupled else rng.rayleigh(size=shape)
         noise[:, 3] = np.sqrt(rng.chisquare(3, shape)) * rng.choice([-1.0, 1.0], shape)
-        if self.coupled:
-            noise[:, 4] = noise[:, 3] * rng.random(shape)
+        noise[:, 4] = noise[:, 3] * rng.random(shape) if self.coupled else rng.standard_normal(shape)
         return noise
 
     def _rows(self, cost: Cost, mu: Array, sigma: Array, noise: Array) -> Array:

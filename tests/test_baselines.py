@@ -66,6 +66,14 @@ def test_a_moving_average_of_a_constant_is_that_constant_from_the_second_step_on
     assert rule.predict(state, np.zeros((2, 1))).dtype == np.float32
 
 
+def test_without_debiasing_a_moving_average_sets_out_from_zero(rng):
+    rule, x = MovingAverage(0.9, debias=False), np.zeros((1, 1))
+    state = rule.init(rng)
+    for step in range(5):
+        np.testing.assert_allclose(rule.predict(state, x), [-7 * (1 - 0.9**step)], rtol=1e-12)
+        rule.update(state, x, np.array([-7.0]))
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_learned_baseline_explains_what_depends_on_x(dtype, rng):
     rule = LearnedBaseline(mlp([2, 16, 1], "tanh"), Adam(1e-2))

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy import integrate
+from scipy.special import dawsn, erf
 
 from minivae import (
     ESTIMATORS,
@@ -94,8 +95,6 @@ def test_the_formulas_of_the_quadratic_cost(seed):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_coupled_measure_valued_formulas_of_exp_and_cos(seed):
-    from scipy.special import dawsn, erf
-
     rng = np.random.default_rng(seed)
     k, mu, s = rng.uniform(0.2, 1.2), rng.normal(), rng.uniform(0.3, 1.5)
     exact = exact_moments("measure-valued", Exponential(k), mu, s)
