@@ -16,14 +16,15 @@ import numpy as np
 
 from minivae import checks, data, kernels, runs, tuning
 from minivae.autoencoder import Autoencoder
+from minivae.elbo_gradients import KL_MODES
 from minivae.gradient_suite import gradient_checks
 from minivae.layers import ACTIVATIONS
 from minivae.likelihoods import LIKELIHOODS, Gaussian, named_likelihood
 from minivae.optim import OPTIMIZERS, StepDecay
 from minivae.runs import Run
 from minivae.storage import FileError, load_arrays, writable
-from minivae.training import Result, Settings, check_epochs, train
-from minivae.vae import KL_MODES, VAE
+from minivae.training import TRAINING_ESTIMATORS, Result, Settings, check_epochs, train
+from minivae.vae import VAE
 
 Rows = list[dict[str, Any]]
 
@@ -43,7 +44,8 @@ _DEFAULTS: dict[str, Any] = {
     "decay": 0.1,
     "beta": 1.0,
     "draws": 1,
-    "kl": "closed",
+    "kl": None,
+    "estimator": None,
     "clip_norm": None,
     "seed": 0,
     "dtype": "float32",
@@ -168,7 +170,7 @@ def _interrupt(*_: Any) -> NoReturn:
 
 def _new(options: argparse.Namespace) -> tuple[Run, data.Dataset, bool]:
     if options.model == "ae":
-        for name in ("beta", "draws", "kl"):
+        for name in ("beta", "draws", "kl", "estimator"):
             if getattr(options, name) is not None:
                 raise ValueError(
                     f"--{name} is for a VAE, got it with --model ae, which has no KL and no draws. Drop it."
@@ -193,7 +195,8 @@ def _new(options: argparse.Namespace) -> tuple[Run, data.Dataset, bool]:
         schedule=StepDecay(tuple(o.milestones), o.decay),
         beta=o.beta,
         n_draws=o.draws,
-        kl=o.kl,
+        kl=o.kl or ("sampled" if o.estimator == "path-derivative" else "closed"),
+        estimator=o.estimator,
         clip_norm=o.clip_norm,
         patience=o.patience,
         binarize=dataset.dynamic,
@@ -433,7 +436,10 @@ def _parser() -> argparse.ArgumentParser:
         help="weight of the KL in the loss, never in a reported ELBO (default 1)",
     )
     t.add_argument("--draws", type=int, metavar="K", help="draws of z for each example and step (default 1)")
-    t.add_argument("--kl", help=f"{' or '.join(KL_MODES)} (default closed)")
+    t.add_argument("--kl", help=f"{' or '.join(KL_MODES)} (default closed; sampled for the path derivative)")
+    t.add_argument(
+        "--estimator", help=f"encoder's gradient: {', '.join(TRAINING_ESTIMATORS)} (default pathwise)"
+    )
     t.add_argument(
         "--clip-norm",
         type=float,

@@ -6,12 +6,10 @@ import numpy as np
 
 from minivae import checks
 from minivae.checks import Array
+from minivae.elbo_gradients import ElboEstimator, KlMode, check_estimator
 from minivae.exact import LinearGaussian
 from minivae.kernels import LOG_2PI
 from minivae.moments import Moments
-
-ElboEstimator = Literal["closed", "total", "path", "score", "score-likelihood"]
-ELBO_ESTIMATORS: tuple[ElboEstimator, ...] = ("closed", "total", "path", "score", "score-likelihood")
 
 
 def elbo_gradient_moments(
@@ -19,32 +17,38 @@ def elbo_gradient_moments(
     x: Array,
     mu: Array,
     log_var: Array,
-    estimator: ElboEstimator,
+    estimator: ElboEstimator = "pathwise",
+    kl: KlMode = "closed",
     baseline: float | Array | Literal["mean", "optimal"] = 0.0,
+    n_group: int = 2,
 ) -> Moments:
     """Return the mean and variance of the ELBO's gradient by one draw, wrt mu and log sigma = log_var / 2.
 
     For q(z|x) = N(mu, diag sigma^2), z = mu + sigma eps, G = W^T W / s2, P = I + G and r = x - b - W mu, a pathwise
     gradient is rho - K sigma eps, and a score-function one is (f - c) times the score with f quadratic in eps:
 
-        estimator           what is drawn                              K                  rho
-        "closed"            log p(x|z); the KL is the formula          G                  W^T r / s2
-        "total"             log p(x,z) - log q(z|x)                    P                  W^T r / s2 - mu
-        "path"              the same, without the score of log q       P - diag 1/sigma^2 W^T r / s2 - mu
-        "score"             f = log p(x,z) - log q(z|x)
-        "score-likelihood"  f = log p(x|z); the KL is the formula
+        estimator        kl       what is drawn                         K                   rho
+        pathwise         closed   log p(x|z)                            G                   W^T r / s2
+        pathwise         sampled  log p(x,z) - log q(z|x)               P                   W^T r / s2 - mu
+        path-derivative  sampled  the same, without the score of log q  P - diag 1/sigma^2  W^T r / s2 - mu
+        score            closed   f = log p(x|z)
+        score            sampled  f = log p(x,z) - log q(z|x)
 
-    "path" (sticking the landing) has no variance at all where q is the exact posterior; "total" has. For log_var in
-    place of log sigma halve the mean and quarter the variance.
+    The path derivative ("sticking the landing") has no variance at all where q is the exact posterior. For log_var
+    in place of log sigma halve the mean and quarter the variance.
 
     Parameters
     ----------
     model : LinearGaussian
     x : array of shape (B, p)
     mu, log_var : array of shape (B, q)
-    estimator : {"closed", "total", "path", "score", "score-likelihood"}
+    estimator, kl
+        As in ``VAE.loss_and_grad``.
     baseline : float, array that broadcasts to (B, 2, q), "mean" or "optimal"
-        c of the score-function estimators: E f of each example, or c* = E[f s^2] / E[s^2] of each parameter.
+        c of the score function: E f of each example, or c* = E[f s^2] / E[s^2] of each parameter.
+    n_group : int
+        Draws in a group of "score-leave-one-out", whose variance is n_group times that of a group's mean:
+        the mean baseline's, + (Var f E s^2 + g^2) / (n_group - 1) with g the gradient that is drawn.
 
     Returns
     -------
@@ -60,12 +64,12 @@ def elbo_gradient_moments(
     >>> import numpy as np
     >>> model, x = LinearGaussian(np.ones((1, 1)), np.zeros(1), 1.0), np.ones((1, 1))
     >>> mu, log_var = np.array([[0.5]]), np.log([[0.5]])  # the exact posterior
-    >>> for name in ("total", "path"):
-    ...     print(elbo_gradient_moments(model, x, mu, log_var, name).variance.ravel().round(12))
+    >>> for name in ("pathwise", "path-derivative"):
+    ...     print(elbo_gradient_moments(model, x, mu, log_var, name, "sampled").variance.ravel().round(12))
     [2. 2.]
     [0. 0.]
     """
-    checks.choice(estimator, ELBO_ESTIMATORS, "estimator")
+    check_estimator(estimator, kl, checks.width(n_group, "n_group"))
     x = checks.data(x, len(model.W))
     shape = (len(x), model.W.shape[1])
     for name, value in (("mu", mu), ("log_var", log_var)):
@@ -75,19 +79,25 @@ def elbo_gradient_moments(
     residual = x - model.b - mu @ model.W.T
     slope = residual @ model.W / model.s2  # W^T r / s2
     mean = np.stack([slope - mu, 1 - sigma**2 * np.diag(model.precision)], axis=1)
-    likelihood_only = estimator in ("closed", "score-likelihood")
-    K = model.precision - np.eye(shape[1]) if likelihood_only else model.precision
-    rho = slope if likelihood_only else slope - mu
+    K = model.precision - np.eye(shape[1]) if kl == "closed" else model.precision
+    rho = slope if kl == "closed" else slope - mu
     if not estimator.startswith("score"):
-        own = 0.0 if estimator != "path" else np.eye(shape[1]) / sigma[:, None, :] ** 2
+        own = 0.0 if estimator == "pathwise" else np.eye(shape[1]) / sigma[:, None, :] ** 2
         return Moments(mean, _pathwise_variance(K - own, rho, sigma))
     p = len(model.W)
     c = -0.5 * (p * (LOG_2PI + np.log(model.s2)) + np.sum(residual**2, axis=1) / model.s2)
     B = sigma[:, :, None] * K * sigma[:, None, :]
-    if not likelihood_only:  # log p(z) - log q(z|x) adds to each order in eps
+    if kl == "sampled":  # log p(z) - log q(z|x) adds to each order in eps
         c = c - 0.5 * np.sum(mu**2, axis=1) + np.log(sigma).sum(axis=1)
         B = B - np.eye(shape[1])
-    return Moments(mean, _score_variance(c, sigma * rho, B, sigma, baseline))
+    a = sigma * rho
+    if estimator == "score":
+        return Moments(mean, _score_variance(c, a, B, sigma, baseline))
+    variance = np.sum(a**2, axis=1) + 0.5 * np.sum(B**2, axis=(1, 2))  # of f
+    square = np.stack([1 / sigma**2, 2 + 0 * sigma], axis=1)  # E s^2
+    drawn = mean if kl == "sampled" else mean - np.stack([-mu, 1 - sigma**2], axis=1)  # the KL's own part is exact
+    shared = (variance[:, None, None] * square + drawn**2) / (n_group - 1)
+    return Moments(mean, _score_variance(c, a, B, sigma, "mean") + shared)
 
 
 def _pathwise_variance(K: Array, rho: Array, sigma: Array) -> Array:

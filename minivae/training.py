@@ -11,7 +11,7 @@ from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -19,17 +19,26 @@ from tqdm import tqdm
 
 from minivae import checks
 from minivae.autoencoder import Autoencoder
+from minivae.baselines import Baseline, LearnedBaseline, MovingAverage
 from minivae.checks import Array, NonFiniteError
 from minivae.discrete import BernoulliVAE
+from minivae.elbo_gradients import ELBO_ESTIMATORS, ElboEstimator, KlMode, check_estimator
 from minivae.likelihoods import NotALikelihoodWarning
 from minivae.models import first_non_finite
 from minivae.optim import Adam, Optimizer, StepDecay, clip_by_norm
 from minivae.storage import Arrays, FileError, differences, load_arrays, save_arrays, to_spec, writable
-from minivae.vae import KL_MODES, VAE, KlMode
+from minivae.vae import VAE
 
 Row = dict[str, float]
 
 _ONE_THREAD = 4_000_000  # multiplications in the largest product of a step below which one BLAS thread is best
+
+
+_BASELINES: dict[str, Callable[[int], Baseline]] = {
+    "score-moving-average": lambda _: MovingAverage(),
+    "score-learned": LearnedBaseline.mlp,
+}
+TRAINING_ESTIMATORS = (*ELBO_ESTIMATORS, *_BASELINES)
 
 
 @dataclass(frozen=True)
@@ -49,6 +58,11 @@ class Settings:
     n_draws : int
         Draws of z for each example and step.
     kl : {"closed", "sampled"}
+    estimator : str, optional
+        How the gradient reaches the encoder: "pathwise" (a VAE's unless given), "path-derivative", "score",
+        "score-leave-one-out", or the score function with a baseline that is learnt along the way,
+        "score-moving-average" or "score-learned". The last two serve a ``BernoulliVAE`` with estimator "score" too;
+        its other estimators are its own.
     clip_norm : float, optional
         Largest Euclidean norm of the gradient; not clipped unless given.
     patience : int, optional
@@ -75,6 +89,7 @@ class Settings:
     beta: float = 1.0
     n_draws: int = 1
     kl: KlMode = "closed"
+    estimator: str | None = None
     clip_norm: float | None = None
     patience: int | None = None
     binarize: bool = False
@@ -88,7 +103,9 @@ class Settings:
         if self.patience is not None:
             checks.width(self.patience, "patience")
         checks.number(self.beta, "beta", low=0, closed=True)
-        checks.choice(self.kl, KL_MODES, "kl")
+        if self.estimator is not None:
+            checks.choice(self.estimator, TRAINING_ESTIMATORS, "estimator")
+        check_estimator(self.at_each_step, self.kl, self.n_draws)
         if self.clip_norm is not None:
             checks.number(self.clip_norm, "clip_norm", low=0)
         object.__setattr__(self, "dtype", checks.float_dtype(self.dtype).name)
@@ -102,6 +119,16 @@ class Settings:
         for name in ("binarize", "start_at_mean"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name} must be True or False, got {getattr(self, name)!r}. Choose one.")
+
+    @property
+    def at_each_step(self) -> ElboEstimator:
+        """The estimator that a step uses: the score function where its baseline is learnt outside of it."""
+        return cast(ElboEstimator, "score" if self.estimator in _BASELINES else self.estimator or "pathwise")
+
+    def baseline(self, model: Any) -> Baseline | None:
+        """Return the rule whose baseline is learnt along the way, or none."""
+        rule = _BASELINES.get(self.estimator or "")
+        return None if rule is None else rule(model.n_x)
 
 
 @dataclass
@@ -139,6 +166,7 @@ class _State:
     params: Array
     best: Array
     optimizer: Arrays
+    baseline: Arrays
     rng: np.random.Generator
     history: list[Row]
     best_epoch: int = 0
@@ -146,11 +174,11 @@ class _State:
 
     def copy(self) -> "_State":
         """Return the state as it is now, which later steps cannot change."""
-        optimizer = {name: array.copy() for name, array in self.optimizer.items()}
         return _State(
             self.params.copy(),
             self.best.copy(),
-            optimizer,
+            {name: array.copy() for name, array in self.optimizer.items()},
+            {name: array.copy() for name, array in self.baseline.items()},
             deepcopy(self.rng),
             self.history[:],
             self.best_epoch,
@@ -172,7 +200,8 @@ class _State:
     def arrays(self) -> Arrays:
         """Return the arrays by the names that they have in a checkpoint."""
         optimizer = {f"optimizer.{name}": array for name, array in self.optimizer.items()}
-        return {"params": self.params, "best": self.best, **optimizer}
+        baseline = {f"baseline.{name}": array for name, array in self.baseline.items()}
+        return {"params": self.params, "best": self.best, **optimizer, **baseline}
 
     def restore(self, header: dict[str, Any], arrays: Arrays) -> None:
         for name, array in self.arrays().items():
@@ -246,6 +275,7 @@ def train(
     [4, 8]
     """
     settings = Settings() if settings is None else settings
+    _check_estimator_of(model, settings)
     dtype = np.dtype(settings.dtype)
     with warnings.catch_warnings():
         if settings.binarize:  # grey values are then probabilities, and the likelihood sees zeros and ones
@@ -274,7 +304,9 @@ def train(
             raise FileError(f"checkpoint must name a file, got {path}, which is a folder. Add a name, such as c.npz.")
     rng = np.random.default_rng(settings.seed)
     params = model.init(rng, dtype, x_train if settings.start_at_mean else None)
-    state = _State(params, params.copy(), settings.optimizer.init(params), rng, [])
+    rule = settings.baseline(model)
+    baseline = {} if rule is None else rule.init(np.random.default_rng([settings.seed, 3]), dtype)
+    state = _State(params, params.copy(), settings.optimizer.init(params), baseline, rng, [])
     spec = {
         "model": to_spec(model),
         "settings": to_spec(settings),
@@ -359,6 +391,22 @@ def binarize(x: Array, rng: np.random.Generator) -> Array:
     return (rng.random(x.shape, dtype=x.dtype) < x).astype(x.dtype)
 
 
+def _check_estimator_of(model: Any, settings: Settings) -> None:
+    """Refuse an estimator that the model does not know."""
+    if settings.estimator is None or isinstance(model, VAE):
+        return
+    if isinstance(model, BernoulliVAE) and model.estimator == "score" and settings.estimator in _BASELINES:
+        return
+    name = type(model).__name__
+    remedy = "Drop it."
+    if isinstance(model, BernoulliVAE):
+        remedy = (
+            "A discrete latent has no path. Choose the model's own estimator, or with estimator='score' there, "
+            f"{' or '.join(_BASELINES)} here."
+        )
+    raise ValueError(f"estimator must be one that {name} knows, got {settings.estimator!r}. {remedy}")
+
+
 def _warm_up(model: Any, x_train: Array, settings: Settings, params: Array) -> None:
     """Take one step on copies, so that every kernel is compiled or loaded before the clock starts."""
     copy, x = params.copy(), x_train[:2]
@@ -392,7 +440,9 @@ def _epoch(
     scale = settings.schedule.scale(epoch)
     order = rng.permutation(len(x_train))
     how: dict[str, Any] = {"beta": settings.beta} if isinstance(model, VAE | BernoulliVAE) else {}
-    how |= {"kl": settings.kl} if isinstance(model, VAE) else {}
+    if isinstance(model, VAE):
+        how |= {"kl": settings.kl, "estimator": settings.at_each_step}
+    rule = settings.baseline(model)
     sums: Row = {}
     for i in range(n_steps):
         interrupt.check()
@@ -402,10 +452,15 @@ def _epoch(
             x = binarize(x, rng)
         eps = model.draw_noise(rng, settings.n_draws, len(x), params.dtype)
         step = epoch * n_steps + i + 1
+        if rule is not None:
+            how["baseline"] = rule.predict(state.baseline, x)
         try:
             loss, terms = model.loss_and_grad(params, x, eps, grads, **how)
         except NonFiniteError as error:
             raise _guard(step, epoch, error.where, settings) from None
+        if rule is not None:
+            f = terms.log_lik - settings.beta * terms.kl if settings.kl == "sampled" else terms.log_lik
+            rule.update(state.baseline, x, f)
         norm = float(np.sqrt(np.dot(grads, grads)))
         if not np.isfinite(norm):  # in float32 the squares may overflow where the norm does not
             norm = float(np.linalg.norm(grads.astype(np.float64)))
