@@ -437,9 +437,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     t.add_argument("--draws", type=int, metavar="K", help="draws of z for each example and step (default 1)")
     t.add_argument("--kl", help=f"{' or '.join(KL_MODES)} (default closed; sampled for the path derivative)")
-    t.add_argument(
-        "--estimator", help=f"encoder's gradient: {', '.join(TRAINING_ESTIMATORS)} (default pathwise)"
-    )
+    t.add_argument("--estimator", help=f"encoder's gradient: {', '.join(TRAINING_ESTIMATORS)} (default pathwise)")
     t.add_argument(
         "--clip-norm",
         type=float,

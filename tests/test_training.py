@@ -13,6 +13,7 @@ from minivae import (
     Adam,
     Autoencoder,
     Bernoulli,
+    BernoulliVAE,
     FileError,
     Gaussian,
     NonFiniteError,
@@ -154,6 +155,65 @@ def test_clipping_bounds_the_step(model, x):
     start = model.init(np.random.default_rng(0), np.float64)
     after = train(model, x, None, settings).params
     assert abs(np.linalg.norm(after - start) - 1e-3) < 1e-12
+
+
+BASELINES = ["score-moving-average", "score-learned"]
+
+
+@pytest.mark.parametrize("estimator", ["path-derivative", "score-leave-one-out", *BASELINES])
+def test_a_vae_learns_with_every_estimator(estimator, model, x):
+    kl = "sampled" if estimator == "path-derivative" else "closed"
+    how = Settings(epochs=60, batch_size=12, optimizer=Adam(0.02), n_draws=4, kl=kl, estimator=estimator)
+    history = train(model, x, x, how).history
+    pathwise = train(model, x, x, Settings(**{**vars(how), "estimator": None})).history
+    assert history[-1]["valid_kl"] > 0.3  # the encoder is used
+    assert history[-1]["valid_elbo"] > history[0]["valid_elbo"] + 0.5
+    assert history[0] != pathwise[0]  # and it is not the same gradient
+
+
+@pytest.mark.parametrize("estimator", BASELINES)
+def test_a_learnt_baseline_knows_earlier_steps_only(estimator, x):
+    model = VAE.mlp(D, 1, [4], "tanh")
+    seen, take = [], VAE.loss_and_grad
+
+    class Spy(VAE):
+        def loss_and_grad(self, params, x, eps, grads, **how):
+            loss, terms = take(self, params, x, eps, grads, **how)
+            if "baseline" in how:
+                seen.append((how["baseline"], x.copy(), terms.log_lik))
+            return loss, terms
+
+    spy = Spy(model.encoder, model.posterior, model.decoder, model.likelihood)
+    settings = Settings(epochs=2, batch_size=20, estimator=estimator, seed=3)
+    train(spy, x, None, settings)
+    rule = settings.baseline(model)
+    state = rule.init(np.random.default_rng([3, 3]), np.float32)
+    assert len(seen) == 6
+    for c, batch, f in seen:  # what the steps before have taught it, and then this one
+        np.testing.assert_array_equal(c, rule.predict(state, batch))
+        rule.update(state, batch, f)
+
+
+@pytest.mark.parametrize("estimator", BASELINES)
+def test_a_resumed_run_goes_on_with_its_baseline(estimator, model, x, tmp_path):
+    how = {"batch_size": 8, "estimator": estimator}
+    whole = train(model, x[:40], x[40:], Settings(epochs=6, **how))
+    file = tmp_path / "checkpoint.npz"
+    train(model, x[:40], x[40:], Settings(epochs=2, **how), checkpoint=file)
+    same(train(model, x[:40], x[40:], Settings(epochs=6, **how), checkpoint=file, resume=True), whole)
+
+
+def test_an_estimator_that_the_model_does_not_know_is_refused(x):
+    with pytest.raises(ValueError, match="estimator must be one that Autoencoder knows, got 'score'. Drop it."):
+        train(Autoencoder.mlp(D, 1), x, None, Settings(estimator="score"))
+    for own, estimator in (("score", "pathwise"), ("score-leave-one-out", "score-learned"), ("exact", "score")):
+        with pytest.raises(ValueError, match="A discrete latent has no path"):
+            train(BernoulliVAE.mlp(D, 2, estimator=own), x, None, Settings(estimator=estimator))
+    bits = BernoulliVAE.mlp(D, 2, [8], estimator="score")
+    plain, learned = (
+        train(bits, x, x, Settings(epochs=2, batch_size=20, estimator=e)).history for e in (None, "score-learned")
+    )
+    assert plain != learned
 
 
 @pytest.mark.parametrize("kind", [VAE, Autoencoder])
@@ -449,6 +509,9 @@ def test_data_that_cannot_be_binarised_are_refused():
         ({"clip_norm": 0}, "clip_norm must be a finite number greater than 0"),
         ({"patience": 0}, "patience must be an integer of at least 1"),
         ({"kl": "close"}, "Did you mean 'closed'"),
+        ({"estimator": "score-learnt"}, "Did you mean 'score-learned'"),
+        ({"estimator": "path-derivative"}, "kl must be 'sampled' for the path derivative"),
+        ({"estimator": "score-leave-one-out"}, "n_draws must be at least 2 for a leave-one-out baseline"),
         ({"dtype": "float16"}, "dtype must be float32 or float64, got 'float16'"),
         ({"dtype": "flat32"}, "dtype must be float32 or float64, got 'flat32'"),
         ({"seed": -1}, "seed must be an integer from 0"),
