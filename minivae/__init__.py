@@ -34,7 +34,7 @@ from minivae.estimators import (
     ScoreFunction,
     sample_gradients,
 )
-from minivae.exact import LinearGaussian, gauss_hermite, ppca_optimum
+from minivae.exact import LinearGaussian, gauss_hermite, normal_nodes, ppca_optimum
 from minivae.exact_elbo import elbo_gradient_moments
 from minivae.exact_estimators import exact_moments, variance_crossings
 from minivae.gradcheck import GradCheck, check_gradient
@@ -131,6 +131,7 @@ __all__ = [
     "log_mean_exp",
     "log_weights",
     "mlp",
+    "normal_nodes",
     "optimal_baseline",
     "ppca_optimum",
     "prior_log_prob",

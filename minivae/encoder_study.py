@@ -5,7 +5,7 @@ simple algebra on these. Rows are gradients of the ELBO (to be maximised) of eac
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, cast
@@ -35,8 +35,8 @@ class EncoderDraws:
     eps, z : array of shape (K, B, L)
     log_q, log_lik : array of shape (K, B)
         log q(z|x) and log p(x|z).
-    slope : array of shape (K, B, L)
-        d log p(x|z) / dz.
+    back : callable
+        Takes the derivative of log p(x|z) back to z.
 
     Examples
     --------
@@ -53,7 +53,12 @@ class EncoderDraws:
     z: Array
     log_q: Array
     log_lik: Array
-    slope: Array
+    back: Callable[[], Array]
+
+    @cached_property
+    def slope(self) -> Array:
+        """d log p(x|z) / dz, shape (K, B, L); the score function does without it."""
+        return self.back().reshape(self.z.shape)
 
     def values(self, kl: KlMode = "closed") -> Array:
         """Return the score function's f, shape (K, B): log p(x|z), with the sampled KL also log p(z) - log q(z|x)."""
@@ -207,6 +212,9 @@ def _draws(model: VAE, params: Array, x: Array, eps: Array) -> EncoderDraws:
     z, log_q, _ = model.posterior.sample(head, eps)
     out, decoder_cache = model.decoder.forward(decoder, z.reshape(-1, z.shape[-1]))
     log_lik, cache = model.likelihood.forward(likelihood, out, x)
-    dout = model.likelihood.backward(likelihood, cache, np.ones_like(log_lik), np.empty_like(likelihood))
-    slope = cast(Array, model.decoder.backward(decoder, decoder_cache, dout, None))
-    return EncoderDraws(model, head, eps, z, log_q, log_lik.reshape(log_q.shape), slope.reshape(z.shape))
+
+    def back() -> Array:
+        dout = model.likelihood.backward(likelihood, cache, np.ones_like(log_lik), np.empty_like(likelihood))
+        return cast(Array, model.decoder.backward(decoder, decoder_cache, dout, None))
+
+    return EncoderDraws(model, head, eps, z, log_q, log_lik.reshape(log_q.shape), back)

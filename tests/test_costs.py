@@ -3,9 +3,7 @@
 import numpy as np
 import pytest
 
-from minivae import Cosine, Exponential, FunctionCost, Linear, Pathwise, Quadratic, ScoreFunction
-
-from .conftest import normal_nodes
+from minivae import Cosine, Exponential, FunctionCost, Linear, Pathwise, Quadratic, ScoreFunction, normal_nodes
 
 COSTS = [Linear(), Quadratic(-0.7), Exponential(0.6), Exponential(0.0), Cosine(1.3), Cosine(-0.4)]
 

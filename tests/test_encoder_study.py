@@ -14,10 +14,11 @@ from minivae import (
     gauss_hermite,
     head_moments,
     leave_one_out,
+    normal_nodes,
     summarize,
 )
 
-from .conftest import assert_within_standard_errors, normal_nodes
+from .conftest import assert_within_standard_errors
 from .test_vae import binary, small_vae
 
 WAYS = [

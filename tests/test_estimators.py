@@ -18,11 +18,10 @@ from minivae import (
     ScoreFunction,
     check_gradient,
     gauss_hermite,
+    normal_nodes,
     sample_gradients,
     summarize,
 )
-
-from .conftest import normal_nodes
 
 MU, SIGMA = np.array([0.3, -1.0]), np.array([0.7, 1.2])
 

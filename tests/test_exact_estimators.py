@@ -19,12 +19,11 @@ from minivae import (
     ScoreFunction,
     exact_moments,
     gauss_hermite,
+    normal_nodes,
     sample_gradients,
     summarize,
     variance_crossings,
 )
-
-from .conftest import normal_nodes
 
 EXP, COS = (Exponential(0.5), 1.0, 1.5), (Cosine(0.8), 1.0, 1.5)
 
