@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
+from tqdm import tqdm
 
 from minivae import checks, data, kernels, runs, tuning
 from minivae.autoencoder import Autoencoder
+from minivae.comparison import FAR, NAMES, PROBLEMS, compare
 from minivae.elbo_gradients import KL_MODES
 from minivae.gradient_suite import gradient_checks
 from minivae.layers import ACTIVATIONS
@@ -300,6 +302,46 @@ def _sample(options: argparse.Namespace) -> tuple[int, Rows, dict[str, Any]]:
     return 0, rows, {"run": str(run.folder), "n": options.n, "seed": options.seed}
 
 
+def _compare(options: argparse.Namespace) -> tuple[int, Rows, dict[str, Any]]:
+    for name in options.problem:
+        checks.choice(name, PROBLEMS, "problem")
+    checks.seed(options.seed)
+    known = [n for n in options.estimators or NAMES if checks.choice(n, NAMES, "estimators")]
+    folder = runs.new_folder(options.out, "compare")
+    rows: Rows = []
+    bar = tqdm(total=len(options.problem) + 10, disable=True if options.quiet else None, desc="comparing")
+    with bar:
+        for problem in options.problem:
+            found = list(compare(problem, known, options.samples, options.seed))
+            rows += found
+            bar.update(1)
+            if not options.json and found:
+                bar.clear()
+                print(f"{PROBLEMS[problem]}\n")
+                _print_table([{k: v for k, v in row.items() if k != "problem"} for row in found], _DIGITS)
+                print()
+        if not rows:
+            raise ValueError(
+                f"estimators must hold one that {', '.join(options.problem)} knows, got {', '.join(known)}. "
+                f"Leave --estimators away to see all."
+            )
+        from minivae import comparison_figures  # half a second for matplotlib that refusals need not wait for
+
+        paths = comparison_figures.write(folder, rows, options.seed, bar.update)
+    distances = [abs(row[z]) for row in rows for z in ("z_mean", "z_variance") if row[z] is not None]
+    worst = max(distances, default=0.0)
+    ok = worst < FAR
+    if not options.json:
+        verdict = "." if ok else f": beyond {FAR:g} something is wrong."
+        print(f"{len(distances)} means and variances lie within {worst:.1f} standard errors of the exact ones{verdict}")
+        print("Figures: " + ", ".join(paths))
+    settings = {"samples": options.samples, "seed": options.seed, "out": str(folder), "figures": paths}
+    return int(not ok), rows, settings
+
+
+_DIGITS = {"z_mean": 1, "z_variance": 1, "variance_ratio": 2, "ns_per_draw": 0}
+
+
 def _gradcheck(options: argparse.Namespace) -> tuple[int, Rows, dict[str, Any]]:
     rows: Rows = []
     for check in gradient_checks(checks.seed(options.seed)):
@@ -349,10 +391,10 @@ def _info(options: argparse.Namespace) -> tuple[int, Rows, dict[str, Any]]:
 # --------------------------------------------------------------------------------------------- the words
 
 
-def _print_table(rows: Rows) -> None:
-    """Print rows under their field names, numbers to the right."""
+def _print_table(rows: Rows, digits: dict[str, int] | None = None) -> None:
+    """Print rows under their field names, numbers to the right with 3 decimals or as many as ``digits`` says."""
     columns = list(rows[0])
-    cells = [[_cell(row[column]) for column in columns] for row in rows]
+    cells = [[_cell(row[column], (digits or {}).get(column, 3)) for column in columns] for row in rows]
     widths = [max(len(c), *(len(row[i]) for row in cells)) for i, c in enumerate(columns)]
     numeric = [any(isinstance(row[c], (int, float)) and not isinstance(row[c], bool) for row in rows) for c in columns]
     for line in [columns, *cells]:
@@ -363,13 +405,13 @@ def _print_table(rows: Rows) -> None:
         print("  ".join(padded).rstrip())
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any, digits: int) -> str:
     if value is None:
         return "-"
     if isinstance(value, bool):
         return "ok" if value else "FAIL"
     if isinstance(value, float):
-        return f"{value:.1e}" if 0 < abs(value) < 1e-3 else f"{value:.3f}"
+        return f"{value:.1e}" if digits == 3 and 0 < abs(value) < 1e-3 else f"{value:.{digits}f}"
     return str(value)
 
 
@@ -468,6 +510,23 @@ def _parser() -> argparse.ArgumentParser:
     s.add_argument("run_folder", metavar="RUN", help="folder that minivae train left")
     s.add_argument("-n", type=int, default=100, help="number of samples (default 100)")
     s.add_argument("--out", metavar="DIR", help="where to write them (default runs/RUN-samples-NNN)")
+
+    c = verb(
+        "compare",
+        _compare,
+        "compare gradient estimators: means and variances beside the exact ones, and figures",
+    )
+    c.add_argument(
+        "--problem",
+        nargs="+",
+        default=["quadratic", "linear-gaussian", "digits"],
+        metavar="NAME",
+        help=f"{', '.join(PROBLEMS)} (default quadratic linear-gaussian digits)",
+    )
+    c.add_argument("--estimators", nargs="+", metavar="NAME", help=f"{', '.join(NAMES)} (default all)")
+    c.add_argument("--samples", type=int, default=100_000, metavar="N", help="draws an estimator (default 100000)")
+    c.add_argument("--out", metavar="DIR", help="where to write the figures (default runs/compare-NNN)")
+    c.add_argument("--quiet", action="store_true", help="no progress bar (there is none without a terminal either)")
 
     verb("gradcheck", _gradcheck, "check every hand-written gradient against finite differences")
     verb(

@@ -24,7 +24,8 @@ _MARKERS = "os^vDP*X<>"
 _GAP = 1  # pixels between images
 
 
-def _figure(width: float, height: float) -> "Figure":
+def figure_of(width: float, height: float) -> "Figure":
+    """Return an empty figure of so many inches."""
     from matplotlib.figure import Figure  # half a second that only figures need
 
     return Figure(figsize=(width, height), layout="constrained", dpi=120)
@@ -45,7 +46,7 @@ def learning_curves(history: list[dict[str, float]]) -> "Figure":
     ]
     if "train_elbo" not in history[0]:
         parts = [("log_lik", "reconstruction log p(x|z)")]
-    figure = _figure(4.2 * len(parts), 3.4)
+    figure = figure_of(4.2 * len(parts), 3.4)
     epochs = [row["epoch"] for row in history]
     for axes, (key, title) in zip(np.ravel(figure.subplots(1, len(parts))), parts, strict=True):
         values = []
@@ -121,7 +122,7 @@ def _show(axes: Any, canvas: Array, shades: Shades, **how: Any) -> Any:
 def image_grid(images: Array, shape: tuple[int, int], shades: Shades, title: str, n_columns: int = 10) -> "Figure":
     """Draw images in a grid."""
     canvas = tile(images, shape, n_columns)
-    figure = _figure(6.4, 6.4 * canvas.shape[0] / canvas.shape[1] + 0.5)
+    figure = figure_of(6.4, 6.4 * canvas.shape[0] / canvas.shape[1] + 0.5)
     axes = figure.subplots()
     image = _show(axes, canvas, shades)
     axes.set_title(title)
@@ -132,7 +133,7 @@ def image_grid(images: Array, shape: tuple[int, int], shades: Shades, title: str
 def reconstructions(x: Array, x_hat: Array, shape: tuple[int, int], shades: Shades, n: int = 12) -> "Figure":
     """Draw n originals above their reconstructions."""
     x, x_hat = x[:n], x_hat[:n]
-    figure = _figure(0.75 * len(x) * max(1.0, shape[1] / shape[0]) + 1.2, 2.6)
+    figure = figure_of(0.75 * len(x) * max(1.0, shape[1] / shape[0]) + 1.2, 2.6)
     rows = figure.subplots(2, 1)
     for axes, images, label in zip(rows, (x, x_hat), ("original x", "E[x|z]"), strict=True):
         image = _show(axes, tile(images, shape, len(images)), shades)
@@ -144,7 +145,7 @@ def reconstructions(x: Array, x_hat: Array, shape: tuple[int, int], shades: Shad
 
 def latent_scatter(z: Array, labels: np.ndarray | None, dims: tuple[int, int] = (0, 1)) -> "Figure":
     """Draw posterior means in the plane of two latents (or a histogram of one), coloured by label."""
-    figure = _figure(6.6, 5.4)
+    figure = figure_of(6.6, 5.4)
     axes = figure.subplots()
     size, alpha = (14.0, 0.75) if len(z) < 3000 else (5.0, 0.5)
     classes = np.unique(labels) if labels is not None and len(np.unique(labels)) <= len(COLORS) else [None]
@@ -186,7 +187,7 @@ def latent_grid(
     z = np.zeros((n * n, n_latent))
     z[:, dims[0]] = np.tile(ticks, n)
     z[:, dims[1]] = np.repeat(ticks[::-1], n)
-    figure = _figure(6.6, 6.0)
+    figure = figure_of(6.6, 6.0)
     axes = figure.subplots()
     canvas = tile(decode(z), shape, n)
     image = _show(axes, canvas, shades, aspect="auto")
@@ -233,7 +234,7 @@ def _left_out(x: Array, panels: list[Any]) -> str:
 def _panels(n: int) -> tuple["Figure", list[Any]]:
     """Return a figure with n panels in rows of four."""
     n_columns, n_rows = min(4, n), -(-n // 4)
-    figure = _figure(max(2.8 * n_columns, 5.0), 2.2 * n_rows + 0.9)
+    figure = figure_of(max(2.8 * n_columns, 5.0), 2.2 * n_rows + 0.9)
     panels = np.ravel(figure.subplots(n_rows, n_columns, squeeze=False)).tolist()
     for panel in panels[n:]:
         panel.set_axis_off()

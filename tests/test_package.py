@@ -46,7 +46,7 @@ def test_imports_point_one_way():
             "storage",
             "training",
         ],
-        *["data", "plots", "runs", "cli", "__main__", "__init__"],
+        *["data", "comparison", "plots", "comparison_figures", "runs", "cli", "__main__", "__init__"],
     ]
     assert set(order) == set(MODULES)
     for name, tree in MODULES.items():
