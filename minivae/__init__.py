@@ -10,6 +10,7 @@ from minivae import tuning  # noqa: F401, I001  first: it acts before NumPy load
 from minivae.autoencoder import Autoencoder, ReconstructionTerms
 from minivae.bounds import LogMarginal, iwae_bound, log_marginal, log_mean_exp, log_weights
 from minivae.checks import NonFiniteError
+from minivae.corruptions import Corruption, GaussianNoise, MaskingNoise, SaltAndPepperNoise
 from minivae.data import Dataset, load, load_file
 from minivae.exact import LinearGaussian, gauss_hermite, ppca_optimum
 from minivae.gradcheck import GradCheck, check_gradient
@@ -23,6 +24,7 @@ from minivae.likelihoods import (
     NotALikelihoodWarning,
 )
 from minivae.optim import SGD, Adam, Optimizer, RMSprop, StepDecay, clip_by_norm
+from minivae.penalties import Contraction, KLSparsity, L1Sparsity, Penalty, jacobian
 from minivae.posteriors import DiagonalGaussian, Posterior, prior_log_prob
 from minivae.storage import FileError, load_model, save_model
 from minivae.training import Result, Settings, binarize, train
@@ -35,26 +37,34 @@ __all__ = [
     "Adam",
     "Autoencoder",
     "Bernoulli",
+    "Contraction",
+    "Corruption",
     "Dataset",
     "Dense",
     "DiagonalGaussian",
     "ElboTerms",
     "FileError",
     "Gaussian",
+    "GaussianNoise",
     "GaussianPerPixel",
     "GradCheck",
+    "KLSparsity",
+    "L1Sparsity",
     "Layer",
     "Likelihood",
     "LinearGaussian",
     "LogMarginal",
+    "MaskingNoise",
     "NonFiniteError",
     "NotALikelihoodWarning",
     "Optimizer",
+    "Penalty",
     "Posterior",
     "RMSprop",
     "ReLU",
     "ReconstructionTerms",
     "Result",
+    "SaltAndPepperNoise",
     "Sequential",
     "Settings",
     "Sigmoid",
@@ -67,6 +77,7 @@ __all__ = [
     "gauss_hermite",
     "gradient_checks",
     "iwae_bound",
+    "jacobian",
     "load",
     "load_file",
     "load_model",

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minivae import VAE, ReLU, check_gradient, gradient_checks, kernels, layers, likelihoods
+from minivae import VAE, ReLU, check_gradient, gradient_checks, kernels, layers, likelihoods, penalties
 from minivae.posteriors import DiagonalGaussian
 
 
@@ -100,6 +100,14 @@ def test_the_suite_has_a_row_for_every_layer_and_likelihood_and_elbo():
         assert f"kernel {kernel}" in names
     for kernel in ("bernoulli", "gaussian_shared", "gaussian_per_pixel"):
         assert f"kernel {kernel}" in names
+    for row in ("denoising, GaussianNoise", "denoising, MaskingNoise", "denoising, SaltAndPepperNoise"):
+        assert f"autoencoder {row}" in names
+    for row in (
+        "sparse, KL to a target",
+        "sparse, L1",
+        *(f"contractive, three layers, {a}" for a in layers.ACTIVATIONS),
+    ):
+        assert f"autoencoder {row}" in names
     for row in ("closed KL, K=1, beta=1", "closed KL, K=5, beta=4", "sampled KL, K=5, beta=4"):
         assert f"ELBO {row}" in names
 
@@ -111,7 +119,7 @@ def off_by(factor, part=0):
         def wrong(*args, **kwargs):
             result = function(*args, **kwargs)
             if isinstance(result, tuple):
-                return tuple(factor * r if i == part else r for i, r in enumerate(result))
+                return tuple(factor * r if i == part and r is not None else r for i, r in enumerate(result))
             return factor * result
 
         return wrong
@@ -134,6 +142,14 @@ PLANTED = {
     "posterior kl_backward": (DiagonalGaussian, "kl_backward", 0),
     **{f"{name} slope": (type(layer), "backward", 0) for name, layer in layers.ACTIVATIONS.items()},
     "Dense dx": (layers.Dense, "backward", 0),
+    **{
+        f"{name} curvature": (type(layers.ACTIVATIONS[name]), "curvature", 0)
+        for name in ("tanh", "elu", "softplus", "sigmoid")
+    },
+    "sparse KL, dz": (penalties.KLSparsity, "backward", 0),
+    "sparse KL, slope": (penalties.KLSparsity, "slope", 0),
+    "sparse L1, dz": (penalties.L1Sparsity, "backward", 0),
+    "contractive": (penalties.Contraction, "backward", 1),
 }
 
 

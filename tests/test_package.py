@@ -42,6 +42,8 @@ def test_imports_point_one_way():
             "likelihoods",
             "posteriors",
             "models",
+            "corruptions",
+            "penalties",
             "vae",
             "autoencoder",
             "bounds",
