@@ -10,6 +10,7 @@ from minivae import tuning  # noqa: F401, I001  first: it acts before NumPy load
 from minivae.autoencoder import Autoencoder, ReconstructionTerms
 from minivae.bounds import LogMarginal, iwae_bound, log_marginal, log_mean_exp, log_weights
 from minivae.checks import NonFiniteError
+from minivae.contraction import Contraction, jacobian
 from minivae.corruptions import Corruption, GaussianNoise, MaskingNoise, SaltAndPepperNoise
 from minivae.data import Dataset, load, load_file
 from minivae.exact import LinearGaussian, gauss_hermite, ppca_optimum
@@ -23,15 +24,19 @@ from minivae.likelihoods import (
     Likelihood,
     NotALikelihoodWarning,
 )
+from minivae.linear import Descent, LinearAutoencoder, descend, lbfgs
 from minivae.optim import SGD, Adam, Optimizer, RMSprop, StepDecay, clip_by_norm
-from minivae.penalties import Contraction, KLSparsity, L1Sparsity, Penalty, jacobian
+from minivae.pca import PCA, covariance, probabilistic_pca, subspace_distance
+from minivae.penalties import KLSparsity, L1Sparsity, Penalty
 from minivae.posteriors import DiagonalGaussian, Posterior, prior_log_prob
+from minivae.power import power_components, power_iteration
 from minivae.storage import FileError, load_model, save_model
 from minivae.training import Result, Settings, binarize, train
 from minivae.vae import VAE, ElboTerms
 
 __all__ = [
     "ELU",
+    "PCA",
     "SGD",
     "VAE",
     "Adam",
@@ -41,6 +46,7 @@ __all__ = [
     "Corruption",
     "Dataset",
     "Dense",
+    "Descent",
     "DiagonalGaussian",
     "ElboTerms",
     "FileError",
@@ -52,6 +58,7 @@ __all__ = [
     "L1Sparsity",
     "Layer",
     "Likelihood",
+    "LinearAutoencoder",
     "LinearGaussian",
     "LogMarginal",
     "MaskingNoise",
@@ -74,10 +81,13 @@ __all__ = [
     "binarize",
     "check_gradient",
     "clip_by_norm",
+    "covariance",
+    "descend",
     "gauss_hermite",
     "gradient_checks",
     "iwae_bound",
     "jacobian",
+    "lbfgs",
     "load",
     "load_file",
     "load_model",
@@ -85,8 +95,12 @@ __all__ = [
     "log_mean_exp",
     "log_weights",
     "mlp",
+    "power_components",
+    "power_iteration",
     "ppca_optimum",
     "prior_log_prob",
+    "probabilistic_pca",
     "save_model",
+    "subspace_distance",
     "train",
 ]

@@ -7,11 +7,12 @@ import numpy as np
 
 from minivae.autoencoder import Autoencoder
 from minivae.checks import Array
+from minivae.contraction import Contraction
 from minivae.corruptions import GaussianNoise, MaskingNoise, SaltAndPepperNoise
 from minivae.gradcheck import GradCheck, check_gradient
 from minivae.layers import ACTIVATIONS, Dense, Layer, Sequential, Tanh, mlp
 from minivae.likelihoods import Bernoulli, Gaussian, GaussianPerPixel, Likelihood
-from minivae.penalties import Contraction, KLSparsity, L1Sparsity
+from minivae.penalties import KLSparsity, L1Sparsity
 from minivae.posteriors import DiagonalGaussian
 from minivae.vae import VAE, KlMode
 

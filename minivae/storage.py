@@ -16,7 +16,18 @@ from typing import Any
 
 import numpy as np
 
-from minivae import autoencoder, checks, corruptions, layers, likelihoods, optim, penalties, posteriors, vae
+from minivae import (
+    autoencoder,
+    checks,
+    contraction,
+    corruptions,
+    layers,
+    likelihoods,
+    optim,
+    penalties,
+    posteriors,
+    vae,
+)
 from minivae.autoencoder import Autoencoder
 from minivae.checks import Array
 from minivae.vae import VAE
@@ -25,7 +36,7 @@ FORMAT = 1  # raised when a file written by an older version can no longer be re
 
 _CLASSES: dict[str, type] = {
     cls.__name__: cls
-    for module in (layers, likelihoods, posteriors, corruptions, penalties, vae, autoencoder, optim)
+    for module in (layers, likelihoods, posteriors, corruptions, penalties, contraction, vae, autoencoder, optim)
     for cls in vars(module).values()
     if isinstance(cls, type) and dataclasses.is_dataclass(cls)
 }

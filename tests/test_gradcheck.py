@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minivae import VAE, ReLU, check_gradient, gradient_checks, kernels, layers, likelihoods, penalties
+from minivae import VAE, ReLU, check_gradient, contraction, gradient_checks, kernels, layers, likelihoods, penalties
 from minivae.posteriors import DiagonalGaussian
 
 
@@ -149,7 +149,7 @@ PLANTED = {
     "sparse KL, dz": (penalties.KLSparsity, "backward", 0),
     "sparse KL, slope": (penalties.KLSparsity, "slope", 0),
     "sparse L1, dz": (penalties.L1Sparsity, "backward", 0),
-    "contractive": (penalties.Contraction, "backward", 1),
+    "contractive": (contraction.Contraction, "backward", 1),
 }
 
 
