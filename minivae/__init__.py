@@ -26,11 +26,12 @@ from minivae.likelihoods import (
 )
 from minivae.linear import Descent, LinearAutoencoder, descend, lbfgs
 from minivae.optim import SGD, Adam, Optimizer, RMSprop, StepDecay, clip_by_norm
-from minivae.pca import PCA, covariance, probabilistic_pca, subspace_distance
+from minivae.pca import PCA, probabilistic_pca
 from minivae.penalties import KLSparsity, L1Sparsity, Penalty
 from minivae.posteriors import DiagonalGaussian, Posterior, prior_log_prob
 from minivae.power import power_components, power_iteration
 from minivae.storage import FileError, load_model, save_model
+from minivae.subspaces import covariance, subspace_distance
 from minivae.training import Result, Settings, binarize, train
 from minivae.vae import VAE, ElboTerms
 

@@ -1,4 +1,4 @@
-"""The Jacobian of an encoder, and the penalty on its norm, whose gradient is a backward pass through a backward pass."""
+"""The Jacobian of an encoder, and the penalty on its norm, whose gradient backpropagates through backpropagation."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

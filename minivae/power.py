@@ -55,8 +55,8 @@ def power_iteration(product: Callable[[Array], Array], start: Array) -> Iterator
     --------
     >>> S = np.diag([4.0, 2.0, 1.0])
     >>> steps = power_iteration(lambda v: S @ v, np.ones(3))
-    >>> [round(next(steps).value, 4) for _ in range(4)]  # the sums of 4^(2t + 1), ... over those of 4^(2t), ...
-    [2.3333, 3.4762, 3.8571, 3.9685]
+    >>> [round(next(steps).value, 4) for _ in range(4)]  # (4^(2t+1) + 2^(2t+1) + 1) / (4^(2t) + 2^(2t) + 1)
+    [2.3333, 3.4762, 3.8718, 3.9685]
     """
     v = start / np.linalg.norm(start)
     while True:

@@ -52,6 +52,7 @@ def test_imports_point_one_way():
         *[
             "optim",
             "exact",
+            "subspaces",
             "power",
             "pca",
             "linear",
