@@ -14,7 +14,7 @@ import numpy as np
 from minivae import checks
 from minivae.checks import Array
 from minivae.exact import LinearGaussian
-from minivae.power import power_components
+from minivae.power import TOLERANCE, power_components
 from minivae.subspaces import centrable, centre, covariance, with_signs
 
 Solver = Literal["auto", "eigh", "svd", "power"]
@@ -94,7 +94,9 @@ class PCA:
             values, columns = np.linalg.eigh(centred.T @ centred / (n - 1))
             variances, vectors = np.maximum(values[::-1], 0), columns[:, ::-1].T  # rounding may leave -1e-18
         else:
-            variances, vectors = power_components(_covariance_product(centred), d, k)
+            # one more than asked for, to see whether the last component can be told from it
+            variances, vectors, residuals = power_components(_covariance_product(centred), d, min(k + 1, n, d))
+            _warn_if_not_converged(residuals[:k], float(variances[0]))
         total = float(np.square(centred).sum()) / (n - 1)
         kept = variances[:k]
         self._warn_if_arbitrary(variances[: min(n, d)], k, solver, max(n, d))
@@ -126,29 +128,27 @@ class PCA:
             raise ValueError(f"PCA must be fitted before {what}, got one that is not. Call fit(x) first.")
 
     def _warn_if_arbitrary(self, variances: Array, k: int, solver: str, size: int) -> None:
-        """Name the components whose variance another shares to rounding, or that have none."""
-        scale = 2 * size * np.finfo(float).eps
-        rounding = scale * float(variances[0]) if solver != "svd" else scale * np.sqrt(variances * variances[0])[:-1]
-        n_found = len(variances)
-        near = variances[:-1] - variances[1:] <= rounding
-        zero = variances <= scale * float(variances[0])
-        tied = [i for i in range(k) if not zero[i] and ((i and near[i - 1]) or (i < n_found - 1 and near[i]))]
+        """Name the components whose variance another shares to rounding, or that have none.
+
+        The variances are all that are known: k of them, and at least one more where there is one. What rounding can
+        tell apart is a variance of about size eps times the largest one, and by SVD a singular value of that.
+        """
+        rounding = 2 * size * np.finfo(float).eps
+        scale = float(variances[0])
+        zero = variances <= rounding * scale * (rounding if solver == "svd" else 1.0)
+        spread = np.sqrt(variances[:-1] * scale) if solver == "svd" else np.full(len(variances) - 1, scale)
+        near = (variances[:-1] - variances[1:] <= 2 * rounding * spread) & ~zero[:-1]  # i and i + 1
+        tied = [i + 1 for i in range(k) if near[max(i - 1, 0) : i + 1].any() and not zero[i]]
         if tied:
-            cut = k < n_found and near[k - 1] and not zero[k - 1]
-            warnings.warn(
-                f"components {checks.listed([i + 1 for i in tied])} share their variance with a neighbour to rounding: "
-                + (
-                    f"which directions are among the first {k} is arbitrary. Choose another n_components."
-                    if cut
-                    else "any rotation among them is as good, and only the subspace that they span is determined."
-                ),
-                stacklevel=3,
-            )
+            so = "any rotation among them is as good, and only the subspace that they span is determined."
+            if near[k - 1 : k].any():
+                so = f"which directions are among the first {k} is arbitrary. Choose another n_components."
+            names = checks.listed(tied)
+            warnings.warn(f"components {names} share their variance with a neighbour to rounding: {so}", stacklevel=3)
         if self.n_components is not None and zero[:k].any():
-            rank = int(np.argmax(zero))
             warnings.warn(
-                f"n_components should be at most the rank of the centred x, {rank}, got {k}: the components after "
-                f"that have no variance and are arbitrary. Lower it.",
+                f"n_components should be at most the rank of the centred x, {int(np.argmax(zero))}, got {k}: the "
+                f"components after that have no variance and are arbitrary. Lower it.",
                 stacklevel=3,
             )
 
@@ -162,6 +162,16 @@ def n_components(value: int | None, n: int, d: int) -> int:
             f"n_components must be at most min(n, d) = {min(n, d)} for x of shape ({n}, {d}), got {value}. Lower it."
         )
     return int(value)
+
+
+def _warn_if_not_converged(residuals: Array, scale: float) -> None:
+    left = [i + 1 for i in np.flatnonzero(residuals > TOLERANCE * scale)]
+    if left:
+        warnings.warn(
+            f"power iteration should converge, got residuals up to {residuals.max() / scale:.0e} of the largest variance "
+            f"in components {checks.listed(left)}: their variances are too near the next. Use solver='eigh'.",
+            stacklevel=3,
+        )
 
 
 def _covariance_product(centred: Array) -> Callable[[Array], Array]:
