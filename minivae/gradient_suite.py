@@ -12,8 +12,10 @@ from minivae.corruptions import GaussianNoise, MaskingNoise, SaltAndPepperNoise
 from minivae.gradcheck import GradCheck, check_gradient
 from minivae.layers import ACTIVATIONS, Dense, Layer, Sequential, Tanh, mlp
 from minivae.likelihoods import Bernoulli, Gaussian, GaussianPerPixel, Likelihood
+from minivae.linear import LinearAutoencoder
 from minivae.penalties import KLSparsity, L1Sparsity
 from minivae.posteriors import DiagonalGaussian
+from minivae.subspaces import covariance
 from minivae.vae import VAE, KlMode
 
 # the kernel that a row checks along with its layer or likelihood
@@ -58,6 +60,8 @@ def gradient_checks(seed: int = 0) -> Iterator[GradCheck]:
         if name != "Bernoulli":
             yield _elbo(f"ELBO {name}", likelihood, "closed", 2, 1.0, rng)
     yield from _autoencoders(rng)
+    yield _linear("linear autoencoder", 0.0, rng)
+    yield _linear("linear autoencoder, L2", 0.5, rng)
     yield _digits_network(rng)
 
 
@@ -214,6 +218,14 @@ def _autoencoder(
     return check_gradient(
         lambda theta: model.terms(theta, x, eps=eps).loss(), grads, params, name=f"autoencoder {name}"
     )
+
+
+def _linear(name: str, l2: float, rng: np.random.Generator) -> GradCheck:
+    model = LinearAutoencoder(_N_X, _N_LATENT, l2)
+    params, S = model.init(rng), covariance(rng.standard_normal((9, _N_X)))
+    grads = np.full_like(params, np.nan)
+    model.loss_and_grad(params, S, grads)
+    return check_gradient(lambda theta: model.loss(theta, S), grads, params, name=name)
 
 
 def _jitter(params: Array, rng: np.random.Generator) -> Array:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from minivae import checks
-from minivae.checks import Array
+from minivae.checks import Array, NonFiniteError
 from minivae.optim import Adam, Optimizer, StepDecay
 from minivae.subspaces import with_signs
 
@@ -185,17 +185,26 @@ def descend(
         At most.
     tolerance : float
         Stop where every entry of the gradient is at most this times tr S.
+
+    Raises
+    ------
+    NonFiniteError
+        If the steps are so large that the loss overflows.
     """
     optimizer = Adam(0.03) if optimizer is None else optimizer
     schedule = StepDecay((2_000, 6_000, 12_000)) if schedule is None else schedule
     scale = float(np.trace(S)) or 1.0
     params, grads = params.copy(), np.empty_like(params)
     state = optimizer.init(params)
-    for step in range(checks.width(n_steps, "n_steps")):
-        loss = model.loss_and_grad(params, S, grads)
-        if np.abs(grads).max() <= tolerance * scale:
-            break
-        optimizer.update(params, grads / scale, state, schedule.scale(step))
+    with np.errstate(over="ignore", invalid="ignore"):  # the guard speaks of these
+        for step in range(checks.width(n_steps, "n_steps")):
+            loss = model.loss_and_grad(params, S, grads)
+            if not loss < 1e100 * scale:  # also true for a NaN
+                rate = optimizer.learning_rate * schedule.scale(step)
+                raise NonFiniteError(f"the loss grew to {loss:.0e} at step {step + 1}", f"Lower the rate {rate:g}.")
+            if np.abs(grads).max() <= tolerance * scale:
+                break
+            optimizer.update(params, grads / scale, state, schedule.scale(step))
     loss = model.loss_and_grad(params, S, grads)
     return Descent(params, loss, float(np.abs(grads).max()), step + 1)
 

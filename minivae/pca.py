@@ -14,7 +14,7 @@ import numpy as np
 from minivae import checks
 from minivae.checks import Array
 from minivae.exact import LinearGaussian
-from minivae.power import TOLERANCE, power_components
+from minivae.power import power_components
 from minivae.subspaces import centrable, centre, covariance, with_signs
 
 Solver = Literal["auto", "eigh", "svd", "power"]
@@ -165,11 +165,11 @@ def n_components(value: int | None, n: int, d: int) -> int:
 
 
 def _warn_if_not_converged(residuals: Array, scale: float) -> None:
-    left = [i + 1 for i in np.flatnonzero(residuals > TOLERANCE * scale)]
+    left = (1 + np.flatnonzero(residuals > 1e-11 * scale)).tolist()
     if left:
         warnings.warn(
-            f"power iteration should converge, got residuals up to {residuals.max() / scale:.0e} of the largest variance "
-            f"in components {checks.listed(left)}: their variances are too near the next. Use solver='eigh'.",
+            f"power iteration should converge, got residuals up to {residuals.max() / scale:.0e} of the largest "
+            f"variance in components {checks.listed(left)}: their variances are too near the next. Use solver='eigh'.",
             stacklevel=3,
         )
 

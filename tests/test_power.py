@@ -7,6 +7,8 @@ import pytest
 
 from minivae import PCA, power, power_components, power_iteration
 
+from .test_vae import exact_covariance_data
+
 S = np.diag([4.0, 2.0, 1.0])
 
 
@@ -76,9 +78,9 @@ def test_a_start_in_the_null_space_ends_there():
     np.testing.assert_allclose(vectors @ vectors.T, np.eye(3), atol=1e-14)
 
 
-def test_residuals_tell_what_has_not_converged(monkeypatch):
+def test_residuals_tell_what_has_not_converged(rng, monkeypatch):
     monkeypatch.setattr(power, "_STEPS", 50)
     _, _, residuals = power_components(times(np.diag([1.0, 0.999, 0.1])), 3, 1)
     assert residuals[0] > 1e-6
     with pytest.warns(UserWarning, match="power iteration should converge, got residuals up to .* in components 1:"):
-        PCA(1, "power").fit(np.diag([1.0, 0.999, 0.1]))
+        PCA(1, "power").fit(exact_covariance_data([1, 0.999, 0.1], 20, rng))
