@@ -20,6 +20,7 @@ from minivae.gradient_suite import gradient_checks
 from minivae.layers import ACTIVATIONS
 from minivae.likelihoods import LIKELIHOODS, Gaussian, named_likelihood
 from minivae.optim import OPTIMIZERS, StepDecay
+from minivae.pca_report import report
 from minivae.runs import Run
 from minivae.storage import FileError, load_arrays, writable
 from minivae.training import Result, Settings, check_epochs, train
@@ -297,6 +298,31 @@ def _sample(options: argparse.Namespace) -> tuple[int, Rows, dict[str, Any]]:
     return 0, rows, {"run": str(run.folder), "n": options.n, "seed": options.seed}
 
 
+def _pca(options: argparse.Namespace) -> tuple[int, Rows, dict[str, Any]]:
+    checks.seed(options.seed)
+    checks.width(options.latent, "latent")
+    dataset = runs.open_data(options.data, options.image_shape)
+    folder = runs.new_folder(options.out, f"{Path(options.data).name.split('.')[0]}-pca")
+    found = report(dataset, options.latent, options.seed, folder, False if options.quiet else None)
+    failed = [row for row in found.checks if not row["ok"]]
+    if not options.json:
+        n, d = dataset.x_train.shape
+        print(
+            f"PCA and linear autoencoders with {options.latent} latents on {dataset.name}: {n:,} rows of {d} values\n"
+        )
+        _print_table(found.components)
+        print()
+        _print_table(found.checks)
+        print(
+            "\nThe raw decoder spans the components and mixes them: its cosines are not 1, and need not be. "
+            "With L2 they are."
+        )
+        print(f"figures  {folder}{os.sep}: {', '.join(Path(path).name for path in found.figures)}")
+    settings = {"data": dataset.name, "latent": options.latent, "seed": options.seed, "out": str(folder)}
+    settings |= {"components": found.components, "figures": found.figures}
+    return int(bool(failed)), found.checks, settings
+
+
 def _gradcheck(options: argparse.Namespace) -> tuple[int, Rows, dict[str, Any]]:
     rows: Rows = []
     for check in gradient_checks(checks.seed(options.seed)):
@@ -464,6 +490,13 @@ def _parser() -> argparse.ArgumentParser:
     s.add_argument("run_folder", metavar="RUN", help="folder that minivae train left")
     s.add_argument("-n", type=int, default=100, help="number of samples (default 100)")
     s.add_argument("--out", metavar="DIR", help="where to write them (default runs/RUN-samples-NNN)")
+
+    p = verb("pca", _pca, "compare principal components with trained linear autoencoders: tables and figures")
+    p.add_argument("--data", default="digits-grey", help="a named set or a file, as for train (default digits-grey)")
+    p.add_argument("--image-shape", type=_shape, metavar="HxW", help="height x width of the images in a file")
+    p.add_argument("--latent", type=int, default=10, metavar="N", help="components to keep (default 10)")
+    p.add_argument("--out", metavar="DIR", help="where to write the figures (default runs/DATA-pca-NNN)")
+    p.add_argument("--quiet", action="store_true", help="no progress bar (there is none without a terminal either)")
 
     verb("gradcheck", _gradcheck, "check every hand-written gradient against finite differences")
     verb(

@@ -108,6 +108,16 @@ class Shades:
         low, high = float(x.min()), float(x.max())
         return cls(low, high, "gray_r" if float(x.mean()) < (low + high) / 2 else "gray")
 
+    @classmethod
+    def signed(cls, x: Array) -> "Shades":
+        """Return a scale for weights and directions: white at zero, red above, blue below.
+
+        >>> Shades.signed(np.array([-1.0, 3.0]))
+        Shades(low=-3.0, high=3.0, cmap='RdBu_r')
+        """
+        high = float(np.abs(x).max()) or 1.0
+        return cls(-high, high, "RdBu_r")
+
 
 def _show(axes: Any, canvas: Array, shades: Shades, **how: Any) -> Any:
     import matplotlib
@@ -131,14 +141,51 @@ def image_grid(images: Array, shape: tuple[int, int], shades: Shades, title: str
 
 def reconstructions(x: Array, x_hat: Array, shape: tuple[int, int], shades: Shades, n: int = 12) -> "Figure":
     """Draw n originals above their reconstructions."""
-    x, x_hat = x[:n], x_hat[:n]
-    figure = _figure(0.75 * len(x) * max(1.0, shape[1] / shape[0]) + 1.2, 2.6)
-    rows = figure.subplots(2, 1)
-    for axes, images, label in zip(rows, (x, x_hat), ("original x", "E[x|z]"), strict=True):
-        image = _show(axes, tile(images, shape, len(images)), shades)
+    rows = {"original x": x[:n], "E[x|z]": x_hat[:n]}
+    return image_rows(rows, shape, shades, "Originals, and reconstructions from the mean code")
+
+
+def image_rows(
+    rows: dict[str, Array], shape: tuple[int, int], shades: Shades, title: str, unit: str = "pixel value"
+) -> "Figure":
+    """Draw rows of images of equal number, one below the other, each with its label."""
+    n = len(next(iter(rows.values())))
+    width = 0.75 * n * max(1.0, shape[1] / shape[0])
+    figure = _figure(width + 1.2, 0.8 * len(rows) * max(1.0, shape[0] / shape[1]) + 1.0)
+    panels = np.ravel(figure.subplots(len(rows), 1, squeeze=False))
+    for axes, (label, images) in zip(panels, rows.items(), strict=True):
+        image = _show(axes, tile(images, shape, n), shades)
         axes.set_ylabel(label)
-    rows[0].set_title("Originals, and reconstructions from the mean code")
-    figure.colorbar(image, ax=list(rows), label="pixel value")
+    panels[0].set_title(title)
+    figure.colorbar(image, ax=list(panels), label=unit)
+    return figure
+
+
+def loss_against_latents(discarded: Array, trained: dict[int, float]) -> "Figure":
+    """Draw the sum of the discarded eigenvalues against the number of latents, and trained losses on it.
+
+    Parameters
+    ----------
+    discarded : array of shape (d + 1,)
+        The sum of the eigenvalues after the first q, for q = 0, ..., d.
+    trained : dict
+        Loss of the trained linear autoencoder, by q.
+    """
+    figure = _figure(6.4, 4.2)
+    left, right = figure.subplots(1, 2, width_ratios=(3, 2))
+    q = np.arange(len(discarded))
+    left.plot(q, discarded, color=COLORS[0], lw=1.4, label="sum of discarded eigenvalues")
+    places, losses = np.array(list(trained)), np.array(list(trained.values()))
+    left.plot(places, losses, "o", color=COLORS[3], ms=6, mfc="none", mew=1.6, label="trained linear autoencoder")
+    left.set(xlabel="latents q", ylabel="mean squared error, summed over pixels", ylim=(0, None))
+    left.set_title("Loss")
+    left.legend(frameon=False)
+    excess = np.abs(losses - discarded[places]) / discarded[0]
+    right.semilogy(places, np.maximum(excess, 1e-17), "o", color=COLORS[3], ms=6, mfc="none", mew=1.6)
+    right.set(xlabel="latents q", ylabel="|loss - exact| / total variance", ylim=(3e-18, 1e-6))
+    right.set_title("Distance from exact")
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
     return figure
 
 
