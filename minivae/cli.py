@@ -307,9 +307,7 @@ def _pca(options: argparse.Namespace) -> tuple[int, Rows, dict[str, Any]]:
     failed = [row for row in found.checks if not row["ok"]]
     if not options.json:
         n, d = dataset.x_train.shape
-        print(
-            f"PCA and linear autoencoders with {options.latent} latents on {dataset.name}: {n:,} rows of {d} values\n"
-        )
+        print(f"PCA and linear autoencoders, {options.latent} latents; {dataset.name}: {n:,} rows of {d} values\n")
         _print_table(found.components)
         print()
         _print_table(found.checks)

@@ -179,7 +179,7 @@ def descend(
     S : array of shape (d, d)
         Covariance of the data.
     optimizer : Optimizer
-        Adam(0.03) unless given. It sees gradients divided by tr S, so that the units of the data do not matter.
+        Adam(0.01) unless given. It sees gradients divided by tr S, so that the units of the data do not matter.
     schedule : StepDecay
         By the step: a tenth of the rate from step 8,000 on, a hundredth from 14,000 on, unless given.
     n_steps : int
@@ -192,7 +192,7 @@ def descend(
     NonFiniteError
         If the steps are so large that the loss overflows.
     """
-    optimizer = Adam(0.03) if optimizer is None else optimizer
+    optimizer = Adam(0.01) if optimizer is None else optimizer
     schedule = StepDecay((8_000, 14_000)) if schedule is None else schedule
     scale = float(np.trace(S)) or 1.0
     params, grads = params.copy(), np.empty_like(params)
