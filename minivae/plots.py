@@ -45,6 +45,7 @@ def learning_curves(history: list[dict[str, float]]) -> "Figure":
     ]
     if "train_elbo" not in history[0]:
         parts = [("log_lik", "reconstruction log p(x|z)")]
+        parts += [("penalty", "penalty")] if "train_penalty" in history[0] else []
     figure = _figure(4.2 * len(parts), 3.4)
     epochs = [row["epoch"] for row in history]
     for axes, (key, title) in zip(np.ravel(figure.subplots(1, len(parts))), parts, strict=True):
@@ -128,14 +129,16 @@ def _show(axes: Any, canvas: Array, shades: Shades, **how: Any) -> Any:
     return image
 
 
-def image_grid(images: Array, shape: tuple[int, int], shades: Shades, title: str, n_columns: int = 10) -> "Figure":
+def image_grid(
+    images: Array, shape: tuple[int, int], shades: Shades, title: str, n_columns: int = 10, unit: str = "pixel value"
+) -> "Figure":
     """Draw images in a grid."""
     canvas = tile(images, shape, n_columns)
     figure = _figure(6.4, 6.4 * canvas.shape[0] / canvas.shape[1] + 0.5)
     axes = figure.subplots()
     image = _show(axes, canvas, shades)
     axes.set_title(title)
-    figure.colorbar(image, ax=axes, label="pixel value", shrink=0.8)
+    figure.colorbar(image, ax=axes, label=unit, shrink=0.8)
     return figure
 
 
@@ -159,6 +162,14 @@ def image_rows(
     panels[0].set_title(title)
     figure.colorbar(image, ax=list(panels), label=unit)
     return figure
+
+
+def receptive_fields(jacobian: Array, shape: tuple[int, int], n: int = 48) -> "Figure":
+    """Draw what each latent reacts to: the rows of a Jacobian dz/dx, shape (L, n_x), as images; the longest first."""
+    order = np.argsort(-np.linalg.norm(jacobian, axis=1), kind="stable")[:n]
+    rows = jacobian[order]
+    title = f"What each latent reacts to: mean of dz/dx, {len(order)} of {len(jacobian)} latents"
+    return image_grid(rows, shape, Shades.signed(rows), title, n_columns=min(8, len(rows)), unit="dz/dx")
 
 
 def loss_against_latents(discarded: Array, trained: dict[int, float]) -> "Figure":
