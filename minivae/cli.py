@@ -22,7 +22,7 @@ from minivae.gradient_suite import gradient_checks
 from minivae.layers import ACTIVATIONS
 from minivae.likelihoods import LIKELIHOODS, Gaussian, named_likelihood
 from minivae.optim import OPTIMIZERS, StepDecay
-from minivae.pca_report import report
+from minivae.pca_report import report, spectrum
 from minivae.penalties import KLSparsity, L1Sparsity
 from minivae.runs import Run
 from minivae.storage import FileError, load_arrays, writable
@@ -342,10 +342,10 @@ def _sample(options: argparse.Namespace) -> tuple[int, Rows, dict[str, Any]]:
 
 def _pca(options: argparse.Namespace) -> tuple[int, Rows, dict[str, Any]]:
     checks.seed(options.seed)
-    checks.width(options.latent, "latent")
     dataset = runs.open_data(options.data, options.image_shape)
+    eigen = spectrum(dataset, options.latent)
     folder = runs.new_folder(options.out, f"{Path(options.data).name.split('.')[0]}-pca")
-    found = report(dataset, options.latent, options.seed, folder, False if options.quiet else None)
+    found = report(dataset, eigen, options.latent, options.seed, folder, False if options.quiet else None)
     failed = [row for row in found.checks if not row["ok"]]
     if not options.json:
         n, d = dataset.x_train.shape

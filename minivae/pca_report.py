@@ -39,35 +39,50 @@ class Report:
     figures: list[str]
 
 
-def report(dataset: Dataset, n_latent: int, seed: int, folder: Path, progress: bool | None = None) -> Report:
+@dataclass(frozen=True)
+class Spectrum:
+    """Eigenvalues (d,) of the covariance S of the training rows, falling, and eigenvectors (d, d) as rows U.
+
+    For a data set that is to be binarised anew at every use, of its grey values.
+    """
+
+    S: Array
+    values: Array
+    U: Array
+
+
+def spectrum(dataset: Dataset, n_latent: int) -> Spectrum:
+    """Return the spectrum of the training rows, or refuse a number of components that leaves nothing out."""
+    S = covariance(dataset.x_train)
+    values, columns = np.linalg.eigh(S)
+    values, U = np.maximum(values[::-1], 0), with_signs(columns.T[::-1])
+    rank = int(np.sum(values > len(values) * np.finfo(float).eps * values[0]))
+    if not checks.width(n_latent, "latent") < rank:
+        raise ValueError(f"latent must be below the rank of the centred data, {rank}, got {n_latent}. Lower it.")
+    return Spectrum(S, values, U)
+
+
+def report(
+    dataset: Dataset, spectrum: Spectrum, n_latent: int, seed: int, folder: Path, progress: bool | None = None
+) -> Report:
     """Compare PCA with linear autoencoders that are trained on the training rows; write the figures into a folder.
 
     Parameters
     ----------
     dataset : Dataset
-        Its grey values, where it is to be binarised anew at every use.
+    spectrum : Spectrum
     n_latent : int
-        Components to keep; below the rank of the centred rows.
+        Components to keep.
     seed : int
         Of the initial weights and of the starts of the power iteration.
     folder : path
     progress : bool or None
         Show a progress bar; None shows it on a terminal only.
-
-    Raises
-    ------
-    ValueError
-        If nothing is left out by that many components.
     """
     x = dataset.x_train.astype(np.float64)
-    S = covariance(x)
-    values, columns = np.linalg.eigh(S)
-    values, U = np.maximum(values[::-1], 0), with_signs(columns.T[::-1])
-    rank = int(np.sum(values > len(values) * np.finfo(float).eps * values[0]))
-    if not checks.width(n_latent, "n_latent") < rank:
-        raise ValueError(f"n_latent must be below the rank of the centred data, {rank}, got {n_latent}. Lower it.")
+    S, values, U = spectrum.S, spectrum.values, spectrum.U
     discarded = np.append(np.cumsum(values[::-1])[::-1], 0.0)  # the sum after the first q, for q = 0, 1, ..., d
-    widths = sorted({q for q in (1, 2, 4, 8, 16, 32) if q < rank} | {n_latent})
+    widths = sorted({q for q in (1, 2, 4, 8, 16, 32) if q < np.linalg.matrix_rank(S)} | {n_latent})
     bar = tqdm(total=4 + n_latent + len(widths), unit="fit", disable=None if progress is None else not progress)
     with bar:
         raw, l2 = LinearAutoencoder(len(S), n_latent), LinearAutoencoder(len(S), n_latent, values[n_latent - 1] / 2)
