@@ -1,5 +1,6 @@
 """The linear autoencoder x -> W2 W1 x on centred data: it finds the span of the principal components, and no more."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,15 +66,19 @@ class LinearAutoencoder:
         """Two matrices of q d weights."""
         return 2 * self.n_x * self.n_latent
 
+    @property
+    def limit(self) -> float:
+        """Largest initial weight, sqrt(6 / (d + q))."""
+        return math.sqrt(6 / (self.n_x + self.n_latent))
+
     def unpack(self, params: Array) -> tuple[Array, Array]:
         """Return W1 (q, d) and W2 (d, q) as views of a flat vector of parameters or gradients."""
         half = self.n_x * self.n_latent
         return params[:half].reshape(self.n_latent, self.n_x), params[half:].reshape(self.n_x, self.n_latent)
 
     def init(self, rng: np.random.Generator) -> Array:
-        """Draw weights uniform in +-sqrt(6 / (d + q)), in float64; zero would be a saddle, with no way to leave it."""
-        limit = np.sqrt(6 / (self.n_x + self.n_latent))
-        return checks.generator(rng).uniform(-limit, limit, self.n_params)
+        """Draw weights uniform in +-limit, in float64; zero would be a saddle, with no way to leave it."""
+        return checks.generator(rng).uniform(-self.limit, self.limit, self.n_params)
 
     def loss(self, params: Array, S: Array) -> float:
         """Return the loss for data of covariance S, shape (d, d)."""
@@ -179,7 +184,8 @@ def descend(
     S : array of shape (d, d)
         Covariance of the data.
     optimizer : Optimizer
-        Adam(0.01) unless given. It sees gradients divided by tr S, so that the units of the data do not matter.
+        Adam with a step of 4 % of the initial weights unless given. It sees gradients divided by tr S, so that the
+        units of the data do not matter.
     schedule : StepDecay
         By the step: a tenth of the rate from step 8,000 on, a hundredth from 14,000 on, unless given.
     n_steps : int
@@ -192,7 +198,7 @@ def descend(
     NonFiniteError
         If the steps are so large that the loss overflows.
     """
-    optimizer = Adam(0.01) if optimizer is None else optimizer
+    optimizer = Adam(0.04 * model.limit) if optimizer is None else optimizer
     schedule = StepDecay((8_000, 14_000)) if schedule is None else schedule
     scale = float(np.trace(S)) or 1.0
     params, grads = params.copy(), np.empty_like(params)

@@ -1,5 +1,6 @@
 """What ``minivae pca`` does: principal components beside the trained linear autoencoder, as tables and figures."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,14 +152,17 @@ def _row(name: str, found: float, exact: float, tolerance: float) -> dict[str, A
 
 def _subspace_rows(model: LinearAutoencoder, ends: dict[str, Descent], values: Array, U: Array, S: Array) -> Rows:
     """Return the rows on the unregularised autoencoder: loss, subspace, and which directions are the components."""
-    exact, q = model.optimum(values)[0], model.n_latent
+    exact, q, total = model.optimum(values)[0], model.n_latent, float(values.sum())
     rows = []
     for name in ("Adam", "L-BFGS"):
         end = ends[name]
-        rows.append(_row(f"linear AE by {name}, loss", end.loss, exact, 1e-8 * float(values.sum())))
+        rows.append(_row(f"linear AE by {name}, loss", end.loss, exact, 1e-8 * total))
         distance = subspace_distance(model.unpack(end.params)[1].T, U[:q])
-        rows.append(_row(f"linear AE by {name}, distance of subspaces", distance, 0.0, 1e-6))
-    found, vectors = model.components(ends["Adam"].params, S)
+        # theory: the loss is above its minimum by at least the gap times the squared sines of the angles
+        excess = max(end.loss - exact, 0.0) + 1e-15 * total
+        bound = max(1e-6, math.sqrt(excess / max(values[q - 1] - values[q], 1e-15 * total)))
+        rows.append(_row(f"linear AE by {name}, distance of subspaces", distance, 0.0, bound))
+    found, vectors = model.components(ends["L-BFGS"].params, S)
     rows.append(_row("components of its reconstructions, largest sine", _largest_sine(vectors, U), 0.0, 1e-5))
     rows.append(_row(f"variance of component {q} of them", found[-1], values[q - 1], 1e-6 * values[0]))
     return rows

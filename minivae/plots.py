@@ -154,11 +154,11 @@ def image_rows(
     """Draw rows of images of equal number, one below the other, each with its label."""
     n = len(next(iter(rows.values())))
     width = 0.75 * n * max(1.0, shape[1] / shape[0])
-    figure = _figure(width + 1.2, 0.8 * len(rows) * max(1.0, shape[0] / shape[1]) + 1.0)
+    figure = _figure(width + 2.2, 0.8 * len(rows) * max(1.0, shape[0] / shape[1]) + 1.0)
     panels = np.ravel(figure.subplots(len(rows), 1, squeeze=False))
     for axes, (label, images) in zip(panels, rows.items(), strict=True):
         image = _show(axes, tile(images, shape, n), shades)
-        axes.set_ylabel(label)
+        axes.set_ylabel(label, rotation=0, ha="right", va="center")
     panels[0].set_title(title)
     figure.colorbar(image, ax=list(panels), label=unit)
     return figure

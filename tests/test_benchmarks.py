@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from benchmarks.autoencoders import measure, models
 from benchmarks.fixed_mnist import SoftplusGaussian, uniform_start
-from minivae import VAE, check_gradient
+from minivae import VAE, Autoencoder, Sequential, Sigmoid, check_gradient, mlp
 
 
 def test_the_softplus_posterior_has_the_right_scale_and_gradient(rng):
@@ -26,3 +27,22 @@ def test_the_uniform_start_is_within_its_limits(rng):
     for name, view in model.named(uniform_start(model, rng)):
         n_in = {"encoder.0": 9, "encoder.2": 4, "decoder.0": 2, "decoder.2": 4}[name.rsplit(".", 1)[0]]
         assert 0 < np.abs(view).max() <= 1 / np.sqrt(n_in)
+
+
+def test_the_family_differs_in_its_losses_alone():
+    family = models()
+    assert {model.n_params for model in family.values()} == {24_928}
+    assert len({(model.encoder, model.decoder, model.likelihood) for model in family.values()}) == 1
+    assert len(set(family.values())) == len(family)
+
+
+def test_sparseness_is_the_share_of_images_in_which_a_unit_is_off(rng):
+    # one unit that is on where x > 0 and off elsewhere, the other always half on
+    model = Autoencoder(Sequential([mlp([1, 2]), Sigmoid()]), mlp([2, 1]), Autoencoder.mlp(1, 1).likelihood)
+    params = np.zeros(model.n_params)
+    params[0] = 1e3
+    x = np.where(np.arange(1000) < 200, 1.0, -1.0)[:, None]
+    row = measure(model, params, x, 0)
+    assert abs(row["sparseness"] - (0.8 + 0) / 2) < 1e-12
+    assert abs(row["mean code"] - (0.2 + 0.5) / 2) < 1e-12
+    assert abs(row["error"] - 1) < 1e-12

@@ -347,7 +347,7 @@ def test_info_tells_versions_blas_and_folders(capsys, monkeypatch):
         (["train", "--model", "sparse", "--sparsity", "l2"], 1, "sparsity must be one of kl, l1; got 'l2'"),
         (["train", "--model", "sparse", "--target", "1"], 1, "target must be a finite number greater than 0"),
         (["pca", "--latent", "0"], 1, "latent must be an integer of at least 1, got 0"),
-        (["pca", "--latent", "64"], 1, "n_latent must be below the rank of the centred data, "),
+        (["pca", "--latent", "64"], 1, "latent must be below the rank of the centred data, 62, got 64"),
         (["pca", "--data", "digit"], 1, "Did you mean 'digits'"),
         (["pca", "--seed", "-1"], 1, "seed must be an integer from 0"),
         (["train", "--image-shape", "8x8"], 1, "--image-shape is for a file, got it with digits"),
