@@ -12,6 +12,7 @@ from minivae.bounds import LogMarginal, iwae_bound, log_marginal, log_mean_exp, 
 from minivae.checks import NonFiniteError
 from minivae.data import Dataset, load, load_file
 from minivae.exact import LinearGaussian, gauss_hermite, ppca_optimum
+from minivae.exercises import Outcome, check
 from minivae.gradcheck import GradCheck, check_gradient
 from minivae.gradient_suite import gradient_checks
 from minivae.layers import ELU, Dense, Layer, ReLU, Sequential, Sigmoid, Softplus, Tanh, mlp
@@ -50,6 +51,7 @@ __all__ = [
     "NonFiniteError",
     "NotALikelihoodWarning",
     "Optimizer",
+    "Outcome",
     "Posterior",
     "RMSprop",
     "ReLU",
@@ -62,6 +64,7 @@ __all__ = [
     "StepDecay",
     "Tanh",
     "binarize",
+    "check",
     "check_gradient",
     "clip_by_norm",
     "gauss_hermite",
