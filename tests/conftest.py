@@ -30,3 +30,13 @@ def assert_within_standard_errors(samples, exact, n_errors=5.0):
     error = samples.std(axis=0, ddof=1) / np.sqrt(len(samples))
     distance = np.abs(samples.mean(axis=0) - exact)
     assert np.all(distance <= n_errors * error), f"{np.max(distance / error):.1f} standard errors from {exact}"
+
+
+def load_solutions():
+    """Return the reference answers to all exercises by name, from lectures/solutions/."""
+    answers = {}
+    for path in sorted((Path(__file__).parent.parent / "lectures" / "solutions").glob("*.py")):
+        names = {}
+        exec(compile(path.read_text(), str(path), "exec"), names)
+        answers |= {name: names[name] for name in names["__all__"]}
+    return answers

@@ -230,7 +230,7 @@ def _same(a: Any, b: Any) -> bool:
     if isinstance(b, dict):
         return isinstance(a, dict) and set(a) == set(b) and all(_same(a[key], b[key]) for key in b)
     if isinstance(b, str):
-        return bool(a == b)
+        return isinstance(a, str) and a == b
     try:
         a, b = np.asarray(a, float), np.asarray(b, float)
     except (TypeError, ValueError):
