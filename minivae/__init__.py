@@ -8,11 +8,35 @@
 from minivae import tuning  # noqa: F401, I001  first: it acts before NumPy loads its BLAS
 
 from minivae.autoencoder import Autoencoder, ReconstructionTerms
+from minivae.baselines import (
+    Baseline,
+    LearnedBaseline,
+    MovingAverage,
+    leave_one_out,
+    leave_one_out_signal,
+    optimal_baseline,
+)
 from minivae.bounds import LogMarginal, iwae_bound, log_marginal, log_mean_exp, log_weights
 from minivae.checks import NonFiniteError
+from minivae.costs import Cosine, Cost, Exponential, FunctionCost, Linear, Quadratic
 from minivae.data import Dataset, load, load_file
+from minivae.discrete import BernoulliVAE
+from minivae.enumeration import BernoulliExpectation, all_states
+from minivae.estimators import (
+    ESTIMATORS,
+    Estimator,
+    ImportanceScore,
+    LeaveOneOutScore,
+    MeasureValued,
+    MovingAverageScore,
+    Pathwise,
+    ScoreFunction,
+    sample_gradients,
+)
 from minivae.exact import LinearGaussian, gauss_hermite, ppca_optimum
 from minivae.exercises import Outcome, check
+from minivae.exact_elbo import elbo_gradient_moments
+from minivae.exact_estimators import exact_moments, variance_crossings
 from minivae.gradcheck import GradCheck, check_gradient
 from minivae.gradient_suite import gradient_checks
 from minivae.layers import ELU, Dense, Layer, ReLU, Sequential, Sigmoid, Softplus, Tanh, mlp
@@ -23,6 +47,7 @@ from minivae.likelihoods import (
     Likelihood,
     NotALikelihoodWarning,
 )
+from minivae.moments import Moments, Summary, summarize
 from minivae.optim import SGD, Adam, Optimizer, RMSprop, StepDecay, clip_by_norm
 from minivae.posteriors import DiagonalGaussian, Posterior, prior_log_prob
 from minivae.storage import FileError, load_model, save_model
@@ -31,45 +56,71 @@ from minivae.vae import VAE, ElboTerms
 
 __all__ = [
     "ELU",
+    "ESTIMATORS",
     "SGD",
     "VAE",
     "Adam",
     "Autoencoder",
+    "Baseline",
     "Bernoulli",
+    "BernoulliExpectation",
+    "BernoulliVAE",
+    "Cosine",
+    "Cost",
     "Dataset",
     "Dense",
     "DiagonalGaussian",
     "ElboTerms",
+    "Estimator",
+    "Exponential",
     "FileError",
+    "FunctionCost",
     "Gaussian",
     "GaussianPerPixel",
     "GradCheck",
+    "ImportanceScore",
     "Layer",
+    "LearnedBaseline",
+    "LeaveOneOutScore",
     "Likelihood",
+    "Linear",
     "LinearGaussian",
     "LogMarginal",
+    "MeasureValued",
+    "Moments",
+    "MovingAverage",
+    "MovingAverageScore",
     "NonFiniteError",
     "NotALikelihoodWarning",
     "Optimizer",
     "Outcome",
+    "Pathwise",
     "Posterior",
+    "Quadratic",
     "RMSprop",
     "ReLU",
     "ReconstructionTerms",
     "Result",
+    "ScoreFunction",
     "Sequential",
     "Settings",
     "Sigmoid",
     "Softplus",
     "StepDecay",
+    "Summary",
     "Tanh",
+    "all_states",
     "binarize",
     "check",
     "check_gradient",
     "clip_by_norm",
+    "elbo_gradient_moments",
+    "exact_moments",
     "gauss_hermite",
     "gradient_checks",
     "iwae_bound",
+    "leave_one_out",
+    "leave_one_out_signal",
     "load",
     "load_file",
     "load_model",
@@ -77,8 +128,12 @@ __all__ = [
     "log_mean_exp",
     "log_weights",
     "mlp",
+    "optimal_baseline",
     "ppca_optimum",
     "prior_log_prob",
+    "sample_gradients",
     "save_model",
+    "summarize",
     "train",
+    "variance_crossings",
 ]

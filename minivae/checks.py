@@ -165,6 +165,19 @@ def number(value: Any, name: str, *, low: float, closed: bool = False, high: flo
     return float(value)
 
 
+def location(mu: Any, sigma: Any) -> tuple[Array, Array]:
+    """Return mu and sigma as float64 vectors of one length, or say what is wrong with them."""
+    mu, sigma = np.atleast_1d(np.asarray(mu, np.float64)), np.atleast_1d(np.asarray(sigma, np.float64))
+    if mu.ndim != 1 or mu.shape != sigma.shape or not mu.size:
+        raise ValueError(f"mu and sigma must have one shape (D,), got {mu.shape} and {sigma.shape}. Make them alike.")
+    if not np.isfinite(mu).all():
+        raise ValueError(f"mu must be finite, got {mu[~np.isfinite(mu)][0]}. Choose a point on the real line.")
+    if not ((sigma > 0) & np.isfinite(sigma)).all():
+        bad = sigma[~((sigma > 0) & np.isfinite(sigma))][0]
+        raise ValueError(f"sigma must be a positive standard deviation, got {bad:g}. Use exp(log_var / 2), say.")
+    return mu, sigma
+
+
 def choice(value: Any, options: Iterable[str], name: str) -> str:
     """Return ``value`` if it is one of the options, else name the nearest one."""
     options = list(options)

@@ -6,7 +6,10 @@ from typing import Any, cast
 import numpy as np
 
 from minivae.autoencoder import Autoencoder
+from minivae.baselines import LearnedBaseline
 from minivae.checks import Array
+from minivae.costs import Cosine, Exponential, Linear, Quadratic, SeparableCost
+from minivae.discrete import BernoulliVAE
 from minivae.gradcheck import GradCheck, check_gradient
 from minivae.layers import ACTIVATIONS, Dense, Layer, Sequential, Tanh, mlp
 from minivae.likelihoods import Bernoulli, Gaussian, GaussianPerPixel, Likelihood
@@ -57,6 +60,11 @@ def gradient_checks(seed: int = 0) -> Iterator[GradCheck]:
     yield _autoencoder("autoencoder MSE", Gaussian(), rng)
     yield _autoencoder("autoencoder BCE", Bernoulli(), rng)
     yield _digits_network(rng)
+    costs: list[SeparableCost] = [Linear(), Quadratic(0.7), Exponential(0.7), Cosine(0.7)]
+    for cost in costs:
+        yield _cost(cost, rng)
+    yield _learned_baseline(rng)
+    yield _bernoulli_vae(rng)
 
 
 def _layer(layer: Layer, rng: np.random.Generator) -> GradCheck:
@@ -194,6 +202,35 @@ def _autoencoder(name: str, likelihood: Likelihood, rng: np.random.Generator) ->
     grads = np.full_like(params, np.nan)
     model.loss_and_grad(params, x, None, grads)
     return check_gradient(lambda theta: model.terms(theta, x).loss(), grads, params, name=name)
+
+
+def _cost(cost: SeparableCost, rng: np.random.Generator) -> GradCheck:
+    z, df = rng.standard_normal((_BATCH, _N_LATENT)), rng.standard_normal(_BATCH)
+    gradient = (df[:, None] * cost.gradient(z)).ravel()
+    name = f"cost {type(cost).__name__}"
+    return check_gradient(lambda theta: np.sum(df * cost.value(_like(theta, z))), gradient, z.ravel(), name=name)
+
+
+def _learned_baseline(rng: np.random.Generator) -> GradCheck:
+    rule = LearnedBaseline.mlp(_N_X, [5])
+    params = _jitter(rule.network.init(rng), rng)
+    x, target, grads = rng.standard_normal((_BATCH, _N_X)), rng.standard_normal(_BATCH), np.full_like(params, np.nan)
+    rule.loss_and_grad(params, x, target, grads)
+
+    def value(theta: Array) -> float:
+        return float(np.mean((target - rule.network.forward(theta, x)[0][:, 0]) ** 2)) / 2
+
+    return check_gradient(value, grads, params, name="learned baseline, regression")
+
+
+def _bernoulli_vae(rng: np.random.Generator) -> GradCheck:
+    model = BernoulliVAE.mlp(_N_X, 3, [5], "tanh", estimator="exact")
+    params = _jitter(model.init(rng), rng)
+    x = np.round(rng.random((_BATCH, _N_X)))
+    grads = np.full_like(params, np.nan)
+    model.loss_and_grad(params, x, None, grads, beta=4.0)
+    name = "ELBO Bernoulli latents, by enumeration"
+    return check_gradient(lambda theta: model.terms(theta, x).loss(4.0), grads, params, name=name)
 
 
 def _jitter(params: Array, rng: np.random.Generator) -> Array:

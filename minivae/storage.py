@@ -16,16 +16,17 @@ from typing import Any
 
 import numpy as np
 
-from minivae import autoencoder, checks, layers, likelihoods, optim, posteriors, vae
+from minivae import autoencoder, checks, discrete, layers, likelihoods, optim, posteriors, vae
 from minivae.autoencoder import Autoencoder
 from minivae.checks import Array
+from minivae.discrete import BernoulliVAE
 from minivae.vae import VAE
 
 FORMAT = 1  # raised when a file written by an older version can no longer be read
 
 _CLASSES: dict[str, type] = {
     cls.__name__: cls
-    for module in (layers, likelihoods, posteriors, vae, autoencoder, optim)
+    for module in (layers, likelihoods, posteriors, vae, autoencoder, discrete, optim)
     for cls in vars(module).values()
     if isinstance(cls, type) and dataclasses.is_dataclass(cls)
 }
@@ -146,7 +147,7 @@ def load_arrays(path: Path, kind: str) -> tuple[dict[str, Any], Arrays]:
     return header, arrays
 
 
-def save_model(path: str | Path, model: VAE | Autoencoder, params: Array, **extra: Any) -> None:
+def save_model(path: str | Path, model: VAE | Autoencoder | BernoulliVAE, params: Array, **extra: Any) -> None:
     """Write a model's description and parameters to a .npz file, atomically; ``extra`` must be JSON values.
 
     Examples
@@ -174,7 +175,7 @@ def load_model(path: str | Path) -> tuple[Any, Array, dict[str, Any]]:
     header, arrays = load_arrays(Path(path), "model")
     try:
         model, params, extra = from_spec(header["model"]), arrays["params"], dict(header["extra"])
-        n_params = model.n_params if isinstance(model, (VAE, Autoencoder)) else -1
+        n_params = model.n_params if isinstance(model, (VAE, Autoencoder, BernoulliVAE)) else -1
         checks.flat(params, n_params)
         if not np.isfinite(params).all():
             raise ValueError("its parameters are not finite")

@@ -20,6 +20,7 @@ from tqdm import tqdm
 from minivae import checks
 from minivae.autoencoder import Autoencoder
 from minivae.checks import Array, NonFiniteError
+from minivae.discrete import BernoulliVAE
 from minivae.likelihoods import NotALikelihoodWarning
 from minivae.models import first_non_finite
 from minivae.optim import Adam, Optimizer, StepDecay, clip_by_norm
@@ -109,7 +110,7 @@ class Result:
 
     Attributes
     ----------
-    model : VAE or Autoencoder
+    model : VAE, Autoencoder or BernoulliVAE
     params : array
         The parameters with the best validation loss (the last ones where there is no validation set).
     history : list of dict
@@ -190,7 +191,7 @@ class _State:
 
 
 def train(
-    model: VAE | Autoencoder,
+    model: VAE | Autoencoder | BernoulliVAE,
     x_train: Any,
     x_valid: Any = None,
     settings: Settings | None = None,
@@ -210,7 +211,7 @@ def train(
 
     Parameters
     ----------
-    model : VAE or Autoencoder
+    model : VAE, Autoencoder or BernoulliVAE
     x_train : array of shape (N, n_x)
     x_valid : array of shape (M, n_x), optional
     settings : Settings
@@ -390,7 +391,8 @@ def _epoch(
     grads = np.empty_like(params)
     scale = settings.schedule.scale(epoch)
     order = rng.permutation(len(x_train))
-    how = {"beta": settings.beta, "kl": settings.kl} if isinstance(model, VAE) else {}
+    how: dict[str, Any] = {"beta": settings.beta} if isinstance(model, VAE | BernoulliVAE) else {}
+    how |= {"kl": settings.kl} if isinstance(model, VAE) else {}
     sums: Row = {}
     for i in range(n_steps):
         interrupt.check()
@@ -479,7 +481,7 @@ class _Validation:
         with warnings.catch_warnings(), np.errstate(over="ignore", invalid="ignore"):
             warnings.simplefilter("ignore", NotALikelihoodWarning)  # said once, at the start
             terms = self.model.terms(params, self.x, eps=self.eps, **how)
-        loss = terms.loss(self.settings.beta) if isinstance(self.model, VAE) else terms.loss()
+        loss = terms.loss(self.settings.beta) if isinstance(self.model, VAE | BernoulliVAE) else terms.loss()
         return {"valid_loss": loss} | {f"valid_{name}": value for name, value in terms.means().items()}
 
     def best(self, state: _State) -> float:

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from minivae import VAE, ReLU, check_gradient, gradient_checks, kernels, layers, likelihoods
+from minivae import VAE, ReLU, check_gradient, costs, gradient_checks, kernels, layers, likelihoods
+from minivae.baselines import LearnedBaseline
+from minivae.discrete import BernoulliVAE
 from minivae.posteriors import DiagonalGaussian
 
 
@@ -98,6 +100,9 @@ def test_the_suite_has_a_row_for_every_layer_and_likelihood_and_elbo():
         assert name in names
     for kernel in ("dense", "tanh_backward", "relu_backward", "reparameterize", "diagonal_kl", "diagonal_log_prob"):
         assert f"kernel {kernel}" in names
+    for name in ("cost Linear", "cost Quadratic", "cost Exponential", "cost Cosine", "learned baseline"):
+        assert name in names
+    assert "ELBO Bernoulli latents" in names
     for kernel in ("bernoulli", "gaussian_shared", "gaussian_per_pixel"):
         assert f"kernel {kernel}" in names
     for row in ("closed KL, K=1, beta=1", "closed KL, K=5, beta=4", "sampled KL, K=5, beta=4"):
@@ -134,6 +139,7 @@ PLANTED = {
     "posterior kl_backward": (DiagonalGaussian, "kl_backward", 0),
     **{f"{name} slope": (type(layer), "backward", 0) for name, layer in layers.ACTIVATIONS.items()},
     "Dense dx": (layers.Dense, "backward", 0),
+    "cost slope": (costs.Cosine, "gradient", 0),
 }
 
 
@@ -190,6 +196,31 @@ def test_a_planted_error_in_the_whole_gradient_is_caught(part, monkeypatch):
     monkeypatch.setattr(VAE, "loss_and_grad", wrong)
     failed = [check.name for check in gradient_checks() if not check.ok]
     assert len([name for name in failed if name.startswith("ELBO closed") or name.startswith("ELBO sampled")]) == 8
+
+
+def test_a_planted_error_in_the_learned_baseline_is_caught(monkeypatch):
+    right = LearnedBaseline.loss_and_grad
+
+    def wrong(self, params, x, target, grads):
+        loss = right(self, params, x, target, grads)
+        grads *= 1.001
+        return loss
+
+    monkeypatch.setattr(LearnedBaseline, "loss_and_grad", wrong)
+    assert [check.name for check in gradient_checks() if not check.ok] == ["learned baseline, regression"]
+
+
+@pytest.mark.parametrize("part", [0, 1], ids=["encoder", "decoder"])
+def test_a_planted_error_in_the_enumerated_gradient_is_caught(part, monkeypatch):
+    right = BernoulliVAE.loss_and_grad
+
+    def wrong(self, params, x, eps, grads, **how):
+        result = right(self, params, x, eps, grads, **how)
+        self.unpack(grads)[part][:] *= 1.001
+        return result
+
+    monkeypatch.setattr(BernoulliVAE, "loss_and_grad", wrong)
+    assert [check.name for check in gradient_checks() if not check.ok] == ["ELBO Bernoulli latents, by enumeration"]
 
 
 def test_a_sign_error_in_one_activation_is_named(monkeypatch):
