@@ -19,6 +19,8 @@ from minivae.baselines import (
 from minivae.bounds import LogMarginal, iwae_bound, log_marginal, log_mean_exp, log_weights
 from minivae.checks import NonFiniteError
 from minivae.costs import Cosine, Cost, Exponential, FunctionCost, Linear, Quadratic
+from minivae.contraction import Contraction, jacobian
+from minivae.corruptions import Corruption, GaussianNoise, MaskingNoise, SaltAndPepperNoise
 from minivae.data import Dataset, load, load_file
 from minivae.discrete import BernoulliVAE
 from minivae.enumeration import BernoulliExpectation, all_states
@@ -48,15 +50,21 @@ from minivae.likelihoods import (
     NotALikelihoodWarning,
 )
 from minivae.moments import Moments, Summary, summarize
+from minivae.linear import Descent, LinearAutoencoder, descend, lbfgs
 from minivae.optim import SGD, Adam, Optimizer, RMSprop, StepDecay, clip_by_norm
+from minivae.pca import PCA, probabilistic_pca
+from minivae.penalties import KLSparsity, L1Sparsity, Penalty
 from minivae.posteriors import DiagonalGaussian, Posterior, prior_log_prob
+from minivae.power import power_components, power_iteration
 from minivae.storage import FileError, load_model, save_model
+from minivae.subspaces import covariance, subspace_distance
 from minivae.training import Result, Settings, binarize, train
 from minivae.vae import VAE, ElboTerms
 
 __all__ = [
     "ELU",
     "ESTIMATORS",
+    "PCA",
     "SGD",
     "VAE",
     "Adam",
@@ -65,10 +73,13 @@ __all__ = [
     "Bernoulli",
     "BernoulliExpectation",
     "BernoulliVAE",
+    "Contraction",
+    "Corruption",
     "Cosine",
     "Cost",
     "Dataset",
     "Dense",
+    "Descent",
     "DiagonalGaussian",
     "ElboTerms",
     "Estimator",
@@ -76,16 +87,21 @@ __all__ = [
     "FileError",
     "FunctionCost",
     "Gaussian",
+    "GaussianNoise",
     "GaussianPerPixel",
     "GradCheck",
     "ImportanceScore",
+    "KLSparsity",
+    "L1Sparsity",
     "Layer",
     "LearnedBaseline",
     "LeaveOneOutScore",
     "Likelihood",
     "Linear",
+    "LinearAutoencoder",
     "LinearGaussian",
     "LogMarginal",
+    "MaskingNoise",
     "MeasureValued",
     "Moments",
     "MovingAverage",
@@ -95,12 +111,14 @@ __all__ = [
     "Optimizer",
     "Outcome",
     "Pathwise",
+    "Penalty",
     "Posterior",
     "Quadratic",
     "RMSprop",
     "ReLU",
     "ReconstructionTerms",
     "Result",
+    "SaltAndPepperNoise",
     "ScoreFunction",
     "Sequential",
     "Settings",
@@ -114,11 +132,15 @@ __all__ = [
     "check",
     "check_gradient",
     "clip_by_norm",
+    "covariance",
+    "descend",
     "elbo_gradient_moments",
     "exact_moments",
     "gauss_hermite",
     "gradient_checks",
     "iwae_bound",
+    "jacobian",
+    "lbfgs",
     "leave_one_out",
     "leave_one_out_signal",
     "load",
@@ -129,10 +151,14 @@ __all__ = [
     "log_weights",
     "mlp",
     "optimal_baseline",
+    "power_components",
+    "power_iteration",
     "ppca_optimum",
     "prior_log_prob",
+    "probabilistic_pca",
     "sample_gradients",
     "save_model",
+    "subspace_distance",
     "summarize",
     "train",
     "variance_crossings",

@@ -88,6 +88,21 @@ class LinearGaussian:
         covariance = np.linalg.inv(self.precision)
         return (x - self.b) @ self.W @ covariance / self.s2, covariance
 
+    @property
+    def diagonal_gap(self) -> float:
+        """log p(x) less the ELBO of the best diagonal q(z|x): 1/2 (sum_j log P_jj - log det P) nats for every x.
+
+        Zero if and only if the columns of W are orthogonal.
+        """
+        P = self.precision
+        return 0.5 * float(np.log(np.diag(P)).sum() - np.linalg.slogdet(P)[1])
+
+    def sample(self, n: int, rng: np.random.Generator) -> Array:
+        """Draw n data points x = W z + b + sqrt(s2) eps, shape (n, p)."""
+        p, q = self.W.shape
+        z = checks.generator(rng).standard_normal((checks.width(n, "n"), q))
+        return z @ self.W.T + self.b + np.sqrt(self.s2) * rng.standard_normal((n, p))
+
     def elbo(self, x: Array, mu: Array, log_var: Array) -> Array:
         """Return the ELBO of q(z|x) = N(mu, diag exp(log_var)) in nats, shape (B,); mu and log_var are (B, q)."""
         r = x - self.b - mu @ self.W.T

@@ -1,6 +1,6 @@
 """One gradient check for each hand-written gradient of the package: what ``minivae gradcheck`` prints."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -8,12 +8,17 @@ import numpy as np
 from minivae.autoencoder import Autoencoder
 from minivae.baselines import LearnedBaseline
 from minivae.checks import Array
+from minivae.contraction import Contraction
+from minivae.corruptions import GaussianNoise, MaskingNoise, SaltAndPepperNoise
 from minivae.costs import Cosine, Exponential, Linear, Quadratic, SeparableCost
 from minivae.discrete import BernoulliVAE
 from minivae.gradcheck import GradCheck, check_gradient
 from minivae.layers import ACTIVATIONS, Dense, Layer, Sequential, Tanh, mlp
 from minivae.likelihoods import Bernoulli, Gaussian, GaussianPerPixel, Likelihood
+from minivae.linear import LinearAutoencoder
+from minivae.penalties import KLSparsity, L1Sparsity
 from minivae.posteriors import DiagonalGaussian
+from minivae.subspaces import covariance
 from minivae.vae import VAE, KlMode
 
 # the kernel that a row checks along with its layer or likelihood
@@ -57,8 +62,9 @@ def gradient_checks(seed: int = 0) -> Iterator[GradCheck]:
     for name, likelihood, _ in _likelihoods(rng):
         if name != "Bernoulli":
             yield _elbo(f"ELBO {name}", likelihood, "closed", 2, 1.0, rng)
-    yield _autoencoder("autoencoder MSE", Gaussian(), rng)
-    yield _autoencoder("autoencoder BCE", Bernoulli(), rng)
+    yield from _autoencoders(rng)
+    yield _linear("linear autoencoder", 0.0, rng)
+    yield _linear("linear autoencoder, L2", 0.5, rng)
     yield _digits_network(rng)
     costs: list[SeparableCost] = [Linear(), Quadratic(0.7), Exponential(0.7), Cosine(0.7)]
     for cost in costs:
@@ -195,13 +201,39 @@ def _vae_loss(model: VAE, x: Array, eps: Array, kl: KlMode, beta: float) -> Call
     return value
 
 
-def _autoencoder(name: str, likelihood: Likelihood, rng: np.random.Generator) -> GradCheck:
-    model = Autoencoder.mlp(_N_X, _N_LATENT, [5], "tanh", likelihood)
+def _autoencoders(rng: np.random.Generator) -> Iterator[GradCheck]:
+    yield _autoencoder("MSE", rng)
+    yield _autoencoder("BCE", rng, likelihood=Bernoulli())
+    for corruption in (GaussianNoise(0.5), MaskingNoise(0.5), SaltAndPepperNoise(0.5)):
+        yield _autoencoder(f"denoising, {type(corruption).__name__}, K=2", rng, corruption=corruption)
+    yield _autoencoder("sparse, KL to a target", rng, penalty=KLSparsity(0.2, 2.0))
+    yield _autoencoder("sparse, L1", rng, penalty=L1Sparsity(2.0))
+    yield _autoencoder("contractive, one layer", rng, [], penalty=Contraction(2.0))
+    for name in ACTIVATIONS:
+        yield _autoencoder(f"contractive, three layers, {name}", rng, [6, 5], name, penalty=Contraction(2.0))
+    yield _autoencoder("denoising and contractive, K=2", rng, corruption=GaussianNoise(0.5), penalty=Contraction(2.0))
+
+
+def _autoencoder(
+    name: str, rng: np.random.Generator, n_hidden: Sequence[int] = (5,), activation: str = "tanh", **boxes: Any
+) -> GradCheck:
+    model = Autoencoder.mlp(_N_X, _N_LATENT, n_hidden, activation, **boxes)
     params = _jitter(model.init(rng), rng)
     x = np.round(rng.random((_BATCH, _N_X)))
+    eps = model.draw_noise(rng, 2, _BATCH, params.dtype)
     grads = np.full_like(params, np.nan)
-    model.loss_and_grad(params, x, None, grads)
-    return check_gradient(lambda theta: model.terms(theta, x).loss(), grads, params, name=name)
+    model.loss_and_grad(params, x, eps, grads)
+    return check_gradient(
+        lambda theta: model.terms(theta, x, eps=eps).loss(), grads, params, name=f"autoencoder {name}"
+    )
+
+
+def _linear(name: str, l2: float, rng: np.random.Generator) -> GradCheck:
+    model = LinearAutoencoder(_N_X, _N_LATENT, l2)
+    params, S = model.init(rng), covariance(rng.standard_normal((9, _N_X)))
+    grads = np.full_like(params, np.nan)
+    model.loss_and_grad(params, S, grads)
+    return check_gradient(lambda theta: model.loss(theta, S), grads, params, name=name)
 
 
 def _cost(cost: SeparableCost, rng: np.random.Generator) -> GradCheck:

@@ -163,6 +163,14 @@ class Activation:
         """Return dx = dy f'(x)."""
         return self._backward(cache, dy) if need_dx else None
 
+    def slope(self, cache: Array) -> Array:
+        """Return f'(x), of the shape of x."""
+        return self._backward(cache, np.ones_like(cache))
+
+    def curvature(self, cache: Array) -> Array:
+        """Return f''(x), of the shape of x: for gradients of a Jacobian."""
+        raise NotImplementedError
+
     def _forward(self, x: Array) -> tuple[Array, Array]:
         raise NotImplementedError
 
@@ -172,7 +180,7 @@ class Activation:
 
 @dataclass(frozen=True)
 class Tanh(Activation):
-    """y = tanh(x); dy/dx = 1 - y^2.
+    """y = tanh(x); dy/dx = 1 - y^2; d2y/dx2 = -2 y (1 - y^2).
 
     >>> Tanh().forward(np.empty(0), np.array([[0.0, 100.0]]))[0]
     array([[0., 1.]])
@@ -185,10 +193,14 @@ class Tanh(Activation):
     def _backward(self, cache: Array, dy: Array) -> Array:
         return kernels.tanh_backward(cache, dy)
 
+    def curvature(self, cache: Array) -> Array:
+        """Return -2 y (1 - y^2)."""
+        return -2 * cache * (1 - cache * cache)
+
 
 @dataclass(frozen=True)
 class ReLU(Activation):
-    """y = max(x, 0); dy/dx = 1 where x > 0, else 0 (so 0 at the kink).
+    """y = max(x, 0); dy/dx = 1 where x > 0, else 0 (so 0 at the kink); d2y/dx2 = 0.
 
     >>> ReLU().forward(np.empty(0), np.array([[-1.0, 2.0]]))[0]
     array([[0., 2.]])
@@ -201,10 +213,14 @@ class ReLU(Activation):
     def _backward(self, cache: Array, dy: Array) -> Array:
         return kernels.relu_backward(cache, dy)
 
+    def curvature(self, cache: Array) -> Array:
+        """Return 0: the kink has no part in it."""
+        return np.zeros_like(cache)
+
 
 @dataclass(frozen=True)
 class ELU(Activation):
-    """y = x where x > 0, else exp(x) - 1; dy/dx = 1 where x > 0, else y + 1.
+    """y = x where x > 0, else exp(x) - 1; dy/dx = 1 and d2y/dx2 = 0 where x > 0, else both y + 1.
 
     >>> ELU().forward(np.empty(0), np.array([[-1000.0, 2.0]]))[0]
     array([[-1.,  2.]])
@@ -217,10 +233,14 @@ class ELU(Activation):
     def _backward(self, cache: Array, dy: Array) -> Array:
         return (np.minimum(cache, 0) + 1) * dy
 
+    def curvature(self, cache: Array) -> Array:
+        """Return y + 1 where x <= 0, else 0."""
+        return np.where(cache > 0, 0, cache + 1).astype(cache.dtype, copy=False)
+
 
 @dataclass(frozen=True)
 class Sigmoid(Activation):
-    """y = 1 / (1 + exp(-x)); dy/dx = y (1 - y).
+    """y = 1 / (1 + exp(-x)); dy/dx = y (1 - y); d2y/dx2 = y (1 - y) (1 - 2 y).
 
     >>> Sigmoid().forward(np.empty(0), np.array([[-1000.0, 0.0, 1000.0]]))[0]
     array([[0. , 0.5, 1. ]])
@@ -233,10 +253,14 @@ class Sigmoid(Activation):
     def _backward(self, cache: Array, dy: Array) -> Array:
         return cache * (1 - cache) * dy
 
+    def curvature(self, cache: Array) -> Array:
+        """Return y (1 - y) (1 - 2 y)."""
+        return cache * (1 - cache) * (1 - 2 * cache)
+
 
 @dataclass(frozen=True)
 class Softplus(Activation):
-    """y = log(1 + exp(x)); dy/dx = sigmoid(x).
+    """y = log(1 + exp(x)); dy/dx = sigmoid(x); d2y/dx2 = sigmoid(x) sigmoid(-x).
 
     >>> Softplus().forward(np.empty(0), np.array([[-1000.0, 1000.0]]))[0]
     array([[   0., 1000.]])
@@ -247,6 +271,10 @@ class Softplus(Activation):
 
     def _backward(self, cache: Array, dy: Array) -> Array:
         return sigmoid(cache) * dy
+
+    def curvature(self, cache: Array) -> Array:
+        """Return sigmoid(x) sigmoid(-x)."""
+        return sigmoid(cache) * sigmoid(-cache)
 
 
 def sigmoid(x: Array) -> Array:

@@ -16,7 +16,19 @@ from typing import Any
 
 import numpy as np
 
-from minivae import autoencoder, checks, discrete, layers, likelihoods, optim, posteriors, vae
+from minivae import (
+    autoencoder,
+    checks,
+    contraction,
+    corruptions,
+    discrete,
+    layers,
+    likelihoods,
+    optim,
+    penalties,
+    posteriors,
+    vae,
+)
 from minivae.autoencoder import Autoencoder
 from minivae.checks import Array
 from minivae.discrete import BernoulliVAE
@@ -26,7 +38,10 @@ FORMAT = 1  # raised when a file written by an older version can no longer be re
 
 _CLASSES: dict[str, type] = {
     cls.__name__: cls
-    for module in (layers, likelihoods, posteriors, vae, autoencoder, discrete, optim)
+    for module in (
+        *(layers, likelihoods, posteriors, corruptions, penalties, contraction),
+        *(vae, autoencoder, discrete, optim),
+    )
     for cls in vars(module).values()
     if isinstance(cls, type) and dataclasses.is_dataclass(cls)
 }

@@ -3,7 +3,18 @@
 import numpy as np
 import pytest
 
-from minivae import VAE, ReLU, check_gradient, costs, gradient_checks, kernels, layers, likelihoods
+from minivae import (
+    VAE,
+    ReLU,
+    check_gradient,
+    contraction,
+    costs,
+    gradient_checks,
+    kernels,
+    layers,
+    likelihoods,
+    penalties,
+)
 from minivae.baselines import LearnedBaseline
 from minivae.discrete import BernoulliVAE
 from minivae.posteriors import DiagonalGaussian
@@ -105,6 +116,16 @@ def test_the_suite_has_a_row_for_every_layer_and_likelihood_and_elbo():
     assert "ELBO Bernoulli latents" in names
     for kernel in ("bernoulli", "gaussian_shared", "gaussian_per_pixel"):
         assert f"kernel {kernel}" in names
+    assert "linear autoencoder" in names
+    assert "linear autoencoder, L2" in names
+    for row in ("denoising, GaussianNoise", "denoising, MaskingNoise", "denoising, SaltAndPepperNoise"):
+        assert f"autoencoder {row}" in names
+    for row in (
+        "sparse, KL to a target",
+        "sparse, L1",
+        *(f"contractive, three layers, {a}" for a in layers.ACTIVATIONS),
+    ):
+        assert f"autoencoder {row}" in names
     for row in ("closed KL, K=1, beta=1", "closed KL, K=5, beta=4", "sampled KL, K=5, beta=4"):
         assert f"ELBO {row}" in names
 
@@ -116,7 +137,7 @@ def off_by(factor, part=0):
         def wrong(*args, **kwargs):
             result = function(*args, **kwargs)
             if isinstance(result, tuple):
-                return tuple(factor * r if i == part else r for i, r in enumerate(result))
+                return tuple(factor * r if i == part and r is not None else r for i, r in enumerate(result))
             return factor * result
 
         return wrong
@@ -140,6 +161,14 @@ PLANTED = {
     **{f"{name} slope": (type(layer), "backward", 0) for name, layer in layers.ACTIVATIONS.items()},
     "Dense dx": (layers.Dense, "backward", 0),
     "cost slope": (costs.Cosine, "gradient", 0),
+    **{
+        f"{name} curvature": (type(layers.ACTIVATIONS[name]), "curvature", 0)
+        for name in ("tanh", "elu", "softplus", "sigmoid")
+    },
+    "sparse KL, dz": (penalties.KLSparsity, "backward", 0),
+    "sparse KL, slope": (penalties.KLSparsity, "slope", 0),
+    "sparse L1, dz": (penalties.L1Sparsity, "backward", 0),
+    "contractive": (contraction.Contraction, "backward", 1),
 }
 
 

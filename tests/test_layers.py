@@ -38,6 +38,29 @@ def test_activation_stays_finite_far_out_and_passes_nan_on(name):
     assert np.isnan(y[0, 2])
 
 
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_slope_and_curvature_are_the_derivatives(name, rng):
+    layer, x = ACTIVATIONS[name], rng.normal(size=(4, 9))
+    x[0, :3] = [-40.0, 40.0, 6.0]  # far out, and where a difference of near numbers would lose digits
+    h = 1e-5
+
+    def value(x):
+        return layer.forward(np.empty(0), x)[0]
+
+    def slope(x):
+        return layer.slope(layer.forward(np.empty(0), x)[1])
+
+    np.testing.assert_allclose(slope(x), (value(x + h) - value(x - h)) / (2 * h), atol=1e-9)
+    curvature = layer.curvature(layer.forward(np.empty(0), x)[1])
+    np.testing.assert_allclose(curvature, (slope(x + h) - slope(x - h)) / (2 * h), atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_slope_and_curvature_keep_the_dtype(name):
+    _, cache = ACTIVATIONS[name].forward(np.empty(0, np.float32), np.array([[-1.0, 2.0]], np.float32))
+    assert ACTIVATIONS[name].slope(cache).dtype == ACTIVATIONS[name].curvature(cache).dtype == np.float32
+
+
 def test_relu_has_slope_zero_at_its_kink():
     _, cache = ReLU().forward(np.empty(0), np.array([[0.0, -0.0]]))
     np.testing.assert_array_equal(ReLU().backward(np.empty(0), cache, np.ones((1, 2)), np.empty(0)), [[0.0, 0.0]])

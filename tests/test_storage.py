@@ -6,7 +6,23 @@ import os
 import numpy as np
 import pytest
 
-from minivae import VAE, Adam, Autoencoder, FileError, Gaussian, GaussianPerPixel, Settings, StepDecay, storage
+from minivae import (
+    VAE,
+    Adam,
+    Autoencoder,
+    Contraction,
+    FileError,
+    Gaussian,
+    GaussianNoise,
+    GaussianPerPixel,
+    KLSparsity,
+    L1Sparsity,
+    MaskingNoise,
+    SaltAndPepperNoise,
+    Settings,
+    StepDecay,
+    storage,
+)
 from minivae.storage import differences, from_spec, load_model, save_model, to_spec, write_atomically
 
 MODELS = [
@@ -14,6 +30,9 @@ MODELS = [
     VAE.mlp(4, 1, [], likelihood=Gaussian(0.3, learned=True)),
     VAE.mlp(4, 3, [6], "softplus", GaussianPerPixel()),
     Autoencoder.mlp(4, 2, [5], "sigmoid"),
+    Autoencoder.mlp(4, 2, [5], corruption=GaussianNoise(0.2), penalty=Contraction(0.5)),
+    Autoencoder.mlp(4, 2, [5], corruption=MaskingNoise(0.2), penalty=KLSparsity(0.1, 3.0)),
+    Autoencoder.mlp(4, 2, [5], corruption=SaltAndPepperNoise(0.2, -1.0, 2.0), penalty=L1Sparsity(0.5)),
 ]
 
 

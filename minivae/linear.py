@@ -1,0 +1,224 @@
+"""The linear autoencoder x -> W2 W1 x on centred data: it finds the span of the principal components, and no more."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from minivae import checks
+from minivae.checks import Array, NonFiniteError
+from minivae.optim import Adam, Optimizer, StepDecay
+from minivae.subspaces import with_signs
+
+
+@dataclass(frozen=True)
+class LinearAutoencoder:
+    """W1 (q, d) encodes and W2 (d, q) decodes, without biases; the data enter through their covariance S alone.
+
+        loss = mean ||x - W2 W1 x||^2 + l2 (||W1||_F^2 + ||W2||_F^2)
+             = tr[E S E^T] + l2 (...),   E = I - W2 W1
+        dW2 = -2 E S W1^T + 2 l2 W2,   dW1 = -2 W2^T E S + 2 l2 W1
+
+    Without l2 the minimum is the sum of the discarded eigenvalues and W2 = U_q C, W1 = C^-1 U_q^T with *any* invertible
+    C: the span of the components, mixed [1]_. With l2, W1 = W2^T = O^T (I - l2 / Lambda)_+^{1/2} U_q^T with any
+    orthogonal O: the left singular vectors of W2 are the components, its singular values sqrt(1 - l2 / lambda) [2]_.
+
+    Parameters
+    ----------
+    n_x, n_latent : int
+        d and q <= d.
+    l2 : float
+        In the units of the eigenvalues of S. For a loss that sums over n examples it is n times as large.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of range.
+
+    References
+    ----------
+    .. [1] P. Baldi, K. Hornik, "Neural networks and principal component analysis: learning from examples without
+       local minima", 1989.
+    .. [2] D. Kunin, J. Bloom, A. Goeva, C. Seed, "Loss landscapes of regularized linear autoencoders", 2019.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> model, S = LinearAutoencoder(n_x=2, n_latent=1), np.diag([4.0, 1.0])
+    >>> params = model.init(np.random.default_rng(0))
+    >>> round(descend(model, params, S).loss, 12)  # the discarded eigenvalue
+    1.0
+    """
+
+    n_x: int
+    n_latent: int
+    l2: float = 0.0
+
+    def __post_init__(self) -> None:
+        checks.width(self.n_x, "n_x")
+        if checks.width(self.n_latent, "n_latent") > self.n_x:
+            raise ValueError(f"n_latent must be at most n_x = {self.n_x}, got {self.n_latent}. Lower it.")
+        checks.number(self.l2, "l2", low=0, closed=True)
+
+    @property
+    def n_params(self) -> int:
+        """Two matrices of q d weights."""
+        return 2 * self.n_x * self.n_latent
+
+    def unpack(self, params: Array) -> tuple[Array, Array]:
+        """Return W1 (q, d) and W2 (d, q) as views of a flat vector of parameters or gradients."""
+        half = self.n_x * self.n_latent
+        return params[:half].reshape(self.n_latent, self.n_x), params[half:].reshape(self.n_x, self.n_latent)
+
+    def init(self, rng: np.random.Generator) -> Array:
+        """Draw weights uniform in +-sqrt(6 / (d + q)), in float64; zero would be a saddle, with no way to leave it."""
+        limit = np.sqrt(6 / (self.n_x + self.n_latent))
+        return checks.generator(rng).uniform(-limit, limit, self.n_params)
+
+    def loss(self, params: Array, S: Array) -> float:
+        """Return the loss for data of covariance S, shape (d, d)."""
+        W1, W2 = self.unpack(params)
+        E = np.eye(self.n_x) - W2 @ W1
+        return float(np.vdot(E @ S, E) + self.l2 * params @ params)
+
+    def loss_and_grad(self, params: Array, S: Array, grads: Array) -> float:
+        """Return the loss, and overwrite ``grads`` with its gradient."""
+        checks.gradient(params, grads, self.n_params)
+        W1, W2 = self.unpack(params)
+        dW1, dW2 = self.unpack(grads)
+        ES = S - W2 @ (W1 @ S)
+        dW2[:] = -2 * (ES @ W1.T - self.l2 * W2)
+        dW1[:] = -2 * (W2.T @ ES - self.l2 * W1)
+        # tr[E S E^T] = tr[E S] - tr[E S (W2 W1)^T]
+        return float(np.trace(ES) - np.vdot(ES @ W1.T, W2) + self.l2 * params @ params)
+
+    def optimum(self, eigenvalues: Any) -> tuple[float, Array]:
+        """Return the lowest loss, and the squared singular values of W2 there (all 1 where they are free).
+
+            l2 = 0:  sum of the discarded eigenvalues
+            l2 > 0:  sum_kept (2 l2 - l2^2 / lambda) + sum_rest lambda,   sv^2 = (1 - l2 / lambda)_+
+
+        Examples
+        --------
+        >>> LinearAutoencoder(4, 2, l2=0.3).optimum([4.0, 2.0, 1.0, 0.5])
+        (2.6325, array([0.925, 0.85 ]))
+        """
+        values = np.sort(np.asarray(eigenvalues, float))[::-1]
+        kept = values[: self.n_latent]
+        kept = kept[kept > self.l2]
+        loss = float(np.sum(2 * self.l2 - self.l2**2 / kept) + values[len(kept) :].sum())
+        squares = np.zeros(self.n_latent)
+        squares[: len(kept)] = 1 - self.l2 / kept
+        return loss, squares
+
+    def reconstruct(self, params: Array, centred: Array) -> Array:
+        """Return W2 W1 x of centred rows, shape (B, d)."""
+        W1, W2 = self.unpack(params)
+        return centred @ W1.T @ W2.T
+
+    def decoder_directions(self, params: Array) -> Array:
+        """Return the left singular vectors of W2 as rows, by falling singular value, shape (q, d).
+
+        Only with l2 are these the principal components.
+        """
+        _, W2 = self.unpack(params)
+        return with_signs(np.linalg.svd(W2, full_matrices=False)[0].T)
+
+    def components(self, params: Array, S: Array) -> tuple[Array, Array]:
+        """Return the eigenvalues (q,) and eigenvectors (q, d) of the covariance of the reconstructions.
+
+            W2 W1 S (W2 W1)^T
+
+        Once the subspace is right these are the principal components and their variances, however mixed the codes are.
+        """
+        W1, W2 = self.unpack(params)
+        basis, R = np.linalg.qr(W2)  # W2 = basis R
+        inside = R @ W1 @ S @ W1.T @ R.T
+        values, vectors = np.linalg.eigh((inside + inside.T) / 2)
+        return values[::-1], with_signs((basis @ vectors[:, ::-1]).T)
+
+
+@dataclass(frozen=True)
+class Descent:
+    """Where training ended.
+
+    Attributes
+    ----------
+    params : array
+    loss : float
+    gradient : float
+        Largest absolute entry of the gradient.
+    n_steps : int
+        Gradients taken.
+    """
+
+    params: Array
+    loss: float
+    gradient: float
+    n_steps: int
+
+
+def descend(
+    model: LinearAutoencoder,
+    params: Array,
+    S: Array,
+    optimizer: Optimizer | None = None,
+    schedule: StepDecay | None = None,
+    *,
+    n_steps: int = 20_000,
+    tolerance: float = 1e-11,
+) -> Descent:
+    """Train by one of the package's optimisers on the whole gradient, from ``params``, which stay as they are.
+
+    Parameters
+    ----------
+    model : LinearAutoencoder
+    params : array of shape (n_params,)
+        Where to start.
+    S : array of shape (d, d)
+        Covariance of the data.
+    optimizer : Optimizer
+        Adam(0.03) unless given. It sees gradients divided by tr S, so that the units of the data do not matter.
+    schedule : StepDecay
+        By the step: a tenth of the rate from steps 2,000, 6,000 and 12,000 on, unless given.
+    n_steps : int
+        At most.
+    tolerance : float
+        Stop where every entry of the gradient is at most this times tr S.
+
+    Raises
+    ------
+    NonFiniteError
+        If the steps are so large that the loss overflows.
+    """
+    optimizer = Adam(0.03) if optimizer is None else optimizer
+    schedule = StepDecay((2_000, 6_000, 12_000)) if schedule is None else schedule
+    scale = float(np.trace(S)) or 1.0
+    params, grads = params.copy(), np.empty_like(params)
+    state = optimizer.init(params)
+    with np.errstate(over="ignore", invalid="ignore"):  # the guard speaks of these
+        for step in range(checks.width(n_steps, "n_steps")):
+            loss = model.loss_and_grad(params, S, grads)
+            if not loss < 1e100 * scale:  # also true for a NaN
+                rate = optimizer.learning_rate * schedule.scale(step)
+                raise NonFiniteError(f"the loss grew to {loss:.0e} at step {step + 1}", f"Lower the rate {rate:g}.")
+            if np.abs(grads).max() <= tolerance * scale:
+                break
+            optimizer.update(params, grads / scale, state, schedule.scale(step))
+    loss = model.loss_and_grad(params, S, grads)
+    return Descent(params, loss, float(np.abs(grads).max()), step + 1)
+
+
+def lbfgs(model: LinearAutoencoder, params: Array, S: Array, *, tolerance: float = 1e-11) -> Descent:
+    """Train as ``descend`` does, by scipy's L-BFGS on the same flat vector and gradient: a check by other means."""
+    from scipy.optimize import minimize  # a sixth of a second that only this needs
+
+    scale = float(np.trace(S)) or 1.0
+
+    def value_and_gradient(theta: Array) -> tuple[float, Array]:
+        grads = np.empty_like(theta)
+        return model.loss_and_grad(theta, S, grads) / scale, grads / scale
+
+    options = {"maxiter": 20_000, "maxfun": 40_000, "maxcor": 20, "ftol": 0.0, "gtol": tolerance}
+    found = minimize(value_and_gradient, params, jac=True, method="L-BFGS-B", options=options)
+    return Descent(found.x, scale * float(found.fun), scale * float(np.abs(found.jac).max()), int(found.nfev))
