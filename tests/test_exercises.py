@@ -103,7 +103,7 @@ STUDENTS = {
     "vae.kl": (kl_without_half, "1/2 is missing"),
     "vae.log-bernoulli": (averaged_pixels, "mean over the pixels"),
     "vae.elbo": (iwae, "log of the mean probability"),
-    "estimators.leave-one-out": (own_included, "includes the draw's own f"),
+    "estimators.leave-one-out-gradient": (own_included, "includes the draw's own f"),
     "autoencoders.sparsity": (rho_per_element, "every single activation"),
     "pca.components": (uncentred, "not centred"),
     "backprop.central-slope": (forward, "forward difference"),

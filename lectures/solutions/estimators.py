@@ -2,7 +2,7 @@
 
 import numpy as np
 
-__all__ = ["best_baseline", "leave_one_out", "pathwise", "score_function", "standard_error"]
+__all__ = ["leave_one_out_gradient", "optimal_baseline", "pathwise", "score_function", "standard_error"]
 
 
 def pathwise(df, mu, sigma, eps):
@@ -15,11 +15,11 @@ def score_function(f, mu, sigma, eps):
     return value * eps / sigma, value * (eps**2 - 1) / sigma
 
 
-def best_baseline(f, s):
+def optimal_baseline(f, s):
     return np.sum(f * s**2) / np.sum(s**2)
 
 
-def leave_one_out(f, s):
+def leave_one_out_gradient(f, s):
     others = (f.sum() - f) / (len(f) - 1)
     return np.mean((f - others) * s)
 

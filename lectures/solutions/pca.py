@@ -24,14 +24,12 @@ def deflate(S, u):
 
 
 def linear_gradient(W1, W2, x):
-    z = x @ W1
-    dy = (z @ W2 - x) / len(x)
-    return x.T @ (dy @ W2.T), z.T @ dy
+    z = x @ W1.T  # (batch, q)
+    dy = 2 * (z @ W2.T - x) / len(x)
+    return (dy @ W2).T @ x, dy.T @ z
 
 
 def subspace_distance(A, B):
-    def projector(basis):
-        Q, _ = np.linalg.qr(basis.T)  # an orthonormal basis of the same subspace
-        return Q @ Q.T
-
-    return np.linalg.norm(projector(A) - projector(B))
+    P, _ = np.linalg.qr(A.T)  # orthonormal bases, one a column
+    Q, _ = np.linalg.qr(B.T)
+    return np.linalg.norm(Q - P @ (P.T @ Q), 2)  # what of Q is left outside the span of P

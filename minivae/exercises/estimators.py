@@ -177,7 +177,7 @@ SCORE_FUNCTION = Exercise(
 )
 
 
-# ------------------------------------------------------------------------------------ best_baseline
+# ------------------------------------------------------------------------------------ optimal_baseline
 
 
 def _values_and_scores(rng: Rng) -> tuple[Array, Array]:
@@ -185,9 +185,9 @@ def _values_and_scores(rng: Rng) -> tuple[Array, Array]:
     return (eps + 2) ** 2, eps / 0.7
 
 
-def _lowest(best_baseline: Callable[..., Any], rng: Rng) -> None:
+def _lowest(optimal_baseline: Callable[..., Any], rng: Rng) -> None:
     f, s = _values_and_scores(rng)
-    c = float(array("c", best_baseline(f, s), ()))
+    c = float(array("c", optimal_baseline(f, s), ()))
 
     def second_moment(c: float) -> float:
         return float(np.mean(((f - c) * s) ** 2))
@@ -201,8 +201,8 @@ def _lowest(best_baseline: Callable[..., Any], rng: Rng) -> None:
         )
 
 
-BEST_BASELINE = Exercise(
-    id="estimators.best-baseline",
+OPTIMAL_BASELINE = Exercise(
+    id="estimators.optimal-baseline",
     task="the number c for which the mean square of (f - c) s over the draws is lowest; f are values of "
     "the cost, s scores",
     arguments="f, s",
@@ -233,7 +233,7 @@ BEST_BASELINE = Exercise(
 )
 
 
-# ------------------------------------------------------------------------------------ leave_one_out
+# ------------------------------------------------------------------------------------ leave_one_out_gradient
 
 
 def _coin(rng: Rng) -> tuple[float, Callable[[Array], Array], float]:
@@ -242,14 +242,14 @@ def _coin(rng: Rng) -> tuple[float, Callable[[Array], Array], float]:
     return p, lambda b: f0 + (f1 - f0) * b, p * (1 - p) * (f1 - f0)
 
 
-def _enumerated(leave_one_out: Callable[..., Any], rng: Rng) -> None:
+def _enumerated(leave_one_out_gradient: Callable[..., Any], rng: Rng) -> None:
     p, cost, exact = _coin(rng)
     for n_draws in (2, 3):
         mean = 0.0
         for outcome in product([0.0, 1.0], repeat=n_draws):
             b = np.array(outcome)
             probability = float(np.prod(np.where(b == 1, p, 1 - p)))
-            mean += probability * float(array("The estimate", leave_one_out(cost(b), b - p), ()))
+            mean += probability * float(array("The estimate", leave_one_out_gradient(cost(b), b - p), ()))
         close(
             f"The mean over all outcomes of {n_draws} coins",
             np.array(mean),
@@ -258,16 +258,16 @@ def _enumerated(leave_one_out: Callable[..., Any], rng: Rng) -> None:
         )
 
 
-def _shift_invariant(leave_one_out: Callable[..., Any], rng: Rng) -> None:
+def _shift_invariant(leave_one_out_gradient: Callable[..., Any], rng: Rng) -> None:
     f, s = _values_and_scores(rng)
-    a, b = (float(array("The estimate", leave_one_out(f + shift, s), ())) for shift in (0.0, 100.0))
+    a, b = (float(array("The estimate", leave_one_out_gradient(f + shift, s), ())) for shift in (0.0, 100.0))
     close(
         "The estimate with 100 added to f", np.array(b), a, "a constant in f has no slope, and drops out draw by draw"
     )
 
 
 LEAVE_ONE_OUT = Exercise(
-    id="estimators.leave-one-out",
+    id="estimators.leave-one-out-gradient",
     task="one estimate of the gradient from K draws, values f and scores s: the mean of (f_i - c_i) s_i, "
     "where c_i is the "
     "mean of the other f",
@@ -343,4 +343,4 @@ STANDARD_ERROR = Exercise(
     example=lambda rng: (rng.normal(size=7),),
 )
 
-EXERCISES = (PATHWISE, SCORE_FUNCTION, BEST_BASELINE, LEAVE_ONE_OUT, STANDARD_ERROR)
+EXERCISES = (PATHWISE, SCORE_FUNCTION, OPTIMAL_BASELINE, LEAVE_ONE_OUT, STANDARD_ERROR)

@@ -7,7 +7,7 @@ import numpy as np
 
 from minivae.checks import Array
 from minivae.exercises.framework import Exercise, Law, Mistake
-from minivae.exercises.laws import BrokenLawError, array, close, parts, slopes
+from minivae.exercises.laws import array, close, parts, slopes
 
 Rng = np.random.Generator
 
@@ -200,8 +200,8 @@ DEFLATE = Exercise(
 
 
 def _linear_example(rng: Rng) -> tuple[Array, Array, Array]:
-    """Return W1 (4, 2), W2 (2, 4), x (6, 4)."""
-    return rng.normal(size=(4, 2)), rng.normal(size=(2, 4)), rng.normal(size=(6, 4))
+    """Return W1 (2, 4), W2 (4, 2), x (6, 4)."""
+    return rng.normal(size=(2, 4)), rng.normal(size=(4, 2)), rng.normal(size=(6, 4))
 
 
 def _slopes_of_loss(linear_gradient: Callable[..., Any], rng: Rng) -> None:
@@ -210,7 +210,7 @@ def _slopes_of_loss(linear_gradient: Callable[..., Any], rng: Rng) -> None:
     slopes(
         "dW1, dW2",
         got,
-        lambda W1, W2: float(0.5 * np.sum((x @ W1 @ W2 - x) ** 2) / len(x)),
+        lambda W1, W2: float(np.sum((x - x @ W1.T @ W2.T) ** 2) / len(x)),
         [W1, W2],
         "slopes of the loss",
     )
@@ -220,22 +220,25 @@ def _zero_at_pca(linear_gradient: Callable[..., Any], rng: Rng) -> None:
     _, _, x = _linear_example(rng)
     U = _eigenvectors(x.T @ x)[:2]
     C = rng.normal(size=(2, 2)) + 2 * np.eye(2)
-    got = parts("dW1, dW2", linear_gradient(U.T @ C, np.linalg.inv(C) @ U, x), (4, 2), (2, 4))
+    got = parts("dW1, dW2", linear_gradient(np.linalg.inv(C) @ U, U.T @ C, x), (2, 4), (4, 2))
     for name, g in zip(("dW1", "dW2"), got, strict=True):
         close(
             f"{name} at the principal subspace", g, 0.0, "the gradient is zero there, however the components are mixed"
         )
 
 
-def _with_error(W1: Array, W2: Array, x: Array, dy: Array) -> tuple[Array, Array]:
-    return x.T @ dy @ W2.T, (x @ W1).T @ dy
+def _error(W1: Array, W2: Array, x: Array) -> Array:
+    return x @ W1.T @ W2.T - x
+
+
+def _through(W1: Array, W2: Array, x: Array, dy: Array) -> tuple[Array, Array]:
+    """Return dW1, dW2 of x_hat = (x W1^T) W2^T for a given slope dy in x_hat."""
+    return (dy @ W2).T @ x, dy.T @ (x @ W1.T)
 
 
 LINEAR_GRADIENT = Exercise(
     id="pca.linear-gradient",
-    task="dW1 and dW2 of the loss: half the squared error of x W1 W2 against x, summed over the columns, "
-    "averaged over the "
-    "batch",
+    task="dW1 (q, d) and dW2 (d, q) of the loss: the mean over the rows x of the squared error ||x - W2 W1 x||^2",
     arguments="W1, W2, x",
     laws=(
         Law("dW1 and dW2 equal finite differences of the loss", _slopes_of_loss),
@@ -244,28 +247,33 @@ LINEAR_GRADIENT = Exercise(
     zoo=(
         Mistake(
             "sum over the batch",
-            "the loss is a mean over the batch: its 1/B is missing.",
-            lambda W1, W2, x: _with_error(W1, W2, x, x @ W1 @ W2 - x),
+            "the loss is a mean over the rows: its 1/B is missing.",
+            lambda W1, W2, x: _through(W1, W2, x, 2 * _error(W1, W2, x)),
         ),
         Mistake(
-            "a factor two",
-            "the 2 of the square is cancelled by the half in the loss.",
-            lambda W1, W2, x: _with_error(W1, W2, x, 2 * (x @ W1 @ W2 - x) / len(x)),
+            "no two",
+            "the 2 of the square is missing: this loss has no half to cancel it.",
+            lambda W1, W2, x: _through(W1, W2, x, _error(W1, W2, x) / len(x)),
         ),
         Mistake(
             "sign",
             "the error is x_hat - x; with x - x_hat this goes down the loss, and the gradient points up.",
-            lambda W1, W2, x: _with_error(W1, W2, x, (x - x @ W1 @ W2) / len(x)),
+            lambda W1, W2, x: _through(W1, W2, x, -2 * _error(W1, W2, x) / len(x)),
         ),
         Mistake(
             "mean over the columns too",
-            "the squares are summed over the columns; only the batch is averaged.",
-            lambda W1, W2, x: _with_error(W1, W2, x, (x @ W1 @ W2 - x) / x.size),
+            "the squares are summed over the columns; only the rows are averaged.",
+            lambda W1, W2, x: _through(W1, W2, x, 2 * _error(W1, W2, x) / x.size),
         ),
         Mistake(
-            "the target moves",
-            "x was taken to depend on the weights; the target is data.",
-            lambda W1, W2, x: _with_error(W1, W2, x, x @ W1 @ W2 / len(x)),
+            "target left out",
+            "x is not taken away from its reconstruction: the slope in x_hat is 2 (x_hat - x) / B.",
+            lambda W1, W2, x: _through(W1, W2, x, 2 * x @ W1.T @ W2.T / len(x)),
+        ),
+        Mistake(
+            "transposed",
+            "both are transposed; dW1 has the shape of W1, and dW2 that of W2.",
+            lambda W1, W2, x: tuple(g.T for g in _through(W1, W2, x, 2 * _error(W1, W2, x) / len(x))),
         ),
     ),
     example=_linear_example,
@@ -287,31 +295,29 @@ def _same_plane(subspace_distance: Callable[..., Any], rng: Rng) -> None:
     close("The distance of two bases of one plane", got, 0.0, "mixing the vectors does not move the plane", 1e-6)
 
 
-def _known_lines(subspace_distance: Callable[..., Any], rng: Rng) -> None:
-    angle, length = float(rng.uniform(0.1, 1.5)), float(rng.uniform(2, 3))
-    line, turned = np.array([[1.0, 0.0, 0.0]]), length * np.array([[np.cos(angle), np.sin(angle), 0.0]])
-    got = array("The distance", subspace_distance(line, turned), ())
-    close(
-        "The distance of two lines", got, np.sqrt(2) * np.sin(angle), "||P_A - P_B|| = sqrt(2) sin(angle) for two lines"
-    )
-    A, B = _subspaces(rng)
-    if not 1e-3 < float(array("The distance", subspace_distance(A, B), ())) <= 2:
-        raise BrokenLawError("The distance of two random planes should be above 0 and at most 2.")
+def _known_angles(subspace_distance: Callable[..., Any], rng: Rng) -> None:
+    small, large = np.sort(rng.uniform(0.1, 1.5, size=2))
+    e = np.linalg.qr(rng.normal(size=(5, 5)))[0]  # right angles, in a random position
+    turned = np.stack([np.cos(small) * e[0] + np.sin(small) * e[2], np.cos(large) * e[1] + np.sin(large) * e[3]])
+    mixing = rng.normal(size=(2, 2)) + 2 * np.eye(2)
+    got = array("The distance", subspace_distance(e[:2], mixing @ turned), ())
+    close("The distance of two planes", got, np.sin(large), "the sine of the larger of the two angles", 1e-7)
 
 
-def _orthogonalised(A: Array) -> Array:
-    return np.linalg.qr(A.T)[0]
+def _residual(A: Array, B: Array) -> Array:
+    """(I - P_A) Q, Q an orthonormal basis of the span of B."""
+    P, Q = np.linalg.qr(A.T)[0], np.linalg.qr(B.T)[0]
+    return Q - P @ (P.T @ Q)
 
 
 SUBSPACE_DISTANCE = Exercise(
     id="pca.subspace-distance",
-    task="how far the subspaces spanned by the rows of A and of B are apart: the Frobenius norm of the "
-    "difference of their "
-    "orthogonal projectors; the rows need not be orthonormal",
+    task="how far the subspaces spanned by the rows of A and of B are apart: the sine of the largest angle between them, "
+    "||(I - P_A) P_B||_2 with orthogonal projectors; the rows need not be orthonormal",
     arguments="A, B",
     laws=(
         Law("it does not change when the vectors of a basis are mixed", _same_plane),
-        Law("it is sqrt(2) sin(angle) for two lines", _known_lines),
+        Law("it is the sine of the larger of two known angles", _known_angles),
     ),
     zoo=(
         Mistake(
@@ -321,15 +327,18 @@ SUBSPACE_DISTANCE = Exercise(
         ),
         Mistake(
             "not orthonormal",
-            "A^T A is the projector only where the rows of A are orthonormal; orthogonalise them first (np.linalg.qr).",
-            lambda A, B: np.linalg.norm(A.T @ A - B.T @ B),
+            "A^T A is the projector only for orthonormal rows; orthogonalise them first (np.linalg.qr).",
+            lambda A, B: np.linalg.norm((np.eye(A.shape[1]) - A.T @ A) @ B.T @ B, 2),
         ),
         Mistake(
-            "squared",
-            "this is the square of the norm.",
-            lambda A, B: np.sum(
-                (_orthogonalised(A) @ _orthogonalised(A).T - _orthogonalised(B) @ _orthogonalised(B).T) ** 2
-            ),
+            "Frobenius norm",
+            "this norm adds up all angles; the largest alone is the spectral norm, np.linalg.norm(..., 2).",
+            lambda A, B: np.linalg.norm(_residual(A, B)),
+        ),
+        Mistake(
+            "cosine",
+            "this is a cosine: one for equal planes. The distance is a sine.",
+            lambda A, B: np.linalg.norm(np.linalg.qr(A.T)[0].T @ np.linalg.qr(B.T)[0], 2),
         ),
     ),
     example=_subspaces,
