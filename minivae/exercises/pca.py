@@ -312,7 +312,7 @@ def _residual(A: Array, B: Array) -> Array:
 
 SUBSPACE_DISTANCE = Exercise(
     id="pca.subspace-distance",
-    task="how far the subspaces spanned by the rows of A and of B are apart: the sine of the largest angle between them, "
+    task="how far the subspaces spanned by the rows of A and of B are apart: the sine of the largest angle, "
     "||(I - P_A) P_B||_2 with orthogonal projectors; the rows need not be orthonormal",
     arguments="A, B",
     laws=(
