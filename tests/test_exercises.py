@@ -172,11 +172,20 @@ def test_garbage_gets_a_sentence(garbage):
         assert "Traceback" not in repr(outcome)
 
 
-@pytest.mark.parametrize("empty", [None, ..., unsolved, lambda *_: None, lambda *_: ...], ids=str)
+EMPTY = {
+    "None": None,
+    "Ellipsis": ...,
+    "NotImplementedError": unsolved,
+    "returns None": lambda *_: None,
+    "returns Ellipsis": lambda *_: ...,
+}
+
+
+@pytest.mark.parametrize("empty", EMPTY)
 def test_an_unsolved_exercise_is_not_yet(empty):
     for name, exercise in EXERCISES.items():
-        if exercise.arguments or empty in (None, ...):
-            outcome = mv.check(name, empty)
+        if exercise.arguments or not callable(EMPTY[empty]):
+            outcome = mv.check(name, EMPTY[empty])
             assert (outcome.ok, outcome.state) == (False, "not yet"), name
             assert exercise.task in outcome.message
 

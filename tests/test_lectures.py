@@ -4,12 +4,11 @@ import os
 import re
 from pathlib import Path
 
+import nbclient
+import nbformat
 import pytest
 
 from minivae.exercises import EXERCISES, LECTURES
-
-nbformat = pytest.importorskip("nbformat")
-nbclient = pytest.importorskip("nbclient")
 
 FOLDER = Path(__file__).parent.parent / "lectures"
 TOPICS = {
@@ -45,6 +44,11 @@ def text(notebook):
 
 def test_every_notebook_is_a_known_lecture():
     assert {path.stem for path in FOLDER.glob("*.ipynb")} == set(TOPICS)
+
+
+def test_the_book_has_every_lecture():
+    pages = (FOLDER / "index.md").read_text()
+    assert re.findall(r"^(\d\d_\w+)$", pages, re.MULTILINE) == list(TOPICS)
 
 
 @pytest.mark.parametrize("slug", TOPICS)

@@ -139,9 +139,11 @@ class Exercise:
             except BaseException as error:
                 file = getattr(getattr(answer, "__code__", None), "co_filename", None)
                 raise _RaisedError(own_words(error, file)) from error
-            if result is None or result is Ellipsis:
+            if result is Ellipsis:
+                raise _UnsolvedError(f"Write {self.signature}: {self.task}.")
+            if result is None:
                 raise _UnsolvedError(
-                    f"{self.answer_name} returns nothing. It should be: {self.task}. "
+                    f"{self.answer_name} returns nothing. It should give: {self.task}. "
                     f"If you have written it already, is the return missing?"
                 )
             for name, before, after in zip(self.arguments.split(", "), arguments, given, strict=True):
