@@ -37,6 +37,7 @@ from minivae.estimators import (
     sample_gradients,
 )
 from minivae.exact import LinearGaussian, gauss_hermite, normal_nodes, ppca_optimum
+from minivae.exercises import Outcome, check
 from minivae.exact_elbo import elbo_gradient_moments
 from minivae.exact_estimators import exact_moments, variance_crossings
 from minivae.gradcheck import GradCheck, check_gradient
@@ -111,6 +112,7 @@ __all__ = [
     "NonFiniteError",
     "NotALikelihoodWarning",
     "Optimizer",
+    "Outcome",
     "Pathwise",
     "Penalty",
     "Posterior",
@@ -131,6 +133,7 @@ __all__ = [
     "Tanh",
     "all_states",
     "binarize",
+    "check",
     "check_gradient",
     "clip_by_norm",
     "covariance",

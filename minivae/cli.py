@@ -15,12 +15,13 @@ from typing import Any, NoReturn
 import numpy as np
 from tqdm import tqdm
 
-from minivae import checks, data, kernels, runs, tuning
+from minivae import checks, data, exercises, kernels, runs, tuning
 from minivae.autoencoder import Autoencoder
 from minivae.comparison import FAR, NAMES, PROBLEMS, compare
 from minivae.contraction import Contraction
 from minivae.corruptions import CORRUPTIONS, SaltAndPepperNoise
 from minivae.elbo_gradients import KL_MODES
+from minivae.exercises.student_file import check_file
 from minivae.gradient_suite import gradient_checks
 from minivae.layers import ACTIVATIONS
 from minivae.likelihoods import LIKELIHOODS, Gaussian, named_likelihood
@@ -429,6 +430,32 @@ def _gradcheck(options: argparse.Namespace) -> tuple[int, Rows, dict[str, Any]]:
     return int(bool(failed)), rows, {"seed": options.seed}
 
 
+def _exercises(options: argparse.Namespace) -> tuple[int, Rows, dict[str, Any]]:
+    if options.file is None:
+        rows: Rows = [
+            {
+                "exercise": exercise.id,
+                "answer": exercise.signature,
+                "lecture": exercises.LECTURES[exercise.topic],
+                "task": exercise.task,
+            }
+            for exercise in exercises.EXERCISES.values()
+        ]
+        if not options.json:
+            _print_table([{key: value for key, value in row.items() if key != "task"} for row in rows])
+            print("\nIn a lecture: mv.check(EXERCISE, your function). A whole file: minivae exercises FILE.")
+        return 0, rows, {}
+    outcomes = check_file(options.file, exercises.EXERCISES, checks.number(options.seconds, "seconds", low=0))
+    rows = [
+        {"exercise": o.id, "state": o.state, "ok": o.ok, "message": o.message, "mistake": o.mistake} for o in outcomes
+    ]
+    n_right = sum(outcome.ok for outcome in outcomes)
+    if not options.json:
+        print(*outcomes, sep="\n")
+        print(f"\n{n_right} of {len(outcomes)} answers in {options.file} are right")
+    return int(n_right < len(outcomes)), rows, {"file": options.file, "seconds": options.seconds}
+
+
 def _info(options: argparse.Namespace) -> tuple[int, Rows, dict[str, Any]]:
     from threadpoolctl import threadpool_info
 
@@ -606,6 +633,10 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--quiet", action="store_true", help="no progress bar (there is none without a terminal either)")
 
     verb("gradcheck", _gradcheck, "check every hand-written gradient against finite differences")
+
+    x = verb("exercises", _exercises, "list the lectures' exercises, or check the answers in a file", seed=False)
+    x.add_argument("file", nargs="?", metavar="FILE", help="a student's .py or .ipynb (its answers are run)")
+    x.add_argument("--seconds", type=float, default=10.0, help="time limit of an answer (default 10)")
     verb(
         "info",
         _info,

@@ -39,16 +39,8 @@ FORMAT = 1  # raised when a file written by an older version can no longer be re
 _CLASSES: dict[str, type] = {
     cls.__name__: cls
     for module in (
-        layers,
-        likelihoods,
-        posteriors,
-        corruptions,
-        penalties,
-        contraction,
-        vae,
-        autoencoder,
-        discrete,
-        optim,
+        *(layers, likelihoods, posteriors, corruptions, penalties, contraction),
+        *(vae, autoencoder, discrete, optim),
     )
     for cls in vars(module).values()
     if isinstance(cls, type) and dataclasses.is_dataclass(cls)

@@ -12,6 +12,8 @@ import minivae
 
 ROOT = Path(__file__).parent.parent
 MODULES = {p.stem: ast.parse(p.read_text()) for p in (ROOT / "minivae").glob("*.py")}
+EXERCISES = [p.read_text() for p in sorted((ROOT / "minivae" / "exercises").glob("*.py"))]
+MODULES["exercises"] = ast.parse("\n".join(EXERCISES))
 
 
 def imports_of(tree):
@@ -73,13 +75,15 @@ def test_imports_point_one_way():
         "comparison_figures",
         "runs",
         "pca_report",
+        "exercises",
+        "notebooks",
         "cli",
         "__main__",
         "__init__",
     ]
     assert set(order) == set(MODULES)
     for name, tree in MODULES.items():
-        used = {m.split(".")[1] for m in imports_of(tree) if m.startswith("minivae.")} - {"datasets"}
+        used = {m.split(".")[1] for m in imports_of(tree) if m.startswith("minivae.")} - {"datasets", name}
         late = [m for m in used if m in order and order.index(m) >= order.index(name)]
         assert not late, f"{name} imports {late}"
 

@@ -1,0 +1,65 @@
+"""How Sphinx builds the book: ``sphinx-build -W -c book lectures build/book``; nothing is run or fetched for it."""
+
+import importlib.metadata
+import pkgutil
+import re
+
+import minivae
+
+project = "minivae"
+author = "the minivae authors"
+release = importlib.metadata.version("minivae")
+
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx-mathjax-offline"]
+exclude_patterns = ["solutions", "**.ipynb_checkpoints"]
+
+nb_execution_mode = "off"  # the notebooks are stored with the output of one fresh run, which the tests check
+myst_enable_extensions = ["amsmath", "dollarmath"]
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"  # the docstrings say shapes as well
+napoleon_google_docstring = False
+napoleon_use_param = False  # a shape such as (n_params,) is no link to one of the ten attributes of that name
+napoleon_use_ivar = True
+
+html_theme = "furo"
+html_title = "minivae"
+html_show_copyright = False
+html_static_path = ["static"]
+html_css_files = ["style.css"]
+
+
+def setup(app):
+    """Connect what is done to docstrings and to the page of the reference."""
+    app.connect("source-read", add_modules)
+    app.connect("autodoc-process-docstring", tidy, priority=400)  # before napoleon's 500
+
+
+def add_modules(app, docname, source):
+    """Append every module of the package to the page of the reference."""
+    if docname == "api":
+        names = [m.name for m in pkgutil.iter_modules(minivae.__path__) if m.name not in ("__main__", "datasets")]
+        for name in names:
+            directive = f".. automodule:: minivae.{name}\n   :members:"
+            source[0] += f"\n## {name}\n\n```{{eval-rst}}\n{directive}\n```\n"
+
+
+def tidy(app, what, name, obj, options, lines):
+    """Show indented formulas as they stand, keep | and * in the text, and make reference numbers unique."""
+    label = name.replace(".", "-")
+    tidied, literal, in_section = [], False, False
+    for i, line in enumerate(lines):
+        underline = lines[i + 1] if i + 1 < len(lines) else ""
+        in_section = in_section or bool(re.fullmatch(r"-{4,}", underline.strip()))
+        if line.strip() and not line.startswith("    "):
+            literal = False
+        elif line.strip() and not literal and not in_section and i and not lines[i - 1].strip():
+            announced = any(before.endswith("::") for before in lines[i - 2 : i])
+            tidied += [] if announced else ["::", ""]
+            literal = True
+        code = literal or line.lstrip().startswith((">>>", "..."))
+        if not code:
+            line = re.sub(r"(``.*?``|\[\d+\]_)|([|*]|(?<=\w)_(?!\w))", lambda m: m[1] or "\\" + m[2], line)
+            line = re.sub(r"\[(\d+)\](_|(?= \w))", rf"[{label}-\1]\2", line)
+        tidied.append(line)
+    lines[:] = tidied

@@ -1,0 +1,58 @@
+"""The exercises of the lectures: ``check`` an answer, find an exercise by its id, check a student's file."""
+
+from difflib import get_close_matches
+from typing import Any
+
+from minivae.exercises import autoencoders, backprop, bugs, estimators, pca, vae
+from minivae.exercises.framework import SECONDS, Exercise, Outcome
+
+EXERCISES: dict[str, Exercise] = {
+    exercise.id: exercise
+    for topic in (autoencoders, pca, backprop, estimators, vae, bugs)
+    for exercise in topic.EXERCISES
+}
+LECTURES = {
+    "autoencoders": "Autoencoders",
+    "pca": "PCA is a linear autoencoder",
+    "backprop": "Backprop by hand, and how to trust it",
+    "estimators": "The gradient of an expectation",
+    "vae": "The VAE from scratch",
+    "bugs": "Find the bugs",
+}
+
+
+def check(exercise: str, answer: Any, *, seconds: float = SECONDS) -> Outcome:
+    """Check an answer to an exercise of the lectures, and say which mistake it looks like.
+
+    The answer is tried against laws (finite differences, closed forms, bounds, shapes) on random inputs that are the
+    same every time. Nothing that it does ends in an error here: a wrong shape, an exception, an endless loop and an
+    empty function are all answered in a sentence.
+
+    Parameters
+    ----------
+    exercise : str
+        Its id, "vae.kl" say; ``minivae exercises`` lists them.
+    answer : callable or value
+        What the exercise asks for.
+    seconds : float
+        Time limit.
+
+    Returns
+    -------
+    Outcome
+        With ``ok``, ``message`` and ``mistake``; a notebook shows it as a box.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> def sample_z(mu, log_var, eps):
+    ...     return mu + np.exp(log_var) * eps
+    >>> outcome = check("vae.sample-z", sample_z)
+    >>> outcome.ok, outcome.mistake[:61]
+    (False, 'exp(log_var) is the variance; the standard deviation is exp(l')
+    """
+    if exercise not in EXERCISES:
+        near = get_close_matches(str(exercise), EXERCISES, n=1, cutoff=0.4)
+        remedy = f"Did you mean {near[0]!r}?" if near else "The command `minivae exercises` lists them all."
+        return Outcome(str(exercise), "wrong", f"There is no exercise {exercise!r}. {remedy}")
+    return EXERCISES[exercise].check(answer, seconds=seconds)

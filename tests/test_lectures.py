@@ -1,0 +1,143 @@
+"""The lectures: each runs from top to bottom, with and without solutions, and is stored as one fresh run left it."""
+
+import os
+import re
+from pathlib import Path
+
+import nbclient
+import nbformat
+import pytest
+
+from minivae.exercises import EXERCISES, LECTURES
+
+FOLDER = Path(__file__).parent.parent / "lectures"
+TOPICS = {
+    "01_autoencoders": "autoencoders",
+    "02_pca": "pca",
+    "03_backprop": "backprop",
+    "04_gradient_of_an_expectation": "estimators",
+    "05_vae_from_scratch": "vae",
+    "06_find_the_bugs": "bugs",
+}
+CHECK = re.compile(r'^mv\.check\("(.+)", (\w+)\)$', re.MULTILINE)
+
+
+def read(slug):
+    return nbformat.read(FOLDER / f"{slug}.ipynb", as_version=4)
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def is_exercise(cell):
+    return "exercise" in cell.metadata.get("tags", [])
+
+
+def pictures(cell):
+    return [output for output in cell.outputs if "image/png" in output.get("data", {})]
+
+
+def text(notebook):
+    return "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+
+
+def test_every_notebook_is_a_known_lecture():
+    assert {path.stem for path in FOLDER.glob("*.ipynb")} == set(TOPICS)
+
+
+def test_the_book_has_every_lecture():
+    pages = (FOLDER / "index.md").read_text()
+    assert re.findall(r"^(\d\d_\w+)$", pages, re.MULTILINE) == list(TOPICS)
+
+
+@pytest.mark.parametrize("slug", TOPICS)
+def test_a_lecture_is_stored_as_one_fresh_run_left_it(slug):
+    notebook = read(slug)
+    nbformat.validate(notebook)
+    cells = code_cells(notebook)
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    assert not [output for cell in cells for output in cell.outputs if output.output_type == "error"]
+    assert not [output for cell in cells for output in cell.outputs if output.get("name") == "stderr"]
+    assert set(notebook.metadata) == {"kernelspec", "language_info"}  # nothing of the machine that ran it
+
+
+@pytest.mark.parametrize("slug", TOPICS)
+def test_a_lecture_keeps_to_its_form(slug):
+    notebook = read(slug)
+    title = text(notebook).splitlines()[0]
+    assert title == f"# {LECTURES[TOPICS[slug]]}"
+    assert "[glossary](glossary.md)" in text(notebook)
+    assert not re.search(r"[Ll]ecture \d", text(notebook))  # by name: others will come in between
+    for cell in code_cells(notebook):
+        assert sum(bool(line.strip()) for line in cell.source.splitlines()) <= 15, cell.source
+    assert sum("assert" in cell.source for cell in code_cells(notebook)) >= 4
+
+
+@pytest.mark.parametrize("slug", TOPICS)
+def test_every_figure_has_a_text_for_those_who_cannot_see_it(slug):
+    shown = [cell for cell in code_cells(read(slug)) if pictures(cell)]
+    assert shown
+    for cell in shown:
+        (picture,) = pictures(cell)
+        alt = picture.metadata["image/png"]["alt"]  # for Jupyter
+        assert len(alt) > 20
+        assert cell.metadata["mystnb"]["image"]["alt"] == alt  # for the book
+
+
+@pytest.mark.parametrize("slug", TOPICS)
+def test_every_exercise_of_the_topic_is_set_once(slug):
+    cells = [cell for cell in code_cells(read(slug)) if is_exercise(cell)]
+    set_here = [CHECK.search(cell.source).groups() for cell in cells]
+    wanted = {(e.id, e.answer_name) for e in EXERCISES.values() if e.topic == TOPICS[slug]}
+    assert len(set_here) == len(wanted)
+    assert set(set_here) == wanted
+    for cell, (name, _) in zip(cells, set_here, strict=True):
+        exercise = EXERCISES[name]
+        if exercise.arguments:
+            assert f"def {exercise.signature}:" in cell.source
+
+
+def solved(cell, topic):
+    """Return an exercise's cell with the solution in place of the student's lines, and an assert."""
+    name, answer = CHECK.search(cell.source).groups()
+    path = FOLDER / "solutions" / f"{topic}.py"
+    return (
+        f"import runpy\n{answer} = runpy.run_path({str(path)!r})[{answer!r}]\n"
+        f"outcome = mv.check({name!r}, {answer})\nassert outcome.ok, outcome\noutcome"
+    )
+
+
+def run(notebook):
+    nbclient.NotebookClient(
+        notebook,
+        timeout=120,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(FOLDER)}},
+        coalesce_streams=True,
+    ).execute()
+
+
+def words(notebook):
+    """Return what the cells printed and showed, without numbers, which may differ in their last digits elsewhere."""
+    said = []
+    for cell in code_cells(notebook):
+        for output in cell.outputs:
+            plain = output.get("text") or output.data.get("text/plain", "")
+            said.append(re.sub(r"[\d.+\-e ]+", "#", plain))
+    return said
+
+
+@pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="the lectures train, with compiled kernels")
+@pytest.mark.parametrize("with_solutions", [False, True], ids=["as stored", "solved"])
+@pytest.mark.parametrize("slug", TOPICS)
+def test_a_lecture_runs_from_top_to_bottom(slug, with_solutions):
+    notebook = read(slug)
+    stored = words(notebook)
+    if with_solutions:
+        for cell in code_cells(notebook):
+            if is_exercise(cell):
+                cell.source = solved(cell, TOPICS[slug])
+    run(notebook)
+    if not with_solutions:
+        assert words(notebook) == stored
