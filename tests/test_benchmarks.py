@@ -36,7 +36,7 @@ def test_the_family_differs_in_its_losses_alone():
     assert len(set(family.values())) == len(family)
 
 
-def test_sparseness_is_the_share_of_images_in_which_a_unit_is_off(rng):
+def test_sparseness_is_the_share_of_images_in_which_a_unit_is_off():
     # one unit that is on where x > 0 and off elsewhere, the other always half on
     model = Autoencoder(Sequential([mlp([1, 2]), Sigmoid()]), mlp([2, 1]), Autoencoder.mlp(1, 1).likelihood)
     params = np.zeros(model.n_params)
