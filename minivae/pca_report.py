@@ -42,7 +42,7 @@ class Report:
 
 @dataclass(frozen=True)
 class Spectrum:
-    """Eigenvalues (d,) of the covariance S of the training rows, falling, and eigenvectors (d, d) as rows U.
+    """Eigenvalues (d,) of the covariance S of the training rows, falling, eigenvectors (d, d) as rows U, and the rank.
 
     For a data set that is to be binarised anew at every use, of its grey values.
     """
@@ -50,6 +50,7 @@ class Spectrum:
     S: Array
     values: Array
     U: Array
+    rank: int
 
 
 def spectrum(dataset: Dataset, n_latent: int) -> Spectrum:
@@ -60,7 +61,7 @@ def spectrum(dataset: Dataset, n_latent: int) -> Spectrum:
     rank = int(np.sum(values > len(values) * np.finfo(float).eps * values[0]))
     if not checks.width(n_latent, "latent") < rank:
         raise ValueError(f"latent must be below the rank of the centred data, {rank}, got {n_latent}. Lower it.")
-    return Spectrum(S, values, U)
+    return Spectrum(S, values, U, rank)
 
 
 def report(
@@ -80,62 +81,54 @@ def report(
     progress : bool or None
         Show a progress bar; None shows it on a terminal only.
     """
-    x = dataset.x_train.astype(np.float64)
     S, values, U = spectrum.S, spectrum.values, spectrum.U
-    discarded = np.append(np.cumsum(values[::-1])[::-1], 0.0)  # the sum after the first q, for q = 0, 1, ..., d
-    widths = sorted({q for q in (1, 2, 4, 8, 16, 32) if q < np.linalg.matrix_rank(S)} | {n_latent})
+    raw, l2 = LinearAutoencoder(len(S), n_latent), LinearAutoencoder(len(S), n_latent, values[n_latent - 1] / 2)
+    widths = sorted({q for q in (1, 2, 4, 8, 16, 32) if q < spectrum.rank} | {n_latent})
     bar = tqdm(total=4 + n_latent + len(widths), unit="fit", disable=None if progress is None else not progress)
+    ends: dict[str, Descent] = {}
+    rates, losses = [], {}
     with bar:
-        raw, l2 = LinearAutoencoder(len(S), n_latent), LinearAutoencoder(len(S), n_latent, values[n_latent - 1] / 2)
-        ends: dict[str, Descent] = {}
         for name, train, model in (("Adam", descend, raw), ("L-BFGS", lbfgs, raw), ("L2", lbfgs, l2)):
-            start = model.init(np.random.default_rng([seed, len(ends)]))
-            ends[name] = train(model, start, S)
+            ends[name] = train(model, model.init(np.random.default_rng([seed, len(ends)])), S)
             bar.update()
-        rows = _subspace_rows(raw, ends, values, U, S) + _l2_rows(l2, ends["L2"], values, U)
-        rows += _solver_rows(x, U[:n_latent])
+        rows = _subspace_rows(raw, ends, spectrum) + _l2_rows(l2, ends["L2"], spectrum)
+        rows += _solver_rows(dataset.x_train.astype(np.float64), U[:n_latent])
         bar.update()
-        rates = []
         for k in range(n_latent):
-            rates.append(_rate(S, values, U, k, np.random.default_rng([seed, 9, k])))
+            rates.append(_rate(spectrum, k, np.random.default_rng([seed, 9, k])))
             bar.update()
-        trained = {}
         for q in widths:
             model = LinearAutoencoder(len(S), q)
-            trained[q] = descend(model, model.init(np.random.default_rng([seed, q])), S).loss
+            losses[q] = descend(model, model.init(np.random.default_rng([seed, q])), S).loss
             bar.update()
-    exact_rates = values[1 : n_latent + 1] / values[:n_latent]
-    rate, slack = np.array(rates).T
-    worst = int(np.argmax(np.abs(rate - exact_rates) - slack))
-    name = f"power iteration, rate of component {worst + 1}"
-    rows.append(_row(name, rate[worst], exact_rates[worst], 1e-6 + slack[worst]))
-    directions = {name: model.decoder_directions(ends[name].params) for name, model in (("Adam", raw), ("L2", l2))}
-    singular = np.linalg.svd(l2.unpack(ends["L2"].params)[1], compute_uv=False)
-    predicted = l2.optimum(values)[1]
-    table: Rows = [
+    rows.append(_rate_row(rates, spectrum))
+    directions = {"Adam": raw.decoder_directions(ends["Adam"].params), "L2": l2.decoder_directions(ends["L2"].params)}
+    squares = np.linalg.svd(l2.unpack(ends["L2"].params)[1], compute_uv=False) ** 2
+    components: Rows = [
         {
             "component": i + 1,
             "eigenvalue": float(values[i]),
             "share": float(values[i] / values.sum()),
-            "power_rate": float(rate[i]),
-            "eigenvalue_ratio": float(exact_rates[i]),
+            "power_rate": rates[i][0],
+            "eigenvalue_ratio": float(values[i + 1] / values[i]),
             "raw_decoder_cosine": float(abs(directions["Adam"][i] @ U[i])),
             "l2_decoder_cosine": float(abs(directions["L2"][i] @ U[i])),
-            "l2_shrinkage": float(singular[i] ** 2),
-            "l2_shrinkage_exact": float(predicted[i]),
+            "l2_shrinkage": float(squares[i]),
+            "l2_shrinkage_exact": float(l2.optimum(values)[1][i]),
         }
         for i in range(n_latent)
     ]
-    figures = [plots.save(plots.loss_against_latents(discarded, trained), folder / "loss.png")]
+    discarded = np.append(np.cumsum(values[::-1])[::-1], 0.0)  # the sum after the first q, for q = 0, 1, ..., d
+    figures = [plots.save(plots.loss_against_latents(discarded, losses), folder / "loss.png")]
     if dataset.image_shape is not None:
         figures.append(_components_figure(U[:n_latent], directions, dataset.image_shape, folder))
-        models = {
+        models: dict[str, Callable[[Array], Array]] = {
             "PCA": lambda rows: rows @ U[:n_latent].T @ U[:n_latent],
             "linear AE": lambda rows: raw.reconstruct(ends["Adam"].params, rows),
             "linear AE, L2": lambda rows: l2.reconstruct(ends["L2"].params, rows),
         }
-        figures.append(_reconstructions_figure(models, dataset, centre(x)[1], folder))
-    return Report(rows, table, figures)
+        figures.append(_reconstructions_figure(models, dataset, dataset.image_shape, folder))
+    return Report(rows, components, figures)
 
 
 def _row(name: str, found: float, exact: float, tolerance: float) -> dict[str, Any]:
@@ -150,9 +143,10 @@ def _row(name: str, found: float, exact: float, tolerance: float) -> dict[str, A
     }
 
 
-def _subspace_rows(model: LinearAutoencoder, ends: dict[str, Descent], values: Array, U: Array, S: Array) -> Rows:
+def _subspace_rows(model: LinearAutoencoder, ends: dict[str, Descent], spectrum: Spectrum) -> Rows:
     """Return the rows on the unregularised autoencoder: loss, subspace, and which directions are the components."""
-    exact, q, total = model.optimum(values)[0], model.n_latent, float(values.sum())
+    values, U, q = spectrum.values, spectrum.U, model.n_latent
+    exact, total = model.optimum(values)[0], float(values.sum())
     rows = []
     for name in ("Adam", "L-BFGS"):
         end = ends[name]
@@ -162,14 +156,15 @@ def _subspace_rows(model: LinearAutoencoder, ends: dict[str, Descent], values: A
         excess = max(end.loss - exact, 0.0) + 1e-15 * total
         bound = max(1e-6, math.sqrt(excess / max(values[q - 1] - values[q], 1e-15 * total)))
         rows.append(_row(f"linear AE by {name}, distance of subspaces", distance, 0.0, bound))
-    found, vectors = model.components(ends["L-BFGS"].params, S)
+    found, vectors = model.components(ends["L-BFGS"].params, spectrum.S)
     rows.append(_row("components of its reconstructions, largest sine", _largest_sine(vectors, U), 0.0, 1e-5))
     rows.append(_row(f"variance of component {q} of them", found[-1], values[q - 1], 1e-6 * values[0]))
     return rows
 
 
-def _l2_rows(model: LinearAutoencoder, end: Descent, values: Array, U: Array) -> Rows:
+def _l2_rows(model: LinearAutoencoder, end: Descent, spectrum: Spectrum) -> Rows:
     """Return the rows on the autoencoder with L2: loss, components, shrinkage."""
+    values, U = spectrum.values, spectrum.U
     exact, squares = model.optimum(values)
     singular = np.linalg.svd(model.unpack(end.params)[1], compute_uv=False) ** 2
     worst = int(np.argmax(np.abs(singular - squares)))
@@ -199,12 +194,13 @@ def _largest_sine(vectors: Array, U: Array) -> float:
     return float(np.linalg.norm(vectors - along * U, axis=1).max())
 
 
-def _rate(S: Array, values: Array, U: Array, k: int, rng: np.random.Generator) -> tuple[float, float]:
+def _rate(spectrum: Spectrum, k: int, rng: np.random.Generator) -> tuple[float, float]:
     """Return the factor by which the tangent of the angle to component k falls, after deflation, and a slack.
 
     The last factor before the angle is lost in rounding. It is at most lambda_{k+1} / lambda_k, and below that by what
     the later components still take part in the step: the second number is how much that is.
     """
+    S, values, U = spectrum.S, spectrum.values, spectrum.U
     left = deflate(lambda v: S @ v, values[:k], U[:k])
     rate, before, others = 1.0, 0.0, np.zeros(0)
     for t, step in enumerate(power_iteration(left, rng.standard_normal(len(S)))):
@@ -219,6 +215,15 @@ def _rate(S: Array, values: Array, U: Array, k: int, rng: np.random.Generator) -
     return rate, float(values[k + 1] / values[k] - mean)
 
 
+def _rate_row(rates: list[tuple[float, float]], spectrum: Spectrum) -> dict[str, Any]:
+    """Return the row on the component whose rate is farthest from lambda_{k+1} / lambda_k, its slack taken off."""
+    rate, slack = np.array(rates).T
+    exact = spectrum.values[1 : len(rate) + 1] / spectrum.values[: len(rate)]
+    worst = int(np.argmax(np.abs(rate - exact) - slack))
+    name = f"power iteration, rate of component {worst + 1}"
+    return _row(name, rate[worst], exact[worst], float(1e-6 + slack[worst]))
+
+
 def _components_figure(U: Array, directions: dict[str, Array], shape: tuple[int, int], folder: Path) -> str:
     """Draw the components, the decoder's directions without L2 and with it, each turned to the component's sign."""
     rows = {"PCA": U, "raw decoder": directions["Adam"], "decoder, L2": directions["L2"]}
@@ -229,11 +234,11 @@ def _components_figure(U: Array, directions: dict[str, Array], shape: tuple[int,
 
 
 def _reconstructions_figure(
-    models: dict[str, Callable[[Array], Array]], dataset: Dataset, mean: Array, folder: Path
+    models: dict[str, Callable[[Array], Array]], dataset: Dataset, shape: tuple[int, int], folder: Path
 ) -> str:
     """Draw test rows and their reconstructions by each model."""
+    _, mean = centre(dataset.x_train)
     x = dataset.x_test[np.linspace(0, len(dataset.x_test) - 1, 12).astype(int)].astype(np.float64)
     rows = {"original x": x} | {name: model(x - mean) + mean for name, model in models.items()}
-    assert dataset.image_shape is not None
-    figure = plots.image_rows(rows, dataset.image_shape, plots.Shades.of(dataset.x_test), "Test images, reconstructed")
+    figure = plots.image_rows(rows, shape, plots.Shades.of(dataset.x_test), "Test images, reconstructed")
     return plots.save(figure, folder / "reconstructions.png")
