@@ -59,7 +59,8 @@ from minivae.posteriors import DiagonalGaussian, Posterior, prior_log_prob
 from minivae.power import power_components, power_iteration
 from minivae.storage import FileError, load_model, save_model
 from minivae.subspaces import covariance, subspace_distance
-from minivae.training import Result, Settings, binarize, train
+from minivae.settings import Settings
+from minivae.training import Result, binarize, train
 from minivae.vae import VAE, ElboTerms
 
 __all__ = [

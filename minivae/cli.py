@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from minivae import checks, data, exercises, kernels, runs, tuning
 from minivae.autoencoder import Autoencoder
+from minivae.checkpoints import check_epochs
 from minivae.comparison import FAR, NAMES, PROBLEMS, compare
 from minivae.contraction import Contraction
 from minivae.corruptions import CORRUPTIONS, SaltAndPepperNoise
@@ -29,8 +30,9 @@ from minivae.optim import OPTIMIZERS, StepDecay
 from minivae.pca_report import report, spectrum
 from minivae.penalties import KLSparsity, L1Sparsity
 from minivae.runs import Run
+from minivae.settings import TRAINING_ESTIMATORS, Settings
 from minivae.storage import FileError, load_arrays, writable
-from minivae.training import TRAINING_ESTIMATORS, Result, Settings, check_epochs, train
+from minivae.training import Result, train
 from minivae.vae import VAE
 
 Rows = list[dict[str, Any]]

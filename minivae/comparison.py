@@ -22,7 +22,8 @@ from minivae.exact_estimators import exact_moments
 from minivae.likelihoods import Gaussian
 from minivae.moments import Moments, summarize
 from minivae.optim import Adam
-from minivae.training import Settings, train
+from minivae.settings import Settings
+from minivae.training import train
 from minivae.vae import VAE
 
 Row = dict[str, Any]

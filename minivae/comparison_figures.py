@@ -16,7 +16,8 @@ from minivae.exact_estimators import exact_moments, variance_crossings
 from minivae.moments import Summary, summarize
 from minivae.optim import Adam
 from minivae.plots import COLORS, figure_of, save
-from minivae.training import Settings, train
+from minivae.settings import Settings
+from minivae.training import train
 from minivae.vae import VAE
 
 if TYPE_CHECKING:

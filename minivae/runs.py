@@ -25,8 +25,9 @@ from minivae.autoencoder import Autoencoder
 from minivae.checks import Array, NonFiniteError
 from minivae.contraction import jacobian
 from minivae.data import Dataset
+from minivae.settings import Settings
 from minivae.storage import FileError, from_spec, load_model, save_model, to_spec, writable, write_atomically
-from minivae.training import Result, Settings, binarize
+from minivae.training import Result, binarize
 from minivae.vae import VAE
 
 _TEST_DRAWS = 16

@@ -1,134 +1,30 @@
-"""The training loop: minibatches, validation on fixed noise, early stopping, a guard, exact resuming."""
+"""The training loop: minibatches, validation on fixed noise, early stopping, a guard."""
 
 import contextlib
-import json
-import signal
-import threading
 import time
 import warnings
-import zlib
 from collections.abc import Callable
-from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from minivae import checks
 from minivae.autoencoder import Autoencoder
-from minivae.baselines import Baseline, LearnedBaseline, MovingAverage
+from minivae.checkpoints import Row, State, fingerprint, restore
 from minivae.checks import Array, NonFiniteError
 from minivae.discrete import BernoulliVAE
-from minivae.elbo_gradients import ELBO_ESTIMATORS, ElboEstimator, KlMode, check_estimator
+from minivae.interrupts import Interrupt
 from minivae.likelihoods import NotALikelihoodWarning
 from minivae.models import first_non_finite
-from minivae.optim import Adam, Optimizer, StepDecay, clip_by_norm
-from minivae.storage import Arrays, FileError, differences, load_arrays, save_arrays, to_spec, writable
+from minivae.optim import clip_by_norm
+from minivae.settings import Settings, check_estimator_of
+from minivae.storage import FileError, to_spec, writable
 from minivae.vae import VAE
 
-Row = dict[str, float]
-
 _ONE_THREAD = 4_000_000  # multiplications in the largest product of a step below which one BLAS thread is best
-
-
-_BASELINES: dict[str, Callable[[int], Baseline]] = {
-    "score-moving-average": lambda _: MovingAverage(),
-    "score-learned": LearnedBaseline.mlp,
-}
-TRAINING_ESTIMATORS = (*ELBO_ESTIMATORS, *_BASELINES)
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How to train.
-
-    Parameters
-    ----------
-    epochs : int
-        Passes over the data at most.
-    batch_size : int
-    optimizer : Optimizer
-    schedule : StepDecay
-        Multiplies the optimiser's learning rate.
-    beta : float
-        Weight of the KL in the loss; reported ELBOs never contain it. Not used by an autoencoder.
-    n_draws : int
-        Draws of z for each example and step.
-    kl : {"closed", "sampled"}
-    estimator : str, optional
-        How the gradient reaches the encoder: "pathwise" (a VAE's unless given), "path-derivative", "score",
-        "score-leave-one-out", or the score function with a baseline that is learnt along the way,
-        "score-moving-average" or "score-learned". The last two serve a ``BernoulliVAE`` with estimator "score" too;
-        its other estimators are its own.
-    clip_norm : float, optional
-        Largest Euclidean norm of the gradient; not clipped unless given.
-    patience : int, optional
-        Stop after this many epochs without a better validation loss; never unless given.
-    binarize : bool
-        Draw each x anew from Bernoulli(x) whenever it is used (dynamic binarisation). The validation set is
-        binarised once.
-    start_at_mean : bool
-        Set the decoder's last bias so that training starts from the mean of the data.
-    dtype : {"float32", "float64"}
-    seed : int
-        Of everything random: initial parameters, order, noise. The same seed gives the same model, bit for bit.
-
-    Raises
-    ------
-    ValueError
-        If a value is out of range.
-    """
-
-    epochs: int = 100
-    batch_size: int = 128
-    optimizer: Optimizer = field(default_factory=Adam)
-    schedule: StepDecay = field(default_factory=StepDecay)
-    beta: float = 1.0
-    n_draws: int = 1
-    kl: KlMode = "closed"
-    estimator: str | None = None
-    clip_norm: float | None = None
-    patience: int | None = None
-    binarize: bool = False
-    start_at_mean: bool = True
-    dtype: str = "float32"
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "n_draws"):
-            checks.width(getattr(self, name), name)
-        if self.patience is not None:
-            checks.width(self.patience, "patience")
-        checks.number(self.beta, "beta", low=0, closed=True)
-        if self.estimator is not None:
-            checks.choice(self.estimator, TRAINING_ESTIMATORS, "estimator")
-        check_estimator(self.at_each_step, self.kl, self.n_draws)
-        if self.clip_norm is not None:
-            checks.number(self.clip_norm, "clip_norm", low=0)
-        object.__setattr__(self, "dtype", checks.float_dtype(self.dtype).name)
-        checks.seed(self.seed)
-        if isinstance(self.optimizer, type) or not hasattr(self.optimizer, "update"):
-            raise ValueError(f"optimizer must be an optimiser, got {self.optimizer!r}. For example Adam(1e-3).")
-        if not isinstance(self.schedule, StepDecay):
-            raise ValueError(
-                f"schedule must be a StepDecay, got {self.schedule!r}. StepDecay() never changes the rate."
-            )
-        for name in ("binarize", "start_at_mean"):
-            if not isinstance(getattr(self, name), bool):
-                raise ValueError(f"{name} must be True or False, got {getattr(self, name)!r}. Choose one.")
-
-    @property
-    def at_each_step(self) -> ElboEstimator:
-        """The estimator that a step uses: the score function where its baseline is learnt outside of it."""
-        return cast(ElboEstimator, "score" if self.estimator in _BASELINES else self.estimator or "pathwise")
-
-    def baseline(self, model: Any) -> Baseline | None:
-        """Return the rule whose baseline is learnt along the way, or none."""
-        rule = _BASELINES.get(self.estimator or "")
-        return None if rule is None else rule(model.n_x)
 
 
 @dataclass
@@ -157,66 +53,6 @@ class Result:
     stopped: str
     seconds: float
     examples_per_second: float
-
-
-@dataclass
-class _State:
-    """All that changes during training, as of the end of an epoch: what a checkpoint holds."""
-
-    params: Array
-    best: Array
-    optimizer: Arrays
-    baseline: Arrays
-    rng: np.random.Generator
-    history: list[Row]
-    best_epoch: int = 0
-    seconds: float = 0.0
-
-    def copy(self) -> "_State":
-        """Return the state as it is now, which later steps cannot change."""
-        return _State(
-            self.params.copy(),
-            self.best.copy(),
-            {name: array.copy() for name, array in self.optimizer.items()},
-            {name: array.copy() for name, array in self.baseline.items()},
-            deepcopy(self.rng),
-            self.history[:],
-            self.best_epoch,
-            self.seconds,
-        )
-
-    def save(self, path: Path, spec: dict[str, Any]) -> None:
-        header = {
-            "kind": "checkpoint",
-            "spec": spec,
-            "rng": self.rng.bit_generator.state,
-            "best_epoch": self.best_epoch,
-            "seconds": self.seconds,
-            "columns": list(self.history[0]),
-        }
-        history = np.array([list(row.values()) for row in self.history])
-        save_arrays(path, header, {**self.arrays(), "history": history})
-
-    def arrays(self) -> Arrays:
-        """Return the arrays by the names that they have in a checkpoint."""
-        optimizer = {f"optimizer.{name}": array for name, array in self.optimizer.items()}
-        baseline = {f"baseline.{name}": array for name, array in self.baseline.items()}
-        return {"params": self.params, "best": self.best, **optimizer, **baseline}
-
-    def restore(self, header: dict[str, Any], arrays: Arrays) -> None:
-        for name, array in self.arrays().items():
-            saved = arrays[name]
-            if saved.shape != array.shape or saved.dtype != array.dtype or not np.isfinite(saved).all():
-                raise ValueError(f"{name}, which has the wrong shape, dtype or values")
-            array[:] = saved
-        self.rng.bit_generator.state = header["rng"]
-        self.history[:] = [
-            {c: int(v) if c in ("epoch", "step") else v for c, v in zip(header["columns"], row, strict=True)}
-            for row in arrays["history"].tolist()
-        ]
-        self.best_epoch, self.seconds = int(header["best_epoch"]), float(header["seconds"])
-        if not self.history:
-            raise ValueError("history, which is empty")
 
 
 def train(
@@ -275,7 +111,7 @@ def train(
     [4, 8]
     """
     settings = Settings() if settings is None else settings
-    _check_estimator_of(model, settings)
+    check_estimator_of(model, settings)
     dtype = np.dtype(settings.dtype)
     with warnings.catch_warnings():
         if settings.binarize:  # grey values are then probabilities, and the likelihood sees zeros and ones
@@ -306,21 +142,21 @@ def train(
     params = model.init(rng, dtype, x_train if settings.start_at_mean else None)
     rule = settings.baseline(model)
     baseline = {} if rule is None else rule.init(np.random.default_rng([settings.seed, 3]), dtype)
-    state = _State(params, params.copy(), settings.optimizer.init(params), baseline, rng, [])
+    state = State(params, params.copy(), settings.optimizer.init(params), baseline, rng, [])
     spec = {
         "model": to_spec(model),
         "settings": to_spec(settings),
-        "data": _fingerprint(x_train, x_valid),
+        "data": fingerprint(x_train, x_valid),
     }
     if resume:
         if path is None:
             raise ValueError("checkpoint must name the file to resume from, got None. Pass checkpoint=PATH.")
-        _restore(state, path, spec, settings)
+        restore(state, path, spec, settings)
 
     n_steps = -(-len(x_train) // settings.batch_size)
     first_epoch, seconds_before = len(state.history), state.seconds
-    whole: _State | None = None  # as of the last whole epoch
-    interrupt = _Interrupt()
+    whole: State | None = None  # as of the last whole epoch
+    interrupt = Interrupt()
     bar = tqdm(
         total=settings.epochs * n_steps,
         initial=first_epoch * n_steps,
@@ -373,15 +209,6 @@ def train(
     return Result(model, state.best, state.history, state.best_epoch, stopped, state.seconds, rate)
 
 
-def check_epochs(arrays: Arrays, settings: Settings) -> None:
-    """Refuse settings with fewer epochs than a checkpoint's arrays hold."""
-    done = len(arrays.get("history", ()))
-    if done > settings.epochs:
-        raise ValueError(
-            f"epochs must be at least the {done} that the checkpoint holds, got {settings.epochs}. Raise it."
-        )
-
-
 def binarize(x: Array, rng: np.random.Generator) -> Array:
     """Draw zeros and ones with the grey values of x in [0, 1] as probabilities.
 
@@ -389,22 +216,6 @@ def binarize(x: Array, rng: np.random.Generator) -> Array:
     array([[0., 1.]])
     """
     return (rng.random(x.shape, dtype=x.dtype) < x).astype(x.dtype)
-
-
-def _check_estimator_of(model: Any, settings: Settings) -> None:
-    """Refuse an estimator that the model does not know."""
-    if settings.estimator is None or isinstance(model, VAE):
-        return
-    if isinstance(model, BernoulliVAE) and model.estimator == "score" and settings.estimator in _BASELINES:
-        return
-    name = type(model).__name__
-    remedy = "Drop it."
-    if isinstance(model, BernoulliVAE):
-        remedy = (
-            "A discrete latent has no path. Choose the model's own estimator, or with estimator='score' there, "
-            f"{' or '.join(_BASELINES)} here."
-        )
-    raise ValueError(f"estimator must be one that {name} knows, got {settings.estimator!r}. {remedy}")
 
 
 def _warm_up(model: Any, x_train: Array, settings: Settings, params: Array) -> None:
@@ -428,11 +239,11 @@ def _epoch(
     model: Any,
     x_train: Array,
     settings: Settings,
-    state: _State,
+    state: State,
     epoch: int,
     n_steps: int,
     bar: Any,
-    interrupt: "_Interrupt",
+    interrupt: "Interrupt",
 ) -> Row:
     """Go once through the data in a new order; return the epoch's row of the history."""
     params, rng = state.params, state.rng
@@ -481,40 +292,6 @@ def _epoch(
     return row | {f"train_{name}": total / len(x_train) for name, total in sums.items()}
 
 
-class _Interrupt:
-    """Ctrl-C between two steps, not in the middle of one: there it could leave an update half done.
-
-    A second Ctrl-C acts at once. A SIGTERM handler that raises is put off in the same way.
-    """
-
-    def __init__(self) -> None:
-        self.wanted = False
-        self.before: dict[int, Any] = {}
-
-    def __enter__(self) -> "_Interrupt":
-        if threading.current_thread() is threading.main_thread():  # Python allows handlers there only
-            for number in (signal.SIGINT, signal.SIGTERM):
-                if callable(handler := signal.getsignal(number)):
-                    self.before[number] = handler
-                    signal.signal(number, self._note)
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        for number, handler in self.before.items():
-            signal.signal(number, handler)
-        self.before = {}
-
-    def _note(self, *_: Any) -> None:
-        if self.wanted:
-            raise KeyboardInterrupt
-        self.wanted = True
-
-    def check(self) -> None:
-        """Raise KeyboardInterrupt if there has been one."""
-        if self.wanted:
-            raise KeyboardInterrupt
-
-
 class _Validation:
     """The loss and its terms on x_valid, on noise that is the same at every call."""
 
@@ -539,7 +316,7 @@ class _Validation:
         loss = terms.loss(self.settings.beta) if isinstance(self.model, VAE | BernoulliVAE) else terms.loss()
         return {"valid_loss": loss} | {f"valid_{name}": value for name, value in terms.means().items()}
 
-    def best(self, state: _State) -> float:
+    def best(self, state: State) -> float:
         """Return the best validation loss so far."""
         losses = [row["valid_loss"] for row in state.history if np.isfinite(row["valid_loss"])]
         return min(losses, default=np.inf)
@@ -576,31 +353,3 @@ def _guard(step: int, epoch: int, where: str, settings: Settings) -> NonFiniteEr
         f"Likely remedy: a lower learning_rate (now {settings.optimizer.learning_rate:g}), or {clip}."
         + (" At the first step, look at the scale of the data and at beta." if step == 1 else ""),
     )
-
-
-def _restore(state: _State, path: Path, spec: dict[str, Any], settings: Settings) -> None:
-    header, arrays = load_arrays(path, "checkpoint")
-    check_epochs(arrays, settings)
-    saved, current = header.get("spec"), json.loads(json.dumps(spec))
-    for either in (saved, current):
-        for free in ("epochs", "patience"):
-            if isinstance(either, dict) and isinstance(either.get("settings"), dict):
-                either["settings"].pop(free, None)
-    changed = differences(saved, current)
-    if changed:
-        raise FileError(
-            f"checkpoint must be of the same model, settings and data, got {path}, which differs in "
-            f"{'; '.join(changed[:4])}{' and more' if len(changed) > 4 else ''} (saved -> now). "
-            f"Resume with the saved values, or train anew."
-        )
-    try:
-        state.restore(header, arrays)
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
-        raise FileError(
-            f"checkpoint must be complete, got {path}, which lacks or misshapes {error}. Train anew."
-        ) from error
-
-
-def _fingerprint(x_train: Array, x_valid: Array | None) -> dict[str, Any]:
-    parts = {"train": x_train} if x_valid is None else {"train": x_train, "valid": x_valid}
-    return {name: {"shape": list(x.shape), "crc32": zlib.crc32(x.tobytes())} for name, x in parts.items()}
