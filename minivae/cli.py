@@ -4,76 +4,29 @@ import argparse
 import json
 import math
 import os
-import platform
-import signal
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, NoReturn
 
-import numpy as np
-from tqdm import tqdm
-
-from minivae import checks, data, exercises, kernels, runs, tuning
-from minivae.autoencoder import Autoencoder
-from minivae.checkpoints import check_epochs
-from minivae.comparison import FAR, NAMES, PROBLEMS, compare
-from minivae.contraction import Contraction
-from minivae.corruptions import CORRUPTIONS, SaltAndPepperNoise
+from minivae import data, runs
+from minivae.commands import (
+    compare_command,
+    evaluate_command,
+    exercises_command,
+    gradcheck_command,
+    info_command,
+    pca_command,
+    sample_command,
+)
+from minivae.comparison import NAMES, PROBLEMS
+from minivae.corruptions import CORRUPTIONS
 from minivae.elbo_gradients import KL_MODES
-from minivae.exercises.student_file import check_file
-from minivae.gradient_suite import gradient_checks
 from minivae.layers import ACTIVATIONS
-from minivae.likelihoods import LIKELIHOODS, Gaussian, named_likelihood
-from minivae.optim import OPTIMIZERS, StepDecay
-from minivae.pca_report import report, spectrum
-from minivae.penalties import KLSparsity, L1Sparsity
-from minivae.runs import Run
-from minivae.settings import TRAINING_ESTIMATORS, Settings
-from minivae.storage import FileError, load_arrays, writable
-from minivae.training import Result, train
-from minivae.vae import VAE
-
-Rows = list[dict[str, Any]]
-
-# Values of the options of train that are not given; None in the parser tells them from those that are.
-_DEFAULTS: dict[str, Any] = {
-    "data": "digits",
-    "image_shape": None,
-    "model": "vae",
-    "likelihood": None,
-    "latent": None,
-    "hidden": [128],
-    "activation": "relu",
-    "batch_size": 128,
-    "optimizer": "adam",
-    "learning_rate": 1e-3,
-    "milestones": [],
-    "decay": 0.1,
-    "beta": 1.0,
-    "draws": 1,
-    "kl": None,
-    "estimator": None,
-    "clip_norm": None,
-    "corruption": "masking",
-    "noise": 0.3,
-    "sparsity": "kl",
-    "target": 0.05,
-    "weight": None,
-    "seed": 0,
-    "dtype": "float32",
-}
-# The options of train that are for some models only, and the default weights of the penalties.
-_ONLY = {
-    **dict.fromkeys(("beta", "draws", "kl", "estimator"), ("vae",)),
-    **dict.fromkeys(("corruption", "noise"), ("denoising",)),
-    **dict.fromkeys(("sparsity", "target"), ("sparse",)),
-    "weight": ("sparse", "contractive"),
-}
-_WEIGHTS = {"kl": 1.0, "l1": 0.1, "contractive": 0.1}
-_MODELS = ("vae", "ae", "denoising", "sparse", "contractive")
-_FREE = {"epochs": 300, "patience": 30}  # these may change when a run is resumed
+from minivae.likelihoods import LIKELIHOODS
+from minivae.optim import OPTIMIZERS
+from minivae.settings import TRAINING_ESTIMATORS
+from minivae.train_command import MODELS, train_command
 
 
 class _UsageError(Exception):
@@ -154,362 +107,6 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-# ---------------------------------------------------------------------------------------------- train
-
-
-def _train(options: argparse.Namespace) -> tuple[int, Rows, dict[str, Any]]:
-    signal.signal(signal.SIGTERM, _interrupt)
-    run, dataset, resume = _new(options) if options.resume is None else _resumed(options)
-    if not options.json:
-        hidden = [layer.n_out for layer in run.model.encoder.layers if layer.n_params][:-1]
-        print(
-            f"{type(run.model).__name__} {'-'.join(str(n) for n in [run.model.n_x, *hidden])}, latent "
-            f"{run.model.decoder.n_in}, {run.model.n_params:,} parameters; {type(run.model.likelihood).__name__}; "
-            f"{_extras(run.model)}data {dataset.name}: {len(dataset.x_train):,} / {len(dataset.x_valid):,} / "
-            f"{len(dataset.x_test):,} examples to train / validate / test on"
-        )
-    result = train(
-        run.model,
-        dataset.x_train,
-        dataset.x_valid,
-        run.settings,
-        checkpoint=run.checkpoint,
-        resume=resume,
-        progress=False if options.quiet else None,
-    )
-    if not result.history:
-        raise KeyboardInterrupt
-    summary = runs.write_results(run, dataset, result)
-    rows = [*summary["test"]]
-    if not options.json:
-        _print_training(run, result, summary)
-    settings = {key: value for key, value in summary.items() if key != "test"} | {"run": str(run.folder)}
-    return (130 if result.stopped == "interrupted" else 0), rows, settings
-
-
-def _extras(model: VAE | Autoencoder) -> str:
-    """Return the corruption and the penalty of an autoencoder that has them, as text."""
-    extras = [model.corruption, model.penalty] if isinstance(model, Autoencoder) else []
-    return "".join(f"{extra}; " for extra in extras if extra is not None)
-
-
-def _interrupt(*_: Any) -> NoReturn:
-    raise KeyboardInterrupt
-
-
-def _new(options: argparse.Namespace) -> tuple[Run, data.Dataset, bool]:
-    kind = checks.choice(options.model or "vae", _MODELS, "model")
-    for name, kinds in _ONLY.items():
-        if getattr(options, name) is not None and kind not in kinds:
-            raise ValueError(f"--{name} is for --model {' or '.join(kinds)}, got it with --model {kind}. Drop it.")
-    if options.image_shape is not None and (options.data or "digits") in data.names():
-        raise ValueError(f"--image-shape is for a file, got it with {options.data or 'digits'}. Drop it.")
-    given = {key: getattr(options, key) for key in (*_DEFAULTS, *_FREE)}
-    o = argparse.Namespace(**{key: (_DEFAULTS | _FREE)[key] if v is None else v for key, v in given.items()})
-    dataset = runs.open_data(o.data, o.image_shape)
-    likelihood = named_likelihood(o.likelihood or dataset.likelihood, Gaussian())
-    if isinstance(likelihood, Gaussian) and likelihood.learned:  # start at the spread of the data, not far from it
-        likelihood = Gaussian(max(float(dataset.x_train.var(axis=0).mean()), 1e-6), learned=True)
-    latent = o.latent if o.latent is not None else 32 if kind == "sparse" else 2
-    if kind == "vae":
-        model: VAE | Autoencoder = VAE.mlp(dataset.n_x, latent, o.hidden, o.activation, likelihood)
-    else:
-        boxes = {"corruption": _corruption(kind, o, dataset), "penalty": _penalty(kind, o)}
-        model = Autoencoder.mlp(dataset.n_x, latent, o.hidden, o.activation, likelihood, **boxes)
-    rule = OPTIMIZERS[checks.choice(o.optimizer, OPTIMIZERS, "optimizer")]
-    settings = Settings(
-        epochs=o.epochs,
-        batch_size=o.batch_size,
-        optimizer=rule(learning_rate=o.learning_rate),
-        schedule=StepDecay(tuple(o.milestones), o.decay),
-        beta=o.beta,
-        n_draws=o.draws,
-        kl=o.kl or ("sampled" if o.estimator == "path-derivative" else "closed"),
-        estimator=o.estimator,
-        clip_norm=o.clip_norm,
-        patience=o.patience,
-        binarize=dataset.dynamic,
-        dtype=o.dtype,
-        seed=o.seed,
-    )
-    for part in (dataset.x_train, dataset.x_valid, dataset.x_test):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # said once, by train
-            model.check_data(part)
-    name = f"{Path(o.data).name.split('.')[0]}-{o.model}"
-    source = str(Path(o.data).resolve()) if runs.is_path(o.data) else o.data
-    run = Run(runs.new_folder(options.out, name), source, o.image_shape, model, settings)
-    run.save()
-    return run, dataset, False
-
-
-def _corruption(kind: str, o: argparse.Namespace, dataset: data.Dataset) -> Any:
-    if kind != "denoising":
-        return None
-    name = checks.choice(o.corruption, CORRUPTIONS, "corruption")
-    if name == "salt-and-pepper":  # to the ends of the data's own range
-        return SaltAndPepperNoise(o.noise, float(dataset.x_train.min()), float(dataset.x_train.max()))
-    return CORRUPTIONS[name](o.noise)
-
-
-def _penalty(kind: str, o: argparse.Namespace) -> Any:
-    if kind == "contractive":
-        return Contraction(_WEIGHTS[kind] if o.weight is None else o.weight)
-    if kind != "sparse":
-        return None
-    name = checks.choice(o.sparsity, ("kl", "l1"), "sparsity")
-    weight = _WEIGHTS[name] if o.weight is None else o.weight
-    return KLSparsity(o.target, weight) if name == "kl" else L1Sparsity(weight)
-
-
-def _resumed(options: argparse.Namespace) -> tuple[Run, data.Dataset, bool]:
-    changed = [key for key in (*_DEFAULTS, "out") if getattr(options, key) is not None]
-    if changed:
-        raise ValueError(
-            f"--resume keeps a run's settings, got --{changed[0].replace('_', '-')} as well. Only --epochs and "
-            f"--patience may change; for others start a new run."
-        )
-    run = runs.open_run(options.resume)
-    writable(run.folder, "run")
-    values = {key: getattr(options, key) for key in _FREE if getattr(options, key) is not None}
-    settings = Settings(**{**vars(run.settings), **values})
-    run = Run(run.folder, run.source, run.image_shape, run.model, settings)
-    if run.checkpoint.is_file():
-        check_epochs(load_arrays(run.checkpoint, "checkpoint")[1], settings)
-    elif (run.folder / "model.npz").is_file():
-        raise FileError(
-            f"run must hold the checkpoint.npz to go on from, got {run.folder}, where it is missing. Start a new run."
-        )
-    # killed before the first checkpoint: the seed makes a new start the same run
-    run.save()
-    return run, run.dataset(), run.checkpoint.is_file()
-
-
-def _print_training(run: Run, result: Result, summary: dict[str, Any]) -> None:
-    how = {"finished": "finished", "early": "stopped early", "interrupted": "stopped by Ctrl-C"}[result.stopped]
-    print(
-        f"{how} after {len(result.history)} epochs, {result.seconds:.1f} s, "
-        f"{result.examples_per_second:,.0f} examples/s; best epoch {result.best_epoch}\n"
-    )
-    _print_table(summary["test"])
-    print(f"\n{summary['meaning']}")
-    print(f"model    {run.folder / 'model.npz'}")
-    if result.stopped == "interrupted":
-        print(f"resume   minivae train --resume {run.folder}")
-    print(f"figures  {run.folder / 'figures'}{os.sep}: {', '.join(Path(p).name for p in summary['figures'])}")
-
-
-# ----------------------------------------------------------------------------- evaluate, sample, gradcheck, info
-
-
-def _evaluate(options: argparse.Namespace) -> tuple[int, Rows, dict[str, Any]]:
-    run = runs.open_run(options.run_folder)
-    params = runs.read_model(run)
-    checks.seed(options.seed)
-    dataset = run.dataset()
-    x = runs.foreign_rows(run, options.data) if options.data else runs.test_data(dataset, run.settings.seed)
-    if options.examples is not None:
-        x = x[: checks.width(options.examples, "examples")]
-    if isinstance(run.model, Autoencoder):
-        rows = runs.test_rows(run.model, params, x, options.seed)
-    else:
-        rows = runs.evaluation_rows(run.model, params, x, checks.width(options.draws, "draws"), options.seed)
-    source = options.data or dataset.name
-    settings = {"run": str(run.folder), "data": source, "n_examples": len(x), "draws": options.draws}
-    settings |= {"seed": options.seed, "meaning": runs.meaning(run.model, x, dataset)}
-    if not options.json:
-        print(f"{run.folder}: {len(x):,} examples of {source}\n")
-        _print_table(rows)
-        print(f"\n{settings['meaning']}")
-    return 0, rows, settings
-
-
-def _sample(options: argparse.Namespace) -> tuple[int, Rows, dict[str, Any]]:
-    checks.seed(options.seed)
-    checks.width(options.n, "n")
-    run = runs.open_run(options.run_folder)
-    params = runs.read_model(run)
-    dataset = run.dataset()
-    folder = runs.new_folder(options.out, run.folder.name + "-samples")
-    x = runs.test_data(dataset, run.settings.seed)
-    paths: list[str | None] = [runs.reconstruction_figure(run.model, params, x, dataset, folder)]
-    paths.append(runs.interpolation_figure(run.model, params, x, dataset, folder))
-    paths += runs.latent_figures(run.model, params, x, dataset, folder)
-    if isinstance(run.model, VAE):
-        paths.append(runs.sample_figure(run.model, params, x, dataset, folder, options.n, options.seed))
-        draws = runs.draw_samples(run.model, params, options.n, options.seed)
-        if dataset.scale is not None:  # back in the units of the data
-            draws = draws * dataset.scale[1] + dataset.scale[0]
-        np.save(folder / "samples.npy", draws)
-        paths.append(str(folder / "samples.npy"))
-    rows: Rows = [{"file": path} for path in paths if path is not None]
-    if not options.json:
-        _print_table(rows)
-    return 0, rows, {"run": str(run.folder), "n": options.n, "seed": options.seed}
-
-
-def _compare(options: argparse.Namespace) -> tuple[int, Rows, dict[str, Any]]:
-    for name in options.problem:
-        checks.choice(name, PROBLEMS, "problem")
-    checks.seed(options.seed)
-    known = [n for n in options.estimators or NAMES if checks.choice(n, NAMES, "estimators")]
-    folder = runs.new_folder(options.out, "compare")
-    rows: Rows = []
-    bar = tqdm(total=len(options.problem) + 10, disable=True if options.quiet else None, desc="comparing")
-    with bar:
-        for problem in options.problem:
-            found = list(compare(problem, known, options.samples, options.seed))
-            rows += found
-            bar.update(1)
-            if not options.json and found:
-                bar.clear()
-                print(f"{PROBLEMS[problem]}\n")
-                _print_table([{k: v for k, v in row.items() if k != "problem"} for row in found], _DIGITS)
-                print()
-        if not rows:
-            raise ValueError(
-                f"estimators must hold one that {', '.join(options.problem)} knows, got {', '.join(known)}. "
-                f"Leave --estimators away to see all."
-            )
-        from minivae import comparison_figures  # half a second for matplotlib that refusals need not wait for
-
-        paths = comparison_figures.write(folder, rows, options.seed, bar.update)
-    distances = [abs(row[z]) for row in rows for z in ("z_mean", "z_variance") if row[z] is not None]
-    worst = max(distances, default=0.0)
-    ok = worst < FAR
-    if not options.json:
-        verdict = "." if ok else f": beyond {FAR:g} something is wrong."
-        print(f"{len(distances)} means and variances lie within {worst:.1f} standard errors of the exact ones{verdict}")
-        print("Figures: " + ", ".join(paths))
-    settings = {"samples": options.samples, "seed": options.seed, "out": str(folder), "figures": paths}
-    return int(not ok), rows, settings
-
-
-_DIGITS = {"z_mean": 1, "z_variance": 1, "variance_ratio": 2, "ns_per_draw": 0}
-
-
-def _pca(options: argparse.Namespace) -> tuple[int, Rows, dict[str, Any]]:
-    checks.seed(options.seed)
-    dataset = runs.open_data(options.data, options.image_shape)
-    eigen = spectrum(dataset, options.latent)
-    folder = runs.new_folder(options.out, f"{Path(options.data).name.split('.')[0]}-pca")
-    found = report(dataset, eigen, options.latent, options.seed, folder, False if options.quiet else None)
-    failed = [row for row in found.checks if not row["ok"]]
-    if not options.json:
-        n, d = dataset.x_train.shape
-        print(f"PCA and linear autoencoders, {options.latent} latents; {dataset.name}: {n:,} rows of {d} values\n")
-        _print_table(found.components)
-        print()
-        _print_table(found.checks)
-        print(
-            "\nThe raw decoder spans the components and mixes them: its cosines are not 1, and need not be. "
-            "With L2 they are."
-        )
-        print(f"figures  {folder}{os.sep}: {', '.join(Path(path).name for path in found.figures)}")
-    settings = {"data": dataset.name, "latent": options.latent, "seed": options.seed, "out": str(folder)}
-    settings |= {"components": found.components, "figures": found.figures}
-    return int(bool(failed)), found.checks, settings
-
-
-def _gradcheck(options: argparse.Namespace) -> tuple[int, Rows, dict[str, Any]]:
-    rows: Rows = []
-    for check in gradient_checks(checks.seed(options.seed)):
-        rows.append(
-            {
-                "name": check.name,
-                "n_checked": check.n_checked,
-                "n_kinks": check.n_kinks,
-                "relative_error": check.relative_error,
-                "tolerance": check.tolerance,
-                "ok": check.ok,
-            }
-        )
-    failed = [row for row in rows if not row["ok"]]
-    if not options.json:
-        _print_table(rows)
-        verdict = f"{len(failed)} of {len(rows)} gradients are wrong" if failed else f"all {len(rows)} gradients agree"
-        print(f"\n{verdict} with finite differences (central, or complex steps where the tolerance is 1e-12)")
-    return int(bool(failed)), rows, {"seed": options.seed}
-
-
-def _exercises(options: argparse.Namespace) -> tuple[int, Rows, dict[str, Any]]:
-    if options.file is None:
-        rows: Rows = [
-            {
-                "exercise": exercise.id,
-                "answer": exercise.signature,
-                "lecture": exercises.LECTURES[exercise.topic],
-                "task": exercise.task,
-            }
-            for exercise in exercises.EXERCISES.values()
-        ]
-        if not options.json:
-            _print_table([{key: value for key, value in row.items() if key != "task"} for row in rows])
-            print("\nIn a lecture: mv.check(EXERCISE, your function). A whole file: minivae exercises FILE.")
-        return 0, rows, {}
-    outcomes = check_file(options.file, exercises.EXERCISES, checks.number(options.seconds, "seconds", low=0))
-    rows = [
-        {"exercise": o.id, "state": o.state, "ok": o.ok, "message": o.message, "mistake": o.mistake} for o in outcomes
-    ]
-    n_right = sum(outcome.ok for outcome in outcomes)
-    if not options.json:
-        print(*outcomes, sep="\n")
-        print(f"\n{n_right} of {len(outcomes)} answers in {options.file} are right")
-    return int(n_right < len(outcomes)), rows, {"file": options.file, "seconds": options.seconds}
-
-
-def _info(options: argparse.Namespace) -> tuple[int, Rows, dict[str, Any]]:
-    from threadpoolctl import threadpool_info
-
-    kernels.dense(
-        np.zeros(2, np.float32), np.zeros((1, 1), np.float32), 1
-    )  # now every BLAS in use is loaded, and listed
-
-    rows: Rows = [{"name": name, "value": value} for name, value in runs.versions().items()]
-    rows.append({"name": "processor", "value": f"{platform.machine()}, {os.cpu_count()} cores"})
-    for pool in threadpool_info():
-        kind = "BLAS" if pool["user_api"] == "blas" else pool["user_api"]
-        text = f"{pool['internal_api']} {pool.get('version') or ''} {pool.get('architecture', '')}".rstrip()
-        rows.append({"name": kind, "value": f"{text}, {pool['num_threads']} threads"})
-    rows += [{"name": name, "value": value} for name, value in tuning.DONE.items()]
-    for folder in data.data_folders():
-        state = "" if folder.is_dir() else " (not there yet)"
-        rows.append({"name": "data folder", "value": f"{folder}{state}"})
-    if "MINIVAE_DATA" not in os.environ:
-        hint = "set MINIVAE_DATA to a folder that holds mnist/, frey/ ... to use data that are already on disk"
-        rows.append({"name": "hint", "value": hint})
-    if not options.json:
-        _print_table(rows)
-    return 0, rows, {}
-
-
-# --------------------------------------------------------------------------------------------- the words
-
-
-def _print_table(rows: Rows, digits: dict[str, int] | None = None) -> None:
-    """Print rows under their field names, numbers to the right with 3 decimals or as many as ``digits`` says."""
-    columns = list(rows[0])
-    cells = [[_cell(row[column], (digits or {}).get(column, 3)) for column in columns] for row in rows]
-    widths = [max(len(c), *(len(row[i]) for row in cells)) for i, c in enumerate(columns)]
-    numeric = [any(isinstance(row[c], (int, float)) and not isinstance(row[c], bool) for row in rows) for c in columns]
-    for line in [columns, *cells]:
-        padded = [
-            text.rjust(width) if right else text.ljust(width)
-            for text, width, right in zip(line, widths, numeric, strict=True)
-        ]
-        print("  ".join(padded).rstrip())
-
-
-def _cell(value: Any, digits: int) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, bool):
-        return "ok" if value else "FAIL"
-    if isinstance(value, float):
-        return f"{value:.1e}" if digits == 3 and 0 < abs(value) < 1e-3 else f"{value:.{digits}f}"
-    return str(value)
-
-
 def _shape(text: str) -> tuple[int, int]:
     height, _, width = text.partition("x")
     if not (height.isdigit() and width.isdigit()):
@@ -532,13 +129,13 @@ def _parser() -> argparse.ArgumentParser:
 
     t = verb(
         "train",
-        _train,
+        train_command,
         "train a model, and leave a run folder with model, history, figures, summary",
         seed=False,
     )
     t.add_argument("--data", help=f"{', '.join(data.names())}, or a .npy, .npz or IDX file (default digits)")
     t.add_argument("--image-shape", type=_shape, metavar="HxW", help="height x width of the images in a file")
-    t.add_argument("--model", help=f"{', '.join(_MODELS)} (default vae)")
+    t.add_argument("--model", help=f"{', '.join(MODELS)} (default vae)")
     t.add_argument("--likelihood", help=f"{', '.join(LIKELIHOODS)} (default: what suits the data)")
     t.add_argument("--latent", type=int, metavar="N", help="latent dimensions (default 2, or 32 for sparse)")
     t.add_argument(
@@ -596,7 +193,7 @@ def _parser() -> argparse.ArgumentParser:
         help="no progress bar (there is none without a terminal either)",
     )
 
-    e = verb("evaluate", _evaluate, "evaluate a run's model: ELBO, IWAE bound, log p(x), KL per latent")
+    e = verb("evaluate", evaluate_command, "evaluate a run's model: ELBO, IWAE bound, log p(x), KL per latent")
     e.add_argument("run_folder", metavar="RUN", help="folder that minivae train left")
     e.add_argument("--data", help="a file of the same width, all rows, or a named set (default: the run's test set)")
     e.add_argument("--draws", type=int, default=500, metavar="K", help="importance samples (default 500)")
@@ -604,7 +201,7 @@ def _parser() -> argparse.ArgumentParser:
 
     s = verb(
         "sample",
-        _sample,
+        sample_command,
         "draw samples, reconstructions, interpolations and the latent plane of a run's model",
     )
     s.add_argument("run_folder", metavar="RUN", help="folder that minivae train left")
@@ -613,7 +210,7 @@ def _parser() -> argparse.ArgumentParser:
 
     c = verb(
         "compare",
-        _compare,
+        compare_command,
         "compare gradient estimators: means and variances beside the exact ones, and figures",
     )
     c.add_argument(
@@ -627,21 +224,21 @@ def _parser() -> argparse.ArgumentParser:
     c.add_argument("--samples", type=int, default=100_000, metavar="N", help="draws an estimator (default 100000)")
     c.add_argument("--out", metavar="DIR", help="where to write the figures (default runs/compare-NNN)")
     c.add_argument("--quiet", action="store_true", help="no progress bar (there is none without a terminal either)")
-    p = verb("pca", _pca, "compare principal components with trained linear autoencoders: tables and figures")
+    p = verb("pca", pca_command, "compare principal components with trained linear autoencoders: tables and figures")
     p.add_argument("--data", default="digits-grey", help="a named set or a file, as for train (default digits-grey)")
     p.add_argument("--image-shape", type=_shape, metavar="HxW", help="height x width of the images in a file")
     p.add_argument("--latent", type=int, default=10, metavar="N", help="components to keep (default 10)")
     p.add_argument("--out", metavar="DIR", help="where to write the figures (default runs/DATA-pca-NNN)")
     p.add_argument("--quiet", action="store_true", help="no progress bar (there is none without a terminal either)")
 
-    verb("gradcheck", _gradcheck, "check every hand-written gradient against finite differences")
+    verb("gradcheck", gradcheck_command, "check every hand-written gradient against finite differences")
 
-    x = verb("exercises", _exercises, "list the lectures' exercises, or check the answers in a file", seed=False)
+    x = verb("exercises", exercises_command, "list the lectures' exercises, or check the answers in a file", seed=False)
     x.add_argument("file", nargs="?", metavar="FILE", help="a student's .py or .ipynb (its answers are run)")
     x.add_argument("--seconds", type=float, default=10.0, help="time limit of an answer (default 10)")
     verb(
         "info",
-        _info,
+        info_command,
         "show versions, BLAS and threads, where data are looked for, and hints",
         seed=False,
     )

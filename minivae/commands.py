@@ -1,0 +1,207 @@
+"""What the other verbs do: each takes the options, prints a table unless --json, and returns code, rows, settings."""
+
+import argparse
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from minivae import checks, data, exercises, kernels, runs, tuning
+from minivae.autoencoder import Autoencoder
+from minivae.comparison import FAR, NAMES, PROBLEMS, compare
+from minivae.exercises.student_file import check_file
+from minivae.gradient_suite import gradient_checks
+from minivae.pca_report import report, spectrum
+from minivae.tables import Rows, print_table
+from minivae.vae import VAE
+
+
+def evaluate_command(options: argparse.Namespace) -> tuple[int, Rows, dict[str, Any]]:
+    """Print and return the bounds and estimates of a run on its test set, or on other data."""
+    run = runs.open_run(options.run_folder)
+    params = runs.read_model(run)
+    checks.seed(options.seed)
+    dataset = run.dataset()
+    x = runs.foreign_rows(run, options.data) if options.data else runs.test_data(dataset, run.settings.seed)
+    if options.examples is not None:
+        x = x[: checks.width(options.examples, "examples")]
+    if isinstance(run.model, Autoencoder):
+        rows = runs.test_rows(run.model, params, x, options.seed)
+    else:
+        rows = runs.evaluation_rows(run.model, params, x, checks.width(options.draws, "draws"), options.seed)
+    source = options.data or dataset.name
+    settings = {"run": str(run.folder), "data": source, "n_examples": len(x), "draws": options.draws}
+    settings |= {"seed": options.seed, "meaning": runs.meaning(run.model, x, dataset)}
+    if not options.json:
+        print(f"{run.folder}: {len(x):,} examples of {source}\n")
+        print_table(rows)
+        print(f"\n{settings['meaning']}")
+    return 0, rows, settings
+
+
+def sample_command(options: argparse.Namespace) -> tuple[int, Rows, dict[str, Any]]:
+    """Write samples, reconstructions, interpolations and the latent plane of a run."""
+    checks.seed(options.seed)
+    checks.width(options.n, "n")
+    run = runs.open_run(options.run_folder)
+    params = runs.read_model(run)
+    dataset = run.dataset()
+    folder = runs.new_folder(options.out, run.folder.name + "-samples")
+    x = runs.test_data(dataset, run.settings.seed)
+    paths: list[str | None] = [runs.reconstruction_figure(run.model, params, x, dataset, folder)]
+    paths.append(runs.interpolation_figure(run.model, params, x, dataset, folder))
+    paths += runs.latent_figures(run.model, params, x, dataset, folder)
+    if isinstance(run.model, VAE):
+        paths.append(runs.sample_figure(run.model, params, x, dataset, folder, options.n, options.seed))
+        draws = runs.draw_samples(run.model, params, options.n, options.seed)
+        if dataset.scale is not None:  # back in the units of the data
+            draws = draws * dataset.scale[1] + dataset.scale[0]
+        np.save(folder / "samples.npy", draws)
+        paths.append(str(folder / "samples.npy"))
+    rows: Rows = [{"file": path} for path in paths if path is not None]
+    if not options.json:
+        print_table(rows)
+    return 0, rows, {"run": str(run.folder), "n": options.n, "seed": options.seed}
+
+
+def compare_command(options: argparse.Namespace) -> tuple[int, Rows, dict[str, Any]]:
+    """Measure gradient estimators beside their exact values; the code is 1 where a number lies too far off."""
+    for name in options.problem:
+        checks.choice(name, PROBLEMS, "problem")
+    checks.seed(options.seed)
+    known = [n for n in options.estimators or NAMES if checks.choice(n, NAMES, "estimators")]
+    folder = runs.new_folder(options.out, "compare")
+    rows: Rows = []
+    bar = tqdm(total=len(options.problem) + 10, disable=True if options.quiet else None, desc="comparing")
+    with bar:
+        for problem in options.problem:
+            found = list(compare(problem, known, options.samples, options.seed))
+            rows += found
+            bar.update(1)
+            if not options.json and found:
+                bar.clear()
+                print(f"{PROBLEMS[problem]}\n")
+                print_table([{k: v for k, v in row.items() if k != "problem"} for row in found], _DIGITS)
+                print()
+        if not rows:
+            raise ValueError(
+                f"estimators must hold one that {', '.join(options.problem)} knows, got {', '.join(known)}. "
+                f"Leave --estimators away to see all."
+            )
+        from minivae import comparison_figures  # half a second for matplotlib that refusals need not wait for
+
+        paths = comparison_figures.write(folder, rows, options.seed, bar.update)
+    distances = [abs(row[z]) for row in rows for z in ("z_mean", "z_variance") if row[z] is not None]
+    worst = max(distances, default=0.0)
+    ok = worst < FAR
+    if not options.json:
+        verdict = "." if ok else f": beyond {FAR:g} something is wrong."
+        print(f"{len(distances)} means and variances lie within {worst:.1f} standard errors of the exact ones{verdict}")
+        print("Figures: " + ", ".join(paths))
+    settings = {"samples": options.samples, "seed": options.seed, "out": str(folder), "figures": paths}
+    return int(not ok), rows, settings
+
+
+_DIGITS = {"z_mean": 1, "z_variance": 1, "variance_ratio": 2, "ns_per_draw": 0}
+
+
+def pca_command(options: argparse.Namespace) -> tuple[int, Rows, dict[str, Any]]:
+    """Hold trained linear autoencoders to the eigendecomposition; the code is 1 where a check fails."""
+    checks.seed(options.seed)
+    dataset = runs.open_data(options.data, options.image_shape)
+    eigen = spectrum(dataset, options.latent)
+    folder = runs.new_folder(options.out, f"{Path(options.data).name.split('.')[0]}-pca")
+    found = report(dataset, eigen, options.latent, options.seed, folder, False if options.quiet else None)
+    failed = [row for row in found.checks if not row["ok"]]
+    if not options.json:
+        n, d = dataset.x_train.shape
+        print(f"PCA and linear autoencoders, {options.latent} latents; {dataset.name}: {n:,} rows of {d} values\n")
+        print_table(found.components)
+        print()
+        print_table(found.checks)
+        print(
+            "\nThe raw decoder spans the components and mixes them: its cosines are not 1, and need not be. "
+            "With L2 they are."
+        )
+        print(f"figures  {folder}{os.sep}: {', '.join(Path(path).name for path in found.figures)}")
+    settings = {"data": dataset.name, "latent": options.latent, "seed": options.seed, "out": str(folder)}
+    settings |= {"components": found.components, "figures": found.figures}
+    return int(bool(failed)), found.checks, settings
+
+
+def gradcheck_command(options: argparse.Namespace) -> tuple[int, Rows, dict[str, Any]]:
+    """Check every hand-written gradient; the code is 1 where one is wrong."""
+    rows: Rows = []
+    for check in gradient_checks(checks.seed(options.seed)):
+        rows.append(
+            {
+                "name": check.name,
+                "n_checked": check.n_checked,
+                "n_kinks": check.n_kinks,
+                "relative_error": check.relative_error,
+                "tolerance": check.tolerance,
+                "ok": check.ok,
+            }
+        )
+    failed = [row for row in rows if not row["ok"]]
+    if not options.json:
+        print_table(rows)
+        verdict = f"{len(failed)} of {len(rows)} gradients are wrong" if failed else f"all {len(rows)} gradients agree"
+        print(f"\n{verdict} with finite differences (central, or complex steps where the tolerance is 1e-12)")
+    return int(bool(failed)), rows, {"seed": options.seed}
+
+
+def exercises_command(options: argparse.Namespace) -> tuple[int, Rows, dict[str, Any]]:
+    """List the exercises, or check the answers in a file."""
+    if options.file is None:
+        rows: Rows = [
+            {
+                "exercise": exercise.id,
+                "answer": exercise.signature,
+                "lecture": exercises.LECTURES[exercise.topic],
+                "task": exercise.task,
+            }
+            for exercise in exercises.EXERCISES.values()
+        ]
+        if not options.json:
+            print_table([{key: value for key, value in row.items() if key != "task"} for row in rows])
+            print("\nIn a lecture: mv.check(EXERCISE, your function). A whole file: minivae exercises FILE.")
+        return 0, rows, {}
+    outcomes = check_file(options.file, exercises.EXERCISES, checks.number(options.seconds, "seconds", low=0))
+    rows = [
+        {"exercise": o.id, "state": o.state, "ok": o.ok, "message": o.message, "mistake": o.mistake} for o in outcomes
+    ]
+    n_right = sum(outcome.ok for outcome in outcomes)
+    if not options.json:
+        print(*outcomes, sep="\n")
+        print(f"\n{n_right} of {len(outcomes)} answers in {options.file} are right")
+    return int(n_right < len(outcomes)), rows, {"file": options.file, "seconds": options.seconds}
+
+
+def info_command(options: argparse.Namespace) -> tuple[int, Rows, dict[str, Any]]:
+    """Show versions, BLAS and threads, data folders and hints."""
+    from threadpoolctl import threadpool_info
+
+    kernels.dense(
+        np.zeros(2, np.float32), np.zeros((1, 1), np.float32), 1
+    )  # now every BLAS in use is loaded, and listed
+
+    rows: Rows = [{"name": name, "value": value} for name, value in runs.versions().items()]
+    rows.append({"name": "processor", "value": f"{platform.machine()}, {os.cpu_count()} cores"})
+    for pool in threadpool_info():
+        kind = "BLAS" if pool["user_api"] == "blas" else pool["user_api"]
+        text = f"{pool['internal_api']} {pool.get('version') or ''} {pool.get('architecture', '')}".rstrip()
+        rows.append({"name": kind, "value": f"{text}, {pool['num_threads']} threads"})
+    rows += [{"name": name, "value": value} for name, value in tuning.DONE.items()]
+    for folder in data.data_folders():
+        state = "" if folder.is_dir() else " (not there yet)"
+        rows.append({"name": "data folder", "value": f"{folder}{state}"})
+    if "MINIVAE_DATA" not in os.environ:
+        hint = "set MINIVAE_DATA to a folder that holds mnist/, frey/ ... to use data that are already on disk"
+        rows.append({"name": "hint", "value": hint})
+    if not options.json:
+        print_table(rows)
+    return 0, rows, {}
