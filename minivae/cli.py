@@ -16,11 +16,15 @@ import numpy as np
 
 from minivae import checks, data, exercises, kernels, runs, tuning
 from minivae.autoencoder import Autoencoder
+from minivae.contraction import Contraction
+from minivae.corruptions import CORRUPTIONS, SaltAndPepperNoise
 from minivae.exercises.student_file import check_file
 from minivae.gradient_suite import gradient_checks
 from minivae.layers import ACTIVATIONS
 from minivae.likelihoods import LIKELIHOODS, Gaussian, named_likelihood
 from minivae.optim import OPTIMIZERS, StepDecay
+from minivae.pca_report import report, spectrum
+from minivae.penalties import KLSparsity, L1Sparsity
 from minivae.runs import Run
 from minivae.storage import FileError, load_arrays, writable
 from minivae.training import Result, Settings, check_epochs, train
@@ -34,7 +38,7 @@ _DEFAULTS: dict[str, Any] = {
     "image_shape": None,
     "model": "vae",
     "likelihood": None,
-    "latent": 2,
+    "latent": None,
     "hidden": [128],
     "activation": "relu",
     "batch_size": 128,
@@ -46,9 +50,23 @@ _DEFAULTS: dict[str, Any] = {
     "draws": 1,
     "kl": "closed",
     "clip_norm": None,
+    "corruption": "masking",
+    "noise": 0.3,
+    "sparsity": "kl",
+    "target": 0.05,
+    "weight": None,
     "seed": 0,
     "dtype": "float32",
 }
+# The options of train that are for some models only, and the default weights of the penalties.
+_ONLY = {
+    **dict.fromkeys(("beta", "draws", "kl"), ("vae",)),
+    **dict.fromkeys(("corruption", "noise"), ("denoising",)),
+    **dict.fromkeys(("sparsity", "target"), ("sparse",)),
+    "weight": ("sparse", "contractive"),
+}
+_WEIGHTS = {"kl": 1.0, "l1": 0.1, "contractive": 0.1}
+_MODELS = ("vae", "ae", "denoising", "sparse", "contractive")
 _FREE = {"epochs": 300, "patience": 30}  # these may change when a run is resumed
 
 
@@ -141,8 +159,8 @@ def _train(options: argparse.Namespace) -> tuple[int, Rows, dict[str, Any]]:
         print(
             f"{type(run.model).__name__} {'-'.join(str(n) for n in [run.model.n_x, *hidden])}, latent "
             f"{run.model.decoder.n_in}, {run.model.n_params:,} parameters; {type(run.model.likelihood).__name__}; "
-            f"data {dataset.name}: {len(dataset.x_train):,} / {len(dataset.x_valid):,} / {len(dataset.x_test):,} "
-            f"examples to train / validate / test on"
+            f"{_extras(run.model)}data {dataset.name}: {len(dataset.x_train):,} / {len(dataset.x_valid):,} / "
+            f"{len(dataset.x_test):,} examples to train / validate / test on"
         )
     result = train(
         run.model,
@@ -163,17 +181,21 @@ def _train(options: argparse.Namespace) -> tuple[int, Rows, dict[str, Any]]:
     return (130 if result.stopped == "interrupted" else 0), rows, settings
 
 
+def _extras(model: VAE | Autoencoder) -> str:
+    """Return the corruption and the penalty of an autoencoder that has them, as text."""
+    extras = [model.corruption, model.penalty] if isinstance(model, Autoencoder) else []
+    return "".join(f"{extra}; " for extra in extras if extra is not None)
+
+
 def _interrupt(*_: Any) -> NoReturn:
     raise KeyboardInterrupt
 
 
 def _new(options: argparse.Namespace) -> tuple[Run, data.Dataset, bool]:
-    if options.model == "ae":
-        for name in ("beta", "draws", "kl"):
-            if getattr(options, name) is not None:
-                raise ValueError(
-                    f"--{name} is for a VAE, got it with --model ae, which has no KL and no draws. Drop it."
-                )
+    kind = checks.choice(options.model or "vae", _MODELS, "model")
+    for name, kinds in _ONLY.items():
+        if getattr(options, name) is not None and kind not in kinds:
+            raise ValueError(f"--{name} is for --model {' or '.join(kinds)}, got it with --model {kind}. Drop it.")
     if options.image_shape is not None and (options.data or "digits") in data.names():
         raise ValueError(f"--image-shape is for a file, got it with {options.data or 'digits'}. Drop it.")
     given = {key: getattr(options, key) for key in (*_DEFAULTS, *_FREE)}
@@ -182,10 +204,12 @@ def _new(options: argparse.Namespace) -> tuple[Run, data.Dataset, bool]:
     likelihood = named_likelihood(o.likelihood or dataset.likelihood, Gaussian())
     if isinstance(likelihood, Gaussian) and likelihood.learned:  # start at the spread of the data, not far from it
         likelihood = Gaussian(max(float(dataset.x_train.var(axis=0).mean()), 1e-6), learned=True)
-    builders: dict[str, Any] = {"vae": VAE.mlp, "ae": Autoencoder.mlp}
-    model = builders[checks.choice(o.model, builders, "model")](
-        dataset.n_x, o.latent, o.hidden, o.activation, likelihood
-    )
+    latent = o.latent if o.latent is not None else 32 if kind == "sparse" else 2
+    if kind == "vae":
+        model: VAE | Autoencoder = VAE.mlp(dataset.n_x, latent, o.hidden, o.activation, likelihood)
+    else:
+        boxes = {"corruption": _corruption(kind, o, dataset), "penalty": _penalty(kind, o)}
+        model = Autoencoder.mlp(dataset.n_x, latent, o.hidden, o.activation, likelihood, **boxes)
     rule = OPTIMIZERS[checks.choice(o.optimizer, OPTIMIZERS, "optimizer")]
     settings = Settings(
         epochs=o.epochs,
@@ -210,6 +234,25 @@ def _new(options: argparse.Namespace) -> tuple[Run, data.Dataset, bool]:
     run = Run(runs.new_folder(options.out, name), source, o.image_shape, model, settings)
     run.save()
     return run, dataset, False
+
+
+def _corruption(kind: str, o: argparse.Namespace, dataset: data.Dataset) -> Any:
+    if kind != "denoising":
+        return None
+    name = checks.choice(o.corruption, CORRUPTIONS, "corruption")
+    if name == "salt-and-pepper":  # to the ends of the data's own range
+        return SaltAndPepperNoise(o.noise, float(dataset.x_train.min()), float(dataset.x_train.max()))
+    return CORRUPTIONS[name](o.noise)
+
+
+def _penalty(kind: str, o: argparse.Namespace) -> Any:
+    if kind == "contractive":
+        return Contraction(_WEIGHTS[kind] if o.weight is None else o.weight)
+    if kind != "sparse":
+        return None
+    name = checks.choice(o.sparsity, ("kl", "l1"), "sparsity")
+    weight = _WEIGHTS[name] if o.weight is None else o.weight
+    return KLSparsity(o.target, weight) if name == "kl" else L1Sparsity(weight)
 
 
 def _resumed(options: argparse.Namespace) -> tuple[Run, data.Dataset, bool]:
@@ -296,6 +339,29 @@ def _sample(options: argparse.Namespace) -> tuple[int, Rows, dict[str, Any]]:
     if not options.json:
         _print_table(rows)
     return 0, rows, {"run": str(run.folder), "n": options.n, "seed": options.seed}
+
+
+def _pca(options: argparse.Namespace) -> tuple[int, Rows, dict[str, Any]]:
+    checks.seed(options.seed)
+    dataset = runs.open_data(options.data, options.image_shape)
+    eigen = spectrum(dataset, options.latent)
+    folder = runs.new_folder(options.out, f"{Path(options.data).name.split('.')[0]}-pca")
+    found = report(dataset, eigen, options.latent, options.seed, folder, False if options.quiet else None)
+    failed = [row for row in found.checks if not row["ok"]]
+    if not options.json:
+        n, d = dataset.x_train.shape
+        print(f"PCA and linear autoencoders, {options.latent} latents; {dataset.name}: {n:,} rows of {d} values\n")
+        _print_table(found.components)
+        print()
+        _print_table(found.checks)
+        print(
+            "\nThe raw decoder spans the components and mixes them: its cosines are not 1, and need not be. "
+            "With L2 they are."
+        )
+        print(f"figures  {folder}{os.sep}: {', '.join(Path(path).name for path in found.figures)}")
+    settings = {"data": dataset.name, "latent": options.latent, "seed": options.seed, "out": str(folder)}
+    settings |= {"components": found.components, "figures": found.figures}
+    return int(bool(failed)), found.checks, settings
 
 
 def _gradcheck(options: argparse.Namespace) -> tuple[int, Rows, dict[str, Any]]:
@@ -425,9 +491,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     t.add_argument("--data", help=f"{', '.join(data.names())}, or a .npy, .npz or IDX file (default digits)")
     t.add_argument("--image-shape", type=_shape, metavar="HxW", help="height x width of the images in a file")
-    t.add_argument("--model", help="vae or ae (default vae)")
+    t.add_argument("--model", help=f"{', '.join(_MODELS)} (default vae)")
     t.add_argument("--likelihood", help=f"{', '.join(LIKELIHOODS)} (default: what suits the data)")
-    t.add_argument("--latent", type=int, metavar="N", help="latent dimensions (default 2)")
+    t.add_argument("--latent", type=int, metavar="N", help="latent dimensions (default 2, or 32 for sparse)")
     t.add_argument(
         "--hidden",
         type=int,
@@ -461,6 +527,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     t.add_argument("--draws", type=int, metavar="K", help="draws of z for each example and step (default 1)")
     t.add_argument("--kl", help=f"{' or '.join(KL_MODES)} (default closed)")
+    t.add_argument("--corruption", help=f"denoising: {', '.join(CORRUPTIONS)} (default masking)")
+    t.add_argument("--noise", type=float, help="denoising: standard deviation, or fraction of pixels (default 0.3)")
+    t.add_argument("--sparsity", help="sparse: kl (to a mean activation) or l1 (default kl)")
+    t.add_argument("--target", type=float, help="sparse, kl: mean activation of each unit (default 0.05)")
+    t.add_argument("--weight", type=float, help="sparse, contractive: of the penalty (default 1; l1, contractive 0.1)")
     t.add_argument(
         "--clip-norm",
         type=float,
@@ -491,6 +562,13 @@ def _parser() -> argparse.ArgumentParser:
     s.add_argument("run_folder", metavar="RUN", help="folder that minivae train left")
     s.add_argument("-n", type=int, default=100, help="number of samples (default 100)")
     s.add_argument("--out", metavar="DIR", help="where to write them (default runs/RUN-samples-NNN)")
+
+    p = verb("pca", _pca, "compare principal components with trained linear autoencoders: tables and figures")
+    p.add_argument("--data", default="digits-grey", help="a named set or a file, as for train (default digits-grey)")
+    p.add_argument("--image-shape", type=_shape, metavar="HxW", help="height x width of the images in a file")
+    p.add_argument("--latent", type=int, default=10, metavar="N", help="components to keep (default 10)")
+    p.add_argument("--out", metavar="DIR", help="where to write the figures (default runs/DATA-pca-NNN)")
+    p.add_argument("--quiet", action="store_true", help="no progress bar (there is none without a terminal either)")
 
     verb("gradcheck", _gradcheck, "check every hand-written gradient against finite differences")
 

@@ -69,15 +69,19 @@ class Contraction:
                 )
 
     def forward(self, encoder: Sequential, params: Array, z: Array, caches: list[Any]) -> tuple[Array, list[Array]]:
-        """Return ||J||_F^2 of each example, shape (B, 1), and the rows before each layer, J first."""
-        rows = [np.broadcast_to(np.eye(z.shape[1], dtype=z.dtype), (*z.shape, z.shape[1]))]  # dz/dz, (B, L, L)
+        """Return ||J||_F^2 of each example, shape (B, 1), and the rows before each layer, J first.
+
+        Above the last activation the rows are those of all examples, of shape (1, L, n); below it (B, L, n).
+        """
+        rows = [np.eye(z.shape[1], dtype=z.dtype)[None]]  # dz/dz
         for layer, cache, (theta,) in reversed(list(_steps(encoder, caches, params))):
             if isinstance(layer, Dense):
                 rows.append(_times(rows[-1], layer.unpack(theta)[0].T))
             else:
                 rows.append(rows[-1] * cast(Activation, layer).slope(cache)[:, None])
         rows.reverse()
-        return np.einsum("bli,bli->b", rows[0], rows[0])[:, None], rows
+        squares = np.einsum("bli,bli->b", rows[0], rows[0])
+        return np.broadcast_to(squares[:, None], (len(z), 1)), rows
 
     def value(self, mean: Array) -> float:
         """Return weight times the mean."""
@@ -98,6 +102,7 @@ class Contraction:
         for (layer, x, (theta, dtheta)), rows in zip(steps, cache[1:], strict=True):
             if isinstance(layer, Dense):
                 W, dW = layer.unpack(theta)[0], layer.unpack(dtheta)[0]
+                drows = drows if len(drows) == len(rows) else drows.sum(axis=0, keepdims=True)
                 np.dot(drows.reshape(-1, layer.n_in).T, rows.reshape(-1, layer.n_out), out=dW)
                 drows = _times(drows, W)
                 dxs.append(None)
@@ -105,7 +110,7 @@ class Contraction:
                 activation = cast(Activation, layer)
                 dxs.append(activation.curvature(x) * np.einsum("bli,bli->bi", drows, rows))
                 drows = drows * activation.slope(x)[:, None]
-        d: Array = np.zeros_like(drows[:, 0])  # (B, L): nothing comes through the code itself
+        d: Array = np.zeros((len(dstatistics), drows.shape[1]), drows.dtype)  # nothing comes through the code itself
         for (layer, x, (theta, dtheta)), dx in zip(reversed(steps), reversed(dxs), strict=True):
             own = np.empty_like(dtheta)
             d = cast(Array, layer.backward(theta, x, d, own))
@@ -135,7 +140,8 @@ def jacobian(encoder: Sequential, params: Array, x: Array) -> Array:
     contraction.check(encoder)
     checks.flat(params, encoder.n_params)
     z, caches = encoder.forward(params, x)
-    return contraction.forward(encoder, params, z, caches)[1][0]
+    rows = contraction.forward(encoder, params, z, caches)[1][0]
+    return np.broadcast_to(rows, (len(x), *rows.shape[1:]))
 
 
 def _steps(net: Sequential, caches: list[Any], *flats: Array) -> Iterator[tuple[Any, Any, list[Array]]]:

@@ -87,7 +87,9 @@ class KLSparsity(_Sparsity):
         KL(rho || rho_j) = rho log(rho / rho_j) + (1 - rho) log((1 - rho) / (1 - rho_j))
         dz_j = weight / B [ (1 - rho) / (1 - rho_j) - rho / rho_j ]
 
-    The mean is over the batch: a KL for each example would make every code of every example rho.
+    The mean is over the batch: a KL for each example would make every code of every example rho. It is a mean all the
+    same, which units that are always a little active satisfy as well as units that are seldom fully so: look at the
+    spread of the codes too.
 
     Parameters
     ----------

@@ -45,6 +45,7 @@ def learning_curves(history: list[dict[str, float]]) -> "Figure":
     ]
     if "train_elbo" not in history[0]:
         parts = [("log_lik", "reconstruction log p(x|z)")]
+        parts += [("penalty", "penalty")] if "train_penalty" in history[0] else []
     figure = _figure(4.2 * len(parts), 3.4)
     epochs = [row["epoch"] for row in history]
     for axes, (key, title) in zip(np.ravel(figure.subplots(1, len(parts))), parts, strict=True):
@@ -108,6 +109,16 @@ class Shades:
         low, high = float(x.min()), float(x.max())
         return cls(low, high, "gray_r" if float(x.mean()) < (low + high) / 2 else "gray")
 
+    @classmethod
+    def signed(cls, x: Array) -> "Shades":
+        """Return a scale for weights and directions: white at zero, red above, blue below.
+
+        >>> Shades.signed(np.array([-1.0, 3.0]))
+        Shades(low=-3.0, high=3.0, cmap='RdBu_r')
+        """
+        high = float(np.abs(x).max()) or 1.0
+        return cls(-high, high, "RdBu_r")
+
 
 def _show(axes: Any, canvas: Array, shades: Shades, **how: Any) -> Any:
     import matplotlib
@@ -118,27 +129,74 @@ def _show(axes: Any, canvas: Array, shades: Shades, **how: Any) -> Any:
     return image
 
 
-def image_grid(images: Array, shape: tuple[int, int], shades: Shades, title: str, n_columns: int = 10) -> "Figure":
+def image_grid(
+    images: Array, shape: tuple[int, int], shades: Shades, title: str, n_columns: int = 10, unit: str = "pixel value"
+) -> "Figure":
     """Draw images in a grid."""
     canvas = tile(images, shape, n_columns)
     figure = _figure(6.4, 6.4 * canvas.shape[0] / canvas.shape[1] + 0.5)
     axes = figure.subplots()
     image = _show(axes, canvas, shades)
     axes.set_title(title)
-    figure.colorbar(image, ax=axes, label="pixel value", shrink=0.8)
+    figure.colorbar(image, ax=axes, label=unit, shrink=0.8)
     return figure
 
 
 def reconstructions(x: Array, x_hat: Array, shape: tuple[int, int], shades: Shades, n: int = 12) -> "Figure":
     """Draw n originals above their reconstructions."""
-    x, x_hat = x[:n], x_hat[:n]
-    figure = _figure(0.75 * len(x) * max(1.0, shape[1] / shape[0]) + 1.2, 2.6)
-    rows = figure.subplots(2, 1)
-    for axes, images, label in zip(rows, (x, x_hat), ("original x", "E[x|z]"), strict=True):
-        image = _show(axes, tile(images, shape, len(images)), shades)
-        axes.set_ylabel(label)
-    rows[0].set_title("Originals, and reconstructions from the mean code")
-    figure.colorbar(image, ax=list(rows), label="pixel value")
+    rows = {"original x": x[:n], "E[x|z]": x_hat[:n]}
+    return image_rows(rows, shape, shades, "Originals, and reconstructions from the mean code")
+
+
+def image_rows(
+    rows: dict[str, Array], shape: tuple[int, int], shades: Shades, title: str, unit: str = "pixel value"
+) -> "Figure":
+    """Draw rows of images of equal number, one below the other, each with its label."""
+    n = len(next(iter(rows.values())))
+    width = 0.75 * n * max(1.0, shape[1] / shape[0])
+    figure = _figure(width + 2.2, 0.8 * len(rows) * max(1.0, shape[0] / shape[1]) + 1.0)
+    panels = np.ravel(figure.subplots(len(rows), 1, squeeze=False))
+    for axes, (label, images) in zip(panels, rows.items(), strict=True):
+        image = _show(axes, tile(images, shape, n), shades)
+        axes.set_ylabel(label, rotation=0, ha="right", va="center")
+    panels[0].set_title(title)
+    figure.colorbar(image, ax=list(panels), label=unit)
+    return figure
+
+
+def receptive_fields(jacobian: Array, shape: tuple[int, int], n: int = 48) -> "Figure":
+    """Draw what each latent reacts to: the rows of a Jacobian dz/dx, shape (L, n_x), as images; the longest first."""
+    order = np.argsort(-np.linalg.norm(jacobian, axis=1), kind="stable")[:n]
+    rows = jacobian[order]
+    title = f"What each latent reacts to: mean of dz/dx, {len(order)} of {len(jacobian)} latents"
+    return image_grid(rows, shape, Shades.signed(rows), title, n_columns=min(8, len(rows)), unit="dz/dx")
+
+
+def loss_against_latents(discarded: Array, trained: dict[int, float]) -> "Figure":
+    """Draw the sum of the discarded eigenvalues against the number of latents, and trained losses on it.
+
+    Parameters
+    ----------
+    discarded : array of shape (d + 1,)
+        The sum of the eigenvalues after the first q, for q = 0, ..., d.
+    trained : dict
+        Loss of the trained linear autoencoder, by q.
+    """
+    figure = _figure(6.4, 4.2)
+    left, right = figure.subplots(1, 2, width_ratios=(3, 2))
+    q = np.arange(len(discarded))
+    left.plot(q, discarded, color=COLORS[0], lw=1.4, label="sum of discarded eigenvalues")
+    places, losses = np.array(list(trained)), np.array(list(trained.values()))
+    left.plot(places, losses, "o", color=COLORS[3], ms=6, mfc="none", mew=1.6, label="trained linear autoencoder")
+    left.set(xlabel="latents q", ylabel="mean squared error, summed over pixels", ylim=(0, None))
+    left.set_title("Loss")
+    left.legend(frameon=False)
+    excess = np.abs(losses - discarded[places]) / discarded[0]
+    right.semilogy(places, np.maximum(excess, 1e-17), "o", color=COLORS[3], ms=6, mfc="none", mew=1.6)
+    right.set(xlabel="latents q", ylabel="|loss - exact| / total variance", ylim=(3e-18, 1e-6))
+    right.set_title("Distance from exact")
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
     return figure
 
 

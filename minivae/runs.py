@@ -23,6 +23,7 @@ import numpy as np
 from minivae import bounds, data, plots
 from minivae.autoencoder import Autoencoder
 from minivae.checks import Array, NonFiniteError
+from minivae.contraction import jacobian
 from minivae.data import Dataset
 from minivae.storage import FileError, from_spec, load_model, save_model, to_spec, writable, write_atomically
 from minivae.training import Result, Settings, binarize
@@ -170,7 +171,13 @@ def _quantity(name: str, values: Array) -> Quantity:
 def test_rows(model: Any, params: Array, x: Array, seed: int) -> list[Quantity]:
     """Return the table of a training run: test ELBO, reconstruction and KL, with standard errors over examples."""
     if isinstance(model, Autoencoder):
-        rows = [_quantity("test log_lik", model.terms(params, x).log_lik)]
+        terms = model.terms(params, x)
+        rows = [_quantity("test log_lik", terms.log_lik)]
+        eps = model.draw_noise(np.random.default_rng([seed, 3]), 1, len(x), params.dtype)
+        if eps is not None:
+            rows.append(_quantity("test log_lik, corrupted input", model.terms(params, x, eps=eps).log_lik))
+        if terms.penalty is not None:
+            rows.append({**rows[0], "quantity": "test penalty", "value": terms.penalty, "standard_error": None})
         error = np.mean((x - model.reconstruct(params, x)) ** 2, axis=1)
         return [*rows, _quantity("test squared error", error) | {"unit": "per pixel"}]
     with np.errstate(over="ignore", invalid="ignore"):
@@ -230,6 +237,10 @@ def figures(run: Run, dataset: Dataset, params: Array, history: list[dict[str, f
     paths = [plots.save(plots.learning_curves(history), folder / "learning_curves.png")]
     paths += latent_figures(model, params, x, dataset, folder)
     paths.append(reconstruction_figure(model, params, x, dataset, folder))
+    if isinstance(model, Autoencoder) and dataset.image_shape is not None:
+        mean = jacobian(model.encoder, model.unpack(params)[0], x[:256]).mean(axis=0)
+        figure = plots.receptive_fields(mean, dataset.image_shape)
+        paths.append(plots.save(figure, folder / "receptive_fields.png"))
     if isinstance(model, VAE):
         n = 100 if dataset.image_shape is not None else 500
         paths.append(sample_figure(model, params, x, dataset, folder, n, run.settings.seed))
@@ -241,9 +252,14 @@ def reconstruction_figure(model: Any, params: Array, x: Array, dataset: Dataset,
     path = folder / "reconstructions.png"
     if dataset.image_shape is None:
         return plots.save(plots.table_reconstructions(x, model.reconstruct(params, x)), path)
-    some = np.linspace(0, len(x) - 1, min(12, len(x))).astype(int)
-    x_hat = model.reconstruct(params, x[some])
-    return plots.save(plots.reconstructions(x[some], x_hat, dataset.image_shape, plots.Shades.of(x)), path)
+    some = x[np.linspace(0, len(x) - 1, min(12, len(x))).astype(int)]
+    if isinstance(model, Autoencoder) and model.corruption is not None:
+        seen = model.corrupt(some, np.random.default_rng(0))
+        rows = {"original x": some, "corrupted x": seen, "E[x|z]": model.reconstruct(params, seen)}
+        title = "Originals, what the encoder sees, and reconstructions from that"
+        return plots.save(plots.image_rows(rows, dataset.image_shape, plots.Shades.of(x), title), path)
+    x_hat = model.reconstruct(params, some)
+    return plots.save(plots.reconstructions(some, x_hat, dataset.image_shape, plots.Shades.of(x)), path)
 
 
 def draw_samples(model: VAE, params: Array, n: int, seed: int, *, mean: bool = False) -> Array:

@@ -5,9 +5,10 @@ from math import comb
 import numpy as np
 from scipy import stats
 
+from benchmarks.autoencoders import measure, models
 from benchmarks.beta_bernoulli import RULES, BetaBernoulli, steps_until_close
 from benchmarks.fixed_mnist import SoftplusGaussian, uniform_start
-from minivae import VAE, check_gradient
+from minivae import VAE, Autoencoder, Sequential, Sigmoid, check_gradient, mlp
 
 from .conftest import assert_within_standard_errors
 
@@ -64,3 +65,22 @@ def test_a_decaying_average_shortens_the_beta_bernoulli_run():
     assert 123 / 2 < from_zero < 2 * 213
     assert 167 / 2 < plain < 2 * 1456
     assert debiased < from_zero < plain
+
+
+def test_the_family_differs_in_its_losses_alone():
+    family = models()
+    assert {model.n_params for model in family.values()} == {24_928}
+    assert len({(model.encoder, model.decoder, model.likelihood) for model in family.values()}) == 1
+    assert len(set(family.values())) == len(family)
+
+
+def test_sparseness_is_the_share_of_images_in_which_a_unit_is_off():
+    # one unit that is on where x > 0 and off elsewhere, the other always half on
+    model = Autoencoder(Sequential([mlp([1, 2]), Sigmoid()]), mlp([2, 1]), Autoencoder.mlp(1, 1).likelihood)
+    params = np.zeros(model.n_params)
+    params[0] = 1e3
+    x = np.where(np.arange(1000) < 200, 1.0, -1.0)[:, None]
+    row = measure(model, params, x, 0)
+    assert abs(row["sparseness"] - (0.8 + 0) / 2) < 1e-12
+    assert abs(row["mean code"] - (0.2 + 0.5) / 2) < 1e-12
+    assert abs(row["error"] - 1) < 1e-12

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minivae import VAE, Gaussian, cli, kernels, load_model, runs
+from minivae import VAE, Gaussian, LinearAutoencoder, cli, kernels, load_model, runs
 from minivae.training import train as real_train
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -90,6 +90,12 @@ def test_train_json_is_one_object(capsys):
     [
         ["--model", "ae"],
         ["--model", "ae", "--data", "digits-grey", "--likelihood", "gaussian"],
+        ["--model", "denoising"],
+        ["--model", "denoising", "--corruption", "gaussian", "--noise", "0.5", "--data", "digits-grey"],
+        ["--model", "denoising", "--corruption", "salt-and-pepper"],
+        ["--model", "sparse", "--latent", "5", "--target", "0.1", "--weight", "3"],
+        ["--model", "sparse", "--sparsity", "l1", "--latent", "5"],
+        ["--model", "contractive", "--weight", "0.01", "--activation", "softplus"],
         ["--likelihood", "gaussian-learned", "--data", "digits-grey", "--latent", "1"],
         ["--latent", "5", "--beta", "4", "--draws", "3", "--kl", "sampled", "--clip-norm", "1"],
         ["--optimizer", "rmsprop", "--milestones", "1", "--decay", "0.5", "--dtype", "float64", "--activation", "elu"],
@@ -218,6 +224,59 @@ def test_samples_and_their_figure_are_of_the_same_codes():
     assert means.std() > 0.1
 
 
+def test_autoencoders_of_each_kind_report_their_own_terms(capsys):
+    quantities = {
+        "ae": [],
+        "denoising": ["test log_lik, corrupted input"],
+        "sparse": ["test penalty"],
+        "contractive": ["test penalty"],
+    }
+    for kind, own in quantities.items():
+        code, result = run_json(capsys, "train", *SMALL, "--model", kind, "--out", kind)
+        assert code == 0
+        assert [row["quantity"] for row in result["rows"]] == ["test log_lik", *own, "test squared error"]
+        figures = {Path(p).name for p in result["settings"]["figures"]}
+        assert {"learning_curves.png", "reconstructions.png", "receptive_fields.png"} <= figures
+        model, _, _ = load_model(Path(kind) / "model.npz")
+        assert (model.corruption is not None) == (kind == "denoising")
+        assert (model.penalty is not None) == (kind in ("sparse", "contractive"))
+    assert model.decoder.n_in == 2
+    assert load_model("sparse/model.npz")[0].decoder.n_in == 32
+    assert cli.main(["train", *SMALL, "--model", "denoising", "--out", "again"]) == 0
+    assert "Bernoulli; MaskingNoise(fraction=0.3); data digits-dynamic" in capsys.readouterr().out
+
+
+def test_pca_compares_and_draws(capsys):
+    code, result = run_json(capsys, "pca", "--latent", "3", "--out", "found")
+    assert (code, result["ok"]) == (0, True)
+    assert all(row["ok"] and row["difference"] <= row["tolerance"] for row in result["rows"])
+    components = result["settings"]["components"]
+    assert [row["component"] for row in components] == [1, 2, 3]
+    assert all(abs(row["l2_decoder_cosine"] - 1) < 1e-9 for row in components)
+    assert any(row["raw_decoder_cosine"] < 0.99 for row in components)
+    assert all(abs(row["l2_shrinkage"] - row["l2_shrinkage_exact"]) < 1e-6 for row in components)
+    names = ["loss.png", "components.png", "reconstructions.png"]
+    assert [Path(p).name for p in result["settings"]["figures"]] == names
+    assert all(Path(p).read_bytes()[:8] == PNG for p in result["settings"]["figures"])
+    assert cli.main(["pca", "--latent", "2", "--seed", "3"]) == 0
+    printed = capsys.readouterr()
+    assert "PCA and linear autoencoders, 2 latents; digits-grey: 3,346 rows of 64 values" in printed.out
+    assert "figures  runs/digits-grey-pca-001" in printed.out
+    assert printed.err == ""
+
+
+def test_pca_of_a_table_and_of_a_wrong_optimum(capsys, rng, monkeypatch):
+    np.save("table.npy", rng.normal(size=(60, 4)) @ rng.normal(size=(4, 4)))
+    code, result = run_json(capsys, "pca", "--data", "table.npy", "--latent", "2", "--out", "a")
+    assert code == 0
+    assert [Path(p).name for p in result["settings"]["figures"]] == ["loss.png"]
+    right = LinearAutoencoder.optimum
+    monkeypatch.setattr(LinearAutoencoder, "optimum", lambda *a: (1.001 * right(*a)[0], right(*a)[1]))
+    code, result = run_json(capsys, "pca", "--data", "table.npy", "--latent", "2", "--out", "b")
+    assert (code, result["ok"]) == (1, False)
+    assert "linear AE by Adam, loss" in [row["check"] for row in result["rows"] if not row["ok"]]
+
+
 def test_gradcheck_passes_with_a_row_for_each_gradient(capsys):
     code, result = run_json(capsys, "gradcheck")
     assert (code, result["ok"]) == (0, True)
@@ -276,7 +335,21 @@ def test_info_tells_versions_blas_and_folders(capsys, monkeypatch):
         (["train", "--seed", "-1"], 1, "seed must be an integer from 0"),
         (["gradcheck", "--seed", "-1"], 1, "seed must be an integer from 0"),
         (["gradcheck", "--js"], 2, "unrecognized arguments: --js"),
-        (["train", "--model", "ae", "--beta", "4"], 1, "--beta is for a VAE, got it with --model ae"),
+        (["train", "--model", "ae", "--beta", "4"], 1, "--beta is for --model vae, got it with --model ae. Drop it."),
+        (["train", "--noise", "0.1"], 1, "--noise is for --model denoising, got it with --model vae"),
+        (["train", "--model", "ae", "--weight", "1"], 1, "--weight is for --model sparse or contractive, got it with"),
+        (
+            ["train", "--model", "denoising", "--noise", "1"],
+            1,
+            "fraction must be a finite number at least 0 and below 1",
+        ),
+        (["train", "--model", "denoising", "--corruption", "mask"], 1, "Did you mean 'masking'"),
+        (["train", "--model", "sparse", "--sparsity", "l2"], 1, "sparsity must be one of kl, l1; got 'l2'"),
+        (["train", "--model", "sparse", "--target", "1"], 1, "target must be a finite number greater than 0"),
+        (["pca", "--latent", "0"], 1, "latent must be an integer of at least 1, got 0"),
+        (["pca", "--latent", "64"], 1, "latent must be below the rank of the centred data, 62, got 64"),
+        (["pca", "--data", "digit"], 1, "Did you mean 'digits'"),
+        (["pca", "--seed", "-1"], 1, "seed must be an integer from 0"),
         (["train", "--image-shape", "8x8"], 1, "--image-shape is for a file, got it with digits"),
         (["train", "--resume", "nowhere", "--beta", "2"], 1, "--resume keeps a run's settings, got --beta as well"),
     ],
@@ -446,5 +519,5 @@ def test_module_and_command_are_one_and_help_names_every_verb():
     process = spawn("--help")
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 0
-    for verb in ("train", "evaluate", "sample", "gradcheck", "info"):
+    for verb in ("train", "evaluate", "sample", "pca", "gradcheck", "info"):
         assert verb in output

@@ -66,6 +66,7 @@ def test_imports_point_one_way():
             "data",
             "plots",
             "runs",
+            "pca_report",
             "exercises",
             "notebooks",
             "cli",

@@ -75,6 +75,36 @@ def test_strokes_are_dark_on_light_and_photographs_are_not_negatives():
     assert plots.Shades.of(np.array([[0.1, 0.8, 0.9]])) == plots.Shades(0.1, 0.9, "gray")
 
 
+def test_learning_curves_of_an_autoencoder_show_its_own_terms():
+    rows = [{"epoch": e, "train_log_lik": -1.0 * e, "valid_log_lik": -1.0 * e} for e in (1, 2)]
+    assert [label[2] for label in labels_of(plots.learning_curves(rows))] == ["reconstruction log p(x|z)"]
+    rows = [{**row, "train_penalty": 0.5, "valid_penalty": 0.5} for row in rows]
+    titles = [label[2] for label in labels_of(plots.learning_curves(rows))]
+    assert titles == ["reconstruction log p(x|z)", "penalty"]
+
+
+def test_rows_of_images_have_their_labels(rng):
+    rows = {name: rng.normal(size=(5, 6)) for name in ("PCA", "raw decoder", "decoder, L2")}
+    figure = plots.image_rows(rows, (2, 3), plots.Shades.signed(rng.normal(size=4)), "title", "entry")
+    assert [label[1] for label in labels_of(figure)] == ["PCA", "raw decoder", "decoder, L2", "entry"]
+
+
+def test_losses_stand_on_the_exact_curve():
+    discarded = np.array([7.0, 3, 1, 0])
+    figure = plots.loss_against_latents(discarded, {1: 3.0, 2: 1.0 + 7e-9})
+    left, right = figure.axes
+    np.testing.assert_array_equal(left.get_lines()[0].get_ydata(), discarded)
+    np.testing.assert_array_equal(left.get_lines()[1].get_xydata(), [[1, 3], [2, 1 + 7e-9]])
+    np.testing.assert_allclose(right.get_lines()[0].get_ydata(), [1e-17, 1e-9], rtol=1e-6)
+
+
+def test_the_latents_that_react_most_come_first(monkeypatch):
+    seen = {}
+    monkeypatch.setattr(plots, "image_grid", lambda images, *_, **__: seen.update(images=images))
+    plots.receptive_fields(np.diag([1.0, 3, 2, 0]), (2, 2), n=3)
+    np.testing.assert_array_equal(seen["images"], np.diag([1.0, 3, 2, 0])[[1, 2, 0]])
+
+
 def test_figures_can_be_written_without_pyplot(tmp_path, rng):
     plots.save(plots.reconstructions(rng.random((5, 6)), rng.random((5, 6)), (2, 3), SHADES), tmp_path / "a.png")
     plots.save(plots.image_grid(rng.random((5, 6)), (2, 3), SHADES, "title"), tmp_path / "b.png")
