@@ -203,7 +203,10 @@ def test_values_of_no_sense_get_a_sentence(answer):
 def test_an_error_is_shown_with_its_own_line_and_words():
     message = mv.check("vae.kl", raises).message
     line = Path(__file__).read_text().splitlines().index("    return 1 / 0") + 1
-    assert message == f"Your answer stopped in line {line}, `return 1 / 0`, with ZeroDivisionError: division by zero."
+    assert message == (
+        f"Your answer stopped in line {line}, `return 1 / 0`, with ZeroDivisionError: division by zero. "
+        "It was called with arrays of these shapes: mu (5, 3), log_var (5, 3)."
+    )
 
 
 def test_an_error_deep_in_numpy_is_shown_where_the_student_called_it():

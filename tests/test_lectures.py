@@ -9,6 +9,7 @@ import nbformat
 import pytest
 
 from minivae.exercises import EXERCISES, LECTURES
+from minivae.exercises.student_file import check_file
 
 FOLDER = Path(__file__).parent.parent / "lectures"
 TOPICS = {
@@ -96,6 +97,13 @@ def test_every_exercise_of_the_topic_is_set_once(slug):
         exercise = EXERCISES[name]
         if exercise.arguments:
             assert f"def {exercise.signature}:" in cell.source
+
+
+@pytest.mark.parametrize("slug", TOPICS)
+def test_an_unsolved_notebook_is_not_yet_for_a_teacher(slug):
+    outcomes = check_file(FOLDER / f"{slug}.ipynb", EXERCISES)
+    assert [outcome.id for outcome in outcomes] == [e.id for e in EXERCISES.values() if e.topic == TOPICS[slug]]
+    assert {outcome.state for outcome in outcomes} == {"not yet"}
 
 
 def solved(cell, topic):

@@ -211,6 +211,11 @@ SPARSITY = Exercise(
             lambda h, rho: np.mean(_coin_kl(rho, h.mean(axis=0))),
         ),
         Mistake(
+            "one mean for all units",
+            "the units share one mean here; each unit has its own rho_hat (axis=0), and their penalties add.",
+            lambda h, rho: _coin_kl(rho, h.mean()),
+        ),
+        Mistake(
             "mean over the wrong axis",
             "the mean is over the units of each example; it should be over the examples (axis=0).",
             lambda h, rho: np.sum(_coin_kl(rho, h.mean(axis=1))),

@@ -121,7 +121,7 @@ def _all_bugs(buggy_lines: Any, rng: Rng) -> None:  # noqa: ARG001
     found = len(given & set(causes))
     if innocent:
         raise BrokenLawError(
-            f"{found} of the {len(_BUGS)} bugs are among your lines, and so are {len(innocent)} line(s) without a bug: "
+            f"{found} of the {len(_BUGS)} bugs are among your lines, but also lines without a bug: "
             f"{', '.join(map(str, innocent))}."
         )
     only_follower = [bug for line, bug in followers.items() if line in given and _line(bug.wrong) not in given]
@@ -176,7 +176,10 @@ def _terms(elbo_lines: Any, rng: Rng) -> None:  # noqa: ARG001
                 f"{key}: line(s) {', '.join(map(str, strangers))} do something else.", _hint(key, given)
             )
         if not core <= given:
-            raise BrokenLawError(f"{key}: {len(core & given)} of {len(core)} lines are named.", _hint(key, given))
+            reason = " An expectation needs draws, something to average, and the average." * (key == "reconstruction")
+            raise BrokenLawError(
+                f"{key}: {len(core & given)} of {len(core)} lines are named.{reason}", _hint(key, given)
+            )
 
 
 def _hint(key: str, given: set[int]) -> str | None:

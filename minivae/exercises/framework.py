@@ -138,7 +138,7 @@ class Exercise:
                 raise
             except BaseException as error:
                 file = getattr(getattr(answer, "__code__", None), "co_filename", None)
-                raise _RaisedError(own_words(error, file)) from error
+                raise _RaisedError(f"{own_words(error, file)} {self._shapes(arguments)}".rstrip()) from error
             if result is Ellipsis:
                 raise _UnsolvedError(f"Write {self.signature}: {self.task}.")
             if result is None:
@@ -156,6 +156,12 @@ class Exercise:
             return result
 
         return call
+
+    def _shapes(self, arguments: tuple[Any, ...]) -> str:
+        """Say the shapes of the arrays that the answer was called with."""
+        named = zip(self.arguments.split(", "), arguments, strict=True)
+        shapes = [f"{name} {value.shape}" for name, value in named if isinstance(value, np.ndarray)]
+        return f"It was called with arrays of these shapes: {', '.join(shapes)}." if shapes else ""
 
     def _check_signature(self, answer: Callable[..., Any]) -> None:
         wanted = self.arguments.split(", ")
