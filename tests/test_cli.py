@@ -385,7 +385,9 @@ def test_an_absurd_learning_rate_is_stopped_by_the_guard(capsys):
 
 
 def test_a_folder_that_cannot_be_used_is_refused_before_training(trained, capsys, monkeypatch):
-    monkeypatch.setattr(cli, "train", lambda *_, **__: pytest.fail("trained before looking at the folder"))
+    monkeypatch.setattr(
+        "minivae.train_command.train", lambda *_, **__: pytest.fail("trained before looking at the folder")
+    )
     Path("file").write_text("")
     for out in (str(trained), "file", "file/below"):
         assert cli.main(["train", "--out", out]) == 1
@@ -467,7 +469,7 @@ def test_ctrl_c_writes_what_there_is_and_says_how_to_go_on(capsys, monkeypatch):
 
     words = ["train", "--data", "digits-threshold", "--hidden", "8", "--batch-size", "512"]
     with monkeypatch.context() as patch:
-        patch.setattr(cli, "train", interrupted)
+        patch.setattr("minivae.train_command.train", interrupted)
         assert cli.main([*words, "--epochs", "4", "--out", "run"]) == 130
     printed = capsys.readouterr().out
     assert "stopped by Ctrl-C after 2 epochs" in printed

@@ -1,4 +1,4 @@
-"""How Sphinx builds the book: ``sphinx-build -W -c book lectures build/book``; nothing is run or fetched for it."""
+"""How Sphinx builds the book: ``sphinx-build -W lectures build/book``; nothing is run or fetched for it."""
 
 import importlib.metadata
 import pkgutil
