@@ -63,6 +63,7 @@ def test_imports_point_one_way():
             "data",
             "plots",
             "runs",
+            "pca_report",
             "cli",
         ],
         *["__main__", "__init__"],
