@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from minivae import checks, plots
@@ -87,7 +88,7 @@ def report(
     bar = tqdm(total=4 + n_latent + len(widths), unit="fit", disable=None if progress is None else not progress)
     ends: dict[str, Descent] = {}
     rates, losses = [], {}
-    with bar:
+    with bar, threadpool_limits(1, user_api="blas"):  # a second thread gains nothing on such products
         for name, train, model in (("Adam", descend, raw), ("L-BFGS", lbfgs, raw), ("L2", lbfgs, l2)):
             ends[name] = train(model, model.init(np.random.default_rng([seed, len(ends)])), S)
             bar.update()
