@@ -6,8 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from minivae import kernels
+
 if os.environ.get("MINIVAE_DATA"):  # tests change folders
     os.environ["MINIVAE_DATA"] = str(Path(os.environ["MINIVAE_DATA"]).resolve())
+
+
+needs_jit = pytest.mark.skipif(
+    not hasattr(kernels.adam, "py_func"), reason="many draws or large networks take minutes without the JIT"
+)
 
 
 @pytest.fixture

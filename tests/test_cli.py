@@ -13,12 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minivae import VAE, Gaussian, LinearAutoencoder, cli, kernels, load_model, runs
+from minivae import VAE, Gaussian, LinearAutoencoder, cli, load_model, runs
 from minivae.training import train as real_train
 
-compiled_only = pytest.mark.skipif(
-    not hasattr(kernels.adam, "py_func"), reason="large data and networks take minutes without the JIT"
-)
+from .conftest import needs_jit
+
 PNG = b"\x89PNG\r\n\x1a\n"
 SMALL = ["--epochs", "2", "--hidden", "8", "--batch-size", "512"]
 FIGURES = ["latent_codes.png", "latent_plane.png", "learning_curves.png", "reconstructions.png", "samples.png"]
@@ -135,7 +134,7 @@ def test_training_on_files_of_ones_own(capsys, rng):
         assert run_json(capsys, "sample", name[:5], "--out", f"{name}-drawn")[0] == 0
 
 
-LARGE = [pytest.param(name, marks=compiled_only) for name in ("mnist-dynamic", "mnist-fixed")]
+LARGE = [pytest.param(name, marks=needs_jit) for name in ("mnist-dynamic", "mnist-fixed")]
 
 
 @pytest.mark.parametrize("name", [*LARGE, "frey", "iris", "wine"])
@@ -244,7 +243,7 @@ def test_autoencoders_of_each_kind_report_their_own_terms(capsys):
     assert "Bernoulli; MaskingNoise(fraction=0.3); data digits-dynamic" in capsys.readouterr().out
 
 
-@compiled_only
+@needs_jit
 def test_pca_compares_and_draws(capsys):
     code, result = run_json(capsys, "pca", "--latent", "3", "--out", "found")
     assert (code, result["ok"]) == (0, True)

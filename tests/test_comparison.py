@@ -19,7 +19,10 @@ from minivae.comparison import (
 from minivae.encoder_study import EncoderDraws
 from minivae.estimators import ESTIMATORS
 
+from .conftest import needs_jit
 from .test_vae import binary, small_vae
+
+pytestmark = needs_jit
 
 COLUMNS = [
     *["problem", "estimator", "parameter", "n_samples", "mean", "exact_mean", "z_mean", "variance", "exact_variance"],

@@ -18,7 +18,7 @@ from minivae import (
     summarize,
 )
 
-from .conftest import assert_within_standard_errors
+from .conftest import assert_within_standard_errors, needs_jit
 from .test_vae import binary, small_vae
 
 WAYS = [
@@ -51,6 +51,7 @@ def test_training_uses_the_mean_of_the_rows(estimator, kl, likelihood, rng):
     np.testing.assert_allclose(found, rows.mean(axis=0).sum(axis=0) / 3, rtol=1e-9, atol=1e-12)
 
 
+@needs_jit
 @pytest.mark.parametrize("beta", [0.0, 1.0, 4.0])
 @pytest.mark.parametrize(("estimator", "kl"), WAYS[1:5])
 def test_every_estimator_has_the_mean_of_the_pathwise_one(estimator, kl, beta, rng):
@@ -77,6 +78,7 @@ def test_the_decoder_and_the_loss_do_not_depend_on_the_estimator(rng):
             np.testing.assert_array_equal(decoder, seen[0][1])
 
 
+@needs_jit
 @pytest.mark.parametrize("seed", range(3))
 def test_sampled_rows_are_unbiased_and_a_biased_one_is_caught(seed):
     rng = np.random.default_rng(seed)
@@ -135,6 +137,7 @@ def test_streamed_moments_are_those_of_all_rows_at_once(rng):
     np.testing.assert_allclose(running.variance, rows[:, 0, 0].var(ddof=1), rtol=1e-9)
 
 
+@needs_jit
 def test_head_moments_agree_with_quadrature(rng):
     model, params = small_vae(rng)
     x, (nodes, w) = binary(rng, 40), normal_nodes(2)
@@ -154,6 +157,7 @@ def test_head_moments_agree_with_quadrature(rng):
         assert (np.abs(moments[name].variance / variance - 1) <= 6 * np.sqrt((kurtosis - 1) / 4000)).all()
 
 
+@needs_jit
 def test_per_coordinate_baselines_go_with_their_examples(rng):
     model, params = small_vae(rng)
     x, baseline = binary(rng, 40), rng.normal(size=(40, 4))
