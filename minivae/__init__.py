@@ -18,7 +18,7 @@ from minivae.baselines import (
 )
 from minivae.bounds import LogMarginal, iwae_bound, log_marginal, log_mean_exp, log_weights
 from minivae.checks import NonFiniteError
-from minivae.costs import Cosine, Cost, Exponential, FunctionCost, Linear, Quadratic
+from minivae.costs import Cosine, Cost, Exponential, FunctionCost, Linear, Quadratic, SeparableCost
 from minivae.contraction import Contraction, jacobian
 from minivae.corruptions import Corruption, GaussianNoise, MaskingNoise, SaltAndPepperNoise
 from minivae.data import Dataset, load, load_file
@@ -125,6 +125,7 @@ __all__ = [
     "RunningMoments",
     "SaltAndPepperNoise",
     "ScoreFunction",
+    "SeparableCost",
     "Sequential",
     "Settings",
     "Sigmoid",

@@ -20,7 +20,7 @@ from minivae.exact import LinearGaussian, normal_nodes
 from minivae.exact_elbo import elbo_gradient_moments
 from minivae.exact_estimators import exact_moments
 from minivae.likelihoods import Gaussian
-from minivae.moments import Moments, summarize
+from minivae.moments import Moments, Summary, leave_one_out_excess, summarize
 from minivae.optim import Adam
 from minivae.settings import Settings
 from minivae.training import train
@@ -48,16 +48,34 @@ ENCODER_ESTIMATORS = (
     "path-derivative",
     "score",
     "score-sampled-kl",
+    "score-constant",
     "score-mean",
     "score-optimal",
     "score-leave-one-out",
+    "score-moving-average",
     "score-learned",
 )
 NAMES = tuple(dict.fromkeys((*ESTIMATORS, *ENCODER_ESTIMATORS)))
-_GROUP = 4  # draws in a group of the leave-one-out baseline
+ENOUGH = 10_000  # draws from which on a distance in standard errors is a verdict
+_GROUP = ESTIMATORS["score-leave-one-out"].n_group
 _PILOT = 500  # draws that baselines are taken from, and nothing else
 _EXAMPLES = 100  # test images of the digits problem
 _DRAWS_AT_ONCE = 20
+
+
+def check_request(problem: str, names: Sequence[str], n_samples: int, seed: int) -> None:
+    """Refuse what ``compare`` cannot do, before any work."""
+    checks.choice(problem, PROBLEMS, "problem")
+    for name in names:
+        checks.choice(name, NAMES, "estimators")
+    lowest = 2 * _GROUP * (_EXAMPLES if problem == "digits" else 1)
+    if checks.width(n_samples, "samples") < lowest:
+        raise ValueError(
+            f"samples must be at least {lowest} for a variance on {problem}, got {n_samples}. Use 100000, say."
+        )
+    if n_samples > 10**6:
+        raise ValueError(f"samples must be at most 1 million, got {n_samples}. The errors fall as 1 / sqrt(samples).")
+    checks.seed(seed)
 
 
 def compare(problem: str, names: Sequence[str], n_samples: int, seed: int = 0) -> Iterator[Row]:
@@ -83,41 +101,35 @@ def compare(problem: str, names: Sequence[str], n_samples: int, seed: int = 0) -
     >>> row["parameter"], row["exact_mean"], row["exact_variance"]
     ('mu', -4.0, 4.0)
     """
-    checks.choice(problem, PROBLEMS, "problem")
-    for name in names:
-        checks.choice(name, NAMES, "estimators")
-    lowest = 2 * _GROUP * (_EXAMPLES if problem == "digits" else 1)
-    if checks.width(n_samples, "samples") < lowest:
-        raise ValueError(
-            f"samples must be at least {lowest} for a variance on {problem}, got {n_samples}. Use 100000, say."
-        )
-    if n_samples > 10**7:
-        raise ValueError(f"samples must be at most 10 million, got {n_samples}. The errors fall as 1 / sqrt(samples).")
-    rng = np.random.default_rng([checks.seed(seed), list(PROBLEMS).index(problem)])
+    check_request(problem, names, n_samples, seed)
+    rng = np.random.default_rng([seed, list(PROBLEMS).index(problem)])
     if problem in COSTS:
-        rows = list(_cost(problem, n_samples - n_samples % _GROUP, rng))
+        rows = _cost(problem, names, n_samples - n_samples % _GROUP, rng)
     elif problem == "linear-gaussian":
-        rows = list(_linear_gaussian(n_samples - n_samples % _GROUP, rng))
+        rows = _linear_gaussian(names, n_samples - n_samples % _GROUP, rng)
     else:
-        rows = list(_digits(n_samples // _EXAMPLES // _GROUP * _GROUP, seed, rng))
-    pathwise = {row["parameter"]: row["variance"] for row in rows if row["estimator"] == "pathwise"}
+        rows = _digits(names, n_samples // _EXAMPLES // _GROUP * _GROUP, seed, rng)
     for row in rows:
-        if row["estimator"] in names:
-            ratio = row["variance"] / pathwise[row["parameter"]] if pathwise[row["parameter"]] else None
-            snr, ns_per_draw = row.pop("snr"), row.pop("ns_per_draw")
-            yield {"problem": problem, **row, "variance_ratio": ratio, "snr": snr, "ns_per_draw": ns_per_draw}
+        pathwise, snr, ns_per_draw = row.pop("pathwise"), row.pop("snr"), row.pop("ns_per_draw")
+        ratio = row["exact_variance"] / pathwise
+        yield {"problem": problem, **row, "variance_ratio": ratio, "snr": snr, "ns_per_draw": ns_per_draw}
 
 
-def _cost(problem: str, n_samples: int, rng: np.random.Generator) -> Iterator[Row]:
+def _cost(problem: str, names: Sequence[str], n_samples: int, rng: np.random.Generator) -> Iterator[Row]:
     """Compare on a cost of one variable, z ~ N(1, sigma^2)."""
     kind, k, sigma = COSTS[problem]
     cost = kind(k)
     eps, w = normal_nodes()
+    pathwise = exact_moments("pathwise", cost, 1.0, sigma)
+    assert pathwise is not None
     for name, estimator in ESTIMATORS.items():
+        if name not in names:
+            continue
         prepared = estimator.prepare(cost, 1.0, sigma, rng)
         prepared.gradients(cost, 1.0, sigma, prepared.draw_noise(rng, _GROUP, 1))  # compiled before the clock starts
+        noise = prepared.draw_noise(rng, n_samples, 1)
         start = time.perf_counter()
-        rows = prepared.gradients(cost, 1.0, sigma, prepared.draw_noise(rng, n_samples, 1))[:, :, 0]
+        rows = prepared.gradients(cost, 1.0, sigma, noise)[:, :, 0]
         seconds = time.perf_counter() - start
         exact = exact_moments(prepared, cost, 1.0, sigma, n_samples)
         assert exact is not None
@@ -125,7 +137,8 @@ def _cost(problem: str, n_samples: int, rng: np.random.Generator) -> Iterator[Ro
         kurtosis = None
         if prepared.n_noise == 1 and prepared.n_group == 1 and name != "score-moving-average":
             kurtosis = _kurtosis(prepared.gradients(cost, 1.0, sigma, eps)[:, :, 0], w, exact)
-        yield from _rows(name, ("mu", "sigma"), rows, exact, prepared.n_group, kurtosis, seconds / n_samples)
+        found = summarize(rows, exact, n_group=prepared.n_group, kurtosis=kurtosis)
+        yield from _rows(name, ("mu", "sigma"), found, exact, pathwise.variance[:, 0], seconds / n_samples)
 
 
 def _kurtosis(rows: Array, w: Array, exact: Moments) -> Array:
@@ -134,16 +147,9 @@ def _kurtosis(rows: Array, w: Array, exact: Moments) -> Array:
 
 
 def _rows(
-    name: str,
-    parameters: Sequence[str],
-    rows: Array,
-    exact: Moments,
-    n_group: int,
-    kurtosis: Array | None,
-    seconds: float,
+    name: str, parameters: Sequence[str], found: Summary, exact: Moments, pathwise: Array, seconds: float
 ) -> Iterator[Row]:
-    """Yield a row for each component of an estimator's rows, shape (K, components)."""
-    found = summarize(rows, exact, n_group=n_group, kurtosis=kurtosis)
+    """Yield a row for each component of what was measured; ``pathwise`` holds the exact variances to compare with."""
     assert found.z_mean is not None
     assert found.z_variance is not None
     for i, parameter in enumerate(parameters):
@@ -157,6 +163,7 @@ def _rows(
             "variance": float(found.variance[i]),
             "exact_variance": float(exact.variance[i]),
             "z_variance": float(found.z_variance[i]),
+            "pathwise": float(pathwise[i]),
             "snr": float(found.snr[i]),
             "ns_per_draw": 1e9 * seconds,
         }
@@ -166,17 +173,24 @@ def _rows(
 
 
 def encoder_estimators(pilot: EncoderDraws) -> dict[str, EncoderEstimator]:
-    """Return the estimators of the encoder's gradient by name, their constants from draws made for that alone."""
+    """Return the estimators of the encoder's gradient by name, their constants from draws made for that alone.
+
+    The constant baseline is log p(x|z) at the mean code; that of the moving average, which is the same for all
+    examples, is where it settles: the mean over draws and examples.
+    """
     f, score = pilot.values(), pilot.score
+    centre = pilot.at(np.zeros((1, *pilot.eps.shape[1:]))).values()
     return {
         "pathwise": EncoderEstimator("pathwise"),
         "pathwise-sampled-kl": EncoderEstimator("pathwise", "sampled"),
         "path-derivative": EncoderEstimator("path-derivative", "sampled"),
         "score": EncoderEstimator("score"),
         "score-sampled-kl": EncoderEstimator("score", "sampled"),
+        "score-constant": EncoderEstimator("score", baseline=centre[0][:, None]),
         "score-mean": EncoderEstimator("score", baseline=f.mean(axis=0)[:, None]),
         "score-optimal": EncoderEstimator("score", baseline=optimal_baseline(f, score)),
         "score-leave-one-out": EncoderEstimator("score-leave-one-out", n_group=_GROUP),
+        "score-moving-average": EncoderEstimator("score", baseline=f.mean()),
     }
 
 
@@ -198,7 +212,7 @@ def linear_vae(known: LinearGaussian, V: Array, sigma: Array) -> tuple[VAE, Arra
     return model, params
 
 
-def _linear_gaussian(n_samples: int, rng: np.random.Generator) -> Iterator[Row]:
+def _linear_gaussian(names: Sequence[str], n_samples: int, rng: np.random.Generator) -> Iterator[Row]:
     """Compare on one example of a linear-Gaussian VAE with three data dimensions and two latents."""
     known = LinearGaussian(np.array([[1.0, 0.5], [-0.3, 0.8], [0.2, -0.6]]), np.array([0.1, -0.2, 0.3]), 0.5)
     V, sigma = np.array([[0.4, -0.1, 0.2], [0.3, 0.5, -0.2]]), np.array([0.6, 0.9])
@@ -208,9 +222,14 @@ def _linear_gaussian(n_samples: int, rng: np.random.Generator) -> Iterator[Row]:
     estimators = encoder_estimators(encoder_draws(model, params, x, rng.standard_normal((_PILOT, 1, 2))))
     nodes, w = normal_nodes(2, step=0.25)
     at_nodes = encoder_draws(model, params, x, nodes)
+    pathwise = elbo_gradient_moments(known, x, mu, log_var).variance[0] / [[1.0], [4.0]]
+    at_nodes.rows("pathwise")  # every kernel is loaded before the clock starts
     for name, how in estimators.items():
+        if name not in names:
+            continue
+        eps = rng.standard_normal((n_samples, 1, 2))
         start = time.perf_counter()
-        draws = encoder_draws(model, params, x, rng.standard_normal((n_samples, 1, 2)))
+        draws = encoder_draws(model, params, x, eps)
         rows = draws.rows(how.estimator, how.kl, how.baseline, how.n_group)[:, 0]
         seconds = time.perf_counter() - start
         baseline = np.broadcast_to(how.baseline, (1, 4)).reshape(1, 2, 2)
@@ -224,10 +243,11 @@ def _linear_gaussian(n_samples: int, rng: np.random.Generator) -> Iterator[Row]:
         if how.n_group == 1:
             kurtosis = _kurtosis(at_nodes.rows(how.estimator, how.kl, how.baseline)[:, 0], w, exact)
         parameters = ("mu 1", "mu 2", "log_var 1", "log_var 2")
-        yield from _rows(name, parameters, rows, exact, how.n_group, kurtosis, seconds / n_samples)
+        found = summarize(rows, exact, n_group=how.n_group, kurtosis=kurtosis)
+        yield from _rows(name, parameters, found, exact, pathwise.ravel(), seconds / n_samples)
 
 
-def _digits(n_draws: int, seed: int, rng: np.random.Generator) -> Iterator[Row]:
+def _digits(names: Sequence[str], n_draws: int, seed: int, rng: np.random.Generator) -> Iterator[Row]:
     """Compare on a VAE trained on the bundled digits: 64-128-2-128-64, tanh, so that quadrature is exact."""
     digits = data.load("digits-threshold")
     model = VAE.mlp(digits.n_x, 2, [128], "tanh")
@@ -235,11 +255,13 @@ def _digits(n_draws: int, seed: int, rng: np.random.Generator) -> Iterator[Row]:
     params = train(model, digits.x_train, digits.x_valid, settings).params.astype(np.float64)
     x = digits.x_test[:_EXAMPLES].astype(np.float64)
     estimators = encoder_estimators(encoder_draws(model, params, x, model.draw_noise(rng, _PILOT, len(x), float)))
-    c = learned_baseline(model, params, digits.x_train[:2000].astype(np.float64), x, rng)
-    estimators["score-learned"] = EncoderEstimator("score", baseline=c[:, None])
+    if "score-learned" in names:
+        c = learned_baseline(model, params, digits.x_train[:2000].astype(np.float64), x, rng)
+        estimators["score-learned"] = EncoderEstimator("score", baseline=c[:, None])
     study = _EncoderStudy(model, params, x)
     for name, how in estimators.items():
-        yield from study.rows(name, how, n_draws, rng)
+        if name in names:
+            yield from study.rows(name, how, n_draws, rng)
 
 
 def learned_baseline(model: VAE, params: Array, x_train: Array, x: Array, rng: np.random.Generator) -> Array:
@@ -267,6 +289,7 @@ class _EncoderStudy:
         self.encoder = encoder
         self.eta_weights = self._through(self.eta)
         self.grams = self._grams()
+        self.pathwise = self._variances(EncoderEstimator())
 
     def _through(self, dhead: Array) -> Array:
         """Return the encoder's gradient of the batch mean, by its head's gradient of each example."""
@@ -304,8 +327,17 @@ class _EncoderStudy:
             variance = self.w @ (self.f - mean_f) ** 2
             fs = np.einsum("k,kb,kbi->bi", self.w, self.f, score)
             ss = np.einsum("k,kbi,kbj->bij", self.w, score, score, optimize=True)
-            covariance += (variance[:, None, None] * ss + fs[:, :, None] * fs[:, None, :]) / (how.n_group - 1)
+            outer = fs[:, :, None] * fs[:, None, :]
+            covariance += leave_one_out_excess(variance[:, None, None], ss, outer, how.n_group)
         return covariance
+
+    def _variances(self, how: EncoderEstimator) -> dict[str, float]:
+        """Return the exact variance of a mean and of a log-variance, on average, and of all weights in sum."""
+        covariance = self.covariance(how)
+        diagonal = np.diagonal(covariance, axis1=1, axis2=2)
+        half = diagonal.shape[1] // 2
+        total = np.sum(self.grams * covariance) / len(self.x) ** 2
+        return {"mu": diagonal[:, :half].mean(), "log_var": diagonal[:, half:].mean(), "encoder": total}
 
     def rows(self, name: str, how: EncoderEstimator, n_draws: int, rng: np.random.Generator) -> Iterator[Row]:
         """Yield a row for the means mu, for the log-variances, and for all the encoder's weights at once."""
@@ -329,17 +361,15 @@ class _EncoderStudy:
             weights = np.array([self._through(g) for g in groups])
             means["encoder"].append(weights @ direction)
             squares["encoder"].append(((weights - self.eta_weights) ** 2).sum(axis=1)[:, None])
-        covariance = self.covariance(how)
-        diagonal = np.diagonal(covariance, axis1=1, axis2=2)
-        total = np.sum(self.grams * covariance) / n_batch**2
+        exact = self._variances(how)
         for part in means:
             if part == "encoder":  # its mean is that along the exact gradient
-                exact_mean, exact_variance = np.linalg.norm(self.eta_weights), total
+                exact_mean = np.linalg.norm(self.eta_weights)
                 power = exact_mean**2
             else:
                 eta = self.eta[:, halves[part]]
-                exact_mean, exact_variance = eta.mean(), diagonal[:, halves[part]].mean()
-                power = np.mean(eta**2)
+                exact_mean, power = eta.mean(), np.mean(eta**2)
+            exact_variance = exact[part]
             mean, square = np.concatenate(means[part]), how.n_group * np.concatenate(squares[part])
             variance = float(square.mean())
             # examples have draws of their own, so the errors of their variances add in squares
@@ -354,6 +384,7 @@ class _EncoderStudy:
                 "variance": variance,
                 "exact_variance": float(exact_variance),
                 "z_variance": float((variance - exact_variance) / error),
+                "pathwise": float(self.pathwise[part]),
                 "snr": float(np.sqrt(power / variance)),
                 "ns_per_draw": 1e9 * seconds / (n_draws * n_batch),
             }

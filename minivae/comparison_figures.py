@@ -34,17 +34,23 @@ _FORMULAS = {"quadratic": "$f = (x - k)^2$", "exponential": "$f = e^{-kx^2}$", "
 _N = 20_000  # draws behind each measured point
 
 
-def write(folder: Path, rows: Sequence[Row], seed: int, advance: Callable[[], Any]) -> list[str]:
-    """Write the figures as PNG files into a folder, and return their paths; ``advance`` is called ten times at most."""
+def write(folder: Path, rows: Sequence[Row], names: Sequence[str], seed: int, advance: Callable[[], Any]) -> list[str]:
+    """Write the figures that belong to the rows into a folder as PNG files, and return their paths.
+
+    Those of the costs where a cost was asked for, those of the VAE where the digits were; ``advance`` is called ten
+    times at most.
+    """
     rng = np.random.default_rng([seed, 99])
-    made: dict[str, Callable[[], Figure]] = {
-        "variance_against_k": lambda: variance_against_k(rng),
-        "variance_against_dimension": lambda: variance_against_dimension(rng),
-        "variance_against_samples": lambda: variance_against_samples(rng),
-        "learning_curves": lambda: learning_curves(seed, advance),
-    }
-    if any(row["problem"] == "digits" for row in rows):
+    problems = {row["problem"] for row in rows}
+    made: dict[str, Callable[[], Figure]] = {}
+    if problems & COSTS.keys():
+        made["variance_against_k"] = lambda: variance_against_k(rng)
+        made["variance_against_dimension"] = lambda: variance_against_dimension(rng)
+        made["variance_against_samples"] = lambda: variance_against_samples(rng)
+    if "digits" in problems:
         made["encoder_variance"] = lambda: encoder_variance(rows)
+        if ways := [name for name in CURVES if name in names]:
+            made["learning_curves"] = lambda: learning_curves(ways, seed, advance)
     paths = []
     for name, make in made.items():
         paths.append(save(make(), folder / f"{name}.png"))
@@ -123,21 +129,30 @@ def variance_against_samples(rng: np.random.Generator) -> "Figure":
     return figure
 
 
-def learning_curves(seed: int, advance: Callable[[], Any]) -> "Figure":
+CURVES = {  # the estimators that VAEs are trained with, and their colours
+    "pathwise": COLORS[0],
+    "path-derivative": COLORS[4],
+    "score-leave-one-out": COLORS[3],
+    "score-learned": COLORS[2],
+    "score-moving-average": COLORS[5],
+    "score": COLORS[1],
+}
+
+
+def learning_curves(ways: Sequence[str], seed: int, advance: Callable[[], Any]) -> "Figure":
     """Train the same VAE on the digits with each estimator, four draws a step, and draw the validation ELBO."""
     digits = data.load("digits-threshold")
     model = VAE.mlp(digits.n_x, 2, [64], "tanh")
     figure = figure_of(7.2, 4.8)
     axes = figure.subplots()
-    ways = ("pathwise", "path-derivative", "score-leave-one-out", "score-learned", "score-moving-average", "score")
     lowest = 0.0
-    for name, color in zip(ways, (COLORS[0], COLORS[4], COLORS[3], COLORS[2], COLORS[5], COLORS[1]), strict=True):
+    for name in ways:
         kl: KlMode = "sampled" if name == "path-derivative" else "closed"
         settings = Settings(epochs=40, n_draws=4, optimizer=Adam(3e-3), estimator=name, kl=kl, seed=seed)
         history = train(model, digits.x_train, digits.x_valid, settings).history
         elbo = [row["valid_elbo"] for row in history]
         lowest = min(lowest, *elbo[5:])
-        axes.plot([row["epoch"] for row in history], elbo, color=color, lw=1.5, label=name)
+        axes.plot([row["epoch"] for row in history], elbo, color=CURVES[name], lw=1.5, label=name)
         advance()
     axes.set_ylim(lowest - 0.5, None)
     axes.set(xlabel="epoch", ylabel="validation ELBO (nats per image)")

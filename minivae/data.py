@@ -28,6 +28,7 @@ import numpy as np
 from minivae import checks
 from minivae.checks import Array
 from minivae.storage import FileError
+from minivae.tuning import user_cache
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,7 @@ _PACKED = _Remote(
 
 def data_folders() -> list[Path]:
     """Return the folders in which data files are looked for: MINIVAE_DATA if set, then the user's cache."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "minivae"
+    cache = user_cache()
     given = os.environ.get("MINIVAE_DATA")
     return [Path(given).expanduser(), cache] if given else [cache]
 

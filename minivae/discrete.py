@@ -178,6 +178,11 @@ class BernoulliVAE(EncoderDecoder):
             q = np.exp(states @ phi.T - np.logaddexp(phi, phi.dtype.type(0)).sum(axis=1))  # (S, B)
             return states[:, None], q
         u = checks.noise(eps, None, (1, *phi.shape), phi.dtype)
+        if u.min() < 0 or u.max() > 1:
+            raise ValueError(
+                f"eps must be uniform noise in [0, 1) for bits, got values from {u.min():.3g} to {u.max():.3g}. Take "
+                f"rng.random(...) or model.draw_noise, not normal draws."
+            )
         return (u > 1 - sigmoid(phi)).astype(phi.dtype), np.full(u.shape[:2], 1 / len(u), phi.dtype)
 
     def _log_lik(self, likelihood: Array, out: Array, x: Array) -> tuple[Array, Any]:

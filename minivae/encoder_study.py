@@ -30,6 +30,8 @@ class EncoderDraws:
     Attributes
     ----------
     model : VAE
+    params : array of shape (n_params,)
+    x : array of shape (B, n_x)
     head : array of shape (B, H)
         The encoder's output.
     eps, z : array of shape (K, B, L)
@@ -48,6 +50,8 @@ class EncoderDraws:
     """
 
     model: VAE
+    params: Array
+    x: Array
     head: Array
     eps: Array
     z: Array
@@ -59,6 +63,10 @@ class EncoderDraws:
     def slope(self) -> Array:
         """d log p(x|z) / dz, shape (K, B, L); the score function does without it."""
         return self.back().reshape(self.z.shape)
+
+    def at(self, eps: Array) -> "EncoderDraws":
+        """Return other draws of the same examples."""
+        return _draws(self.model, self.params, self.x, eps.astype(self.head.dtype))
 
     def values(self, kl: KlMode = "closed") -> Array:
         """Return the score function's f, shape (K, B): log p(x|z), with the sampled KL also log p(z) - log q(z|x)."""
@@ -88,8 +96,10 @@ class EncoderDraws:
             For "score-leave-one-out": the draws come in groups of so many, all K in one unless given. The rows of
             a group depend on each other, and groups do not.
         """
-        n_group = len(self.eps) if n_group is None else n_group
+        n_group = len(self.eps) if n_group is None else checks.width(n_group, "n_group")
         check_estimator(estimator, kl, n_group)
+        if len(self.eps) % n_group:
+            raise ValueError(f"n_group must divide the {len(self.eps)} draws, got {n_group}. Choose another.")
         posterior = self.model.posterior
         if estimator in ("pathwise", "path-derivative"):
             _, _, path = posterior.sample(self._heads, self._flat(self.eps))
@@ -102,7 +112,7 @@ class EncoderDraws:
             if estimator == "score-leave-one-out":
                 groups = f.reshape(-1, n_group, f.shape[1]).swapaxes(0, 1)
                 f = leave_one_out_signal(groups).swapaxes(0, 1).reshape(f.shape)
-            rows = (f[:, :, None] - np.asarray(baseline, f.dtype)) * self.score
+            rows = (f[:, :, None] - _baseline(baseline, self.head)) * self.score
         if kl == "closed":
             rows = rows - posterior.kl_backward(self.head, np.ones(len(self.head), rows.dtype))
         return rows
@@ -132,6 +142,14 @@ class EncoderEstimator:
     kl: KlMode = "closed"
     baseline: Any = 0.0
     n_group: int = 1
+
+    def __post_init__(self) -> None:
+        if self.estimator == "score-leave-one-out" and checks.width(self.n_group, "n_group") < 2:
+            raise ValueError(
+                "n_group must be at least 2 for a leave-one-out baseline, got 1: a single draw has no others. Use "
+                "EncoderEstimator('score-leave-one-out', n_group=4)."
+            )
+        check_estimator(self.estimator, self.kl, self.n_group)
 
 
 def head_moments(
@@ -168,7 +186,8 @@ def head_moments(
     checks.flat(params, model.n_params)
     x = model.check_data(x, dtype=params.dtype)
     shape = (len(x), model.posterior.n_head)
-    baselines = {name: np.broadcast_to(how.baseline, shape) for name, how in estimators.items()}
+    like = np.empty(shape, params.dtype)
+    baselines = {name: _baseline(how.baseline, like) for name, how in estimators.items()}
     at_once = math.lcm(*(how.n_group for how in estimators.values()))
     if n_draws % at_once:
         raise ValueError(f"n_draws must hold whole groups of {at_once}, got {n_draws}. Use a multiple of {at_once}.")
@@ -188,6 +207,16 @@ def head_moments(
         name: RunningMoments.side_by_side(column)
         for name, column in zip(estimators, zip(*parts, strict=True), strict=True)
     }
+
+
+def _baseline(value: Any, head: Array) -> Array:
+    """Return c for each output of the head, shape (B, H), in its dtype."""
+    c = np.asarray(value, head.dtype)
+    if c.ndim > 2 or any(a not in (1, b) for a, b in zip(c.shape[::-1], head.shape[::-1], strict=False)):
+        raise ValueError(f"baseline must broadcast to {head.shape}, got shape {c.shape}. One an example is c[:, None].")
+    if not np.isfinite(c).all():
+        raise ValueError("baseline must be finite, got NaN or infinity. Take it from draws that are finite.")
+    return np.broadcast_to(c, head.shape)
 
 
 def encoder_draws(model: VAE, params: Array, x: Any, eps: Any) -> EncoderDraws:
@@ -217,4 +246,4 @@ def _draws(model: VAE, params: Array, x: Array, eps: Array) -> EncoderDraws:
         dout = model.likelihood.backward(likelihood, cache, np.ones_like(log_lik), np.empty_like(likelihood))
         return cast(Array, model.decoder.backward(decoder, decoder_cache, dout, None))
 
-    return EncoderDraws(model, head, eps, z, log_q, log_lik.reshape(log_q.shape), back)
+    return EncoderDraws(model, params, x, head, eps, z, log_q, log_lik.reshape(log_q.shape), back)

@@ -8,7 +8,7 @@ import numpy as np
 from minivae import checks
 from minivae.checks import Array
 from minivae.layers import sigmoid
-from minivae.moments import Moments
+from minivae.moments import Moments, leave_one_out_excess
 
 _MOST_LATENTS = 16  # 65,536 states
 
@@ -100,6 +100,6 @@ class BernoulliExpectation:
             raise ValueError("n_draws must be at least 2, got 1: a single draw has no others. Use n_draws=2 or more.")
         q, s = self._states
         centred = self.score(self.mean)
-        spread = q @ (self.f - self.mean) ** 2 * (q @ s**2)
-        one = centred.variance + (spread + centred.mean**2) / (n_draws - 1)
-        return Moments(centred.mean, one / n_draws)
+        variance = q @ (self.f - self.mean) ** 2
+        excess = leave_one_out_excess(variance, q @ s**2, centred.mean**2, n_draws)
+        return Moments(centred.mean, (centred.variance + excess) / n_draws)

@@ -83,7 +83,7 @@ class Pathwise(Estimator):
         return kernels.pathwise_rows(slopes(cost, mu + sigma * eps), eps)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ScoreFunction(Estimator):
     """Differentiate the density: g = (f(z) - c) s, with the scores s = eps / sigma, (eps^2 - 1) / sigma.
 
@@ -113,12 +113,17 @@ class ScoreFunction(Estimator):
     def __post_init__(self) -> None:
         if isinstance(self.baseline, str):
             checks.choice(self.baseline, CONSTANTS, "baseline")
+        elif not isinstance(self.baseline, (int, float, np.ndarray, np.number)) or not np.isfinite(self.baseline).all():
+            raise ValueError(
+                f"baseline must be finite numbers or one of {', '.join(CONSTANTS)}, got {self.baseline!r}. Use 'none'."
+            )
         checks.width(self.n_pilot, "n_pilot")
 
     def prepare(self, cost: Cost, mu: Any, sigma: Any, rng: np.random.Generator) -> "ScoreFunction":
         """Return the estimator with its baseline as numbers, from separate draws where there is no closed form."""
         mu, sigma = checks.location(mu, sigma)
-        if self.baseline not in ("mean", "optimal") or isinstance(cost, SeparableCost):
+        settled = not isinstance(self.baseline, str) or self.baseline not in ("mean", "optimal")
+        if settled or isinstance(cost, SeparableCost):
             return replace(self, baseline=self.constants(cost, mu, sigma))
         eps = self.draw_noise(rng, self.n_pilot, len(mu))[:, 0]
         f = values(cost, mu + sigma * eps)
@@ -131,7 +136,10 @@ class ScoreFunction(Estimator):
         """Return c for each parameter, shape (2, D), where it needs no draws."""
         shape = (2, len(mu))
         if not isinstance(self.baseline, str):
-            return np.array(np.broadcast_to(np.asarray(self.baseline, np.float64), shape))
+            c = np.asarray(self.baseline, np.float64)
+            if c.shape not in ((), shape):
+                raise ValueError(f"baseline must be a number or have shape {shape}, got {c.shape}. One a gradient.")
+            return np.array(np.broadcast_to(c, shape))
         if self.baseline == "none":
             return np.zeros(shape)
         if self.baseline == "constant":

@@ -9,7 +9,7 @@ from minivae.checks import Array
 from minivae.elbo_gradients import ElboEstimator, KlMode, check_estimator
 from minivae.exact import LinearGaussian
 from minivae.kernels import LOG_2PI
-from minivae.moments import Moments
+from minivae.moments import Moments, leave_one_out_excess
 
 
 def elbo_gradient_moments(
@@ -96,8 +96,8 @@ def elbo_gradient_moments(
     variance = np.sum(a**2, axis=1) + 0.5 * np.sum(B**2, axis=(1, 2))  # of f
     square = np.stack([1 / sigma**2, 2 + 0 * sigma], axis=1)  # E s^2
     drawn = mean if kl == "sampled" else mean - np.stack([-mu, 1 - sigma**2], axis=1)  # the KL's own part is exact
-    shared = (variance[:, None, None] * square + drawn**2) / (n_group - 1)
-    return Moments(mean, _score_variance(c, a, B, sigma, "mean") + shared)
+    excess = leave_one_out_excess(variance[:, None, None], square, drawn**2, n_group)
+    return Moments(mean, _score_variance(c, a, B, sigma, "mean") + excess)
 
 
 def _pathwise_variance(K: Array, rho: Array, sigma: Array) -> Array:

@@ -19,7 +19,7 @@ from minivae.estimators import (
     ScoreFunction,
     named_estimator,
 )
-from minivae.moments import Moments
+from minivae.moments import Moments, leave_one_out_excess
 
 
 def exact_moments(
@@ -80,9 +80,10 @@ def exact_moments(
     elif isinstance(estimator, LeaveOneOutScore | MovingAverageScore):
         square = _score_square(cost, mu, sigma, sigma, cost.mean(mu, sigma))
         information = np.array([[1.0], [2.0]]) / sigma**2  # E s^2
-        spread = information * float(_variance(cost, mu, sigma).sum())
+        variance = float(_variance(cost, mu, sigma).sum())
+        spread = information * variance
         if isinstance(estimator, LeaveOneOutScore):
-            square = square + (spread + mean**2) / (estimator.n_group - 1)
+            square = square + leave_one_out_excess(variance, information, mean**2, estimator.n_group)
         elif n_draws is None:
             square = square + spread * (1 - estimator.decay) / (1 + estimator.decay)
         else:

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from minivae.tuning import kernel_cache
+
 LOG_2PI = 1.8378770664093453
 
 
@@ -21,7 +23,8 @@ def _compiled(**options: Any) -> Any:
 
     def decorate(function: Any) -> Any:
         try:
-            return njit(cache=True, **options)(function)
+            with kernel_cache():
+                return njit(cache=True, **options)(function)
         except RuntimeError:  # no place for a cache: a read-only installation without a home folder
             return njit(**options)(function)
 

@@ -41,7 +41,7 @@ class Summary:
     snr : array
         Signal-to-noise ratio |mean| / sqrt(variance) of one draw; infinite where there is no noise.
     z_mean, z_variance : array or None
-        Distance from the exact value in standard errors; None where no exact value is known.
+        Distance from the exact value in standard errors, those of the exact variance; None where none is known.
     """
 
     n_draws: int
@@ -96,15 +96,17 @@ def summarize(rows: Any, exact: Moments | None = None, *, n_group: int = 1, kurt
     with np.errstate(divide="ignore", invalid="ignore"):
         if kurtosis is None:
             kurtosis = np.mean((independent - mean) ** 4, axis=0) / independent.var(axis=0) ** 2
-        relative = np.sqrt((np.asarray(kurtosis, np.float64) - 1) / m + 2 / (m * (m - 1)))
+        known = np.where(np.isnan(kurtosis), 3.0, kurtosis)  # of equal values it is undefined
+        relative = np.sqrt((known - 1) / m + 2 / (m * (m - 1)))
         snr = np.abs(mean) / np.sqrt(variance)
     mean_error = np.sqrt(variance / len(rows))
     variance_error = np.where(variance > 0, variance * relative, 0.0)
     z_mean = z_variance = None
-    if exact is not None:
+    if exact is not None:  # the exact variance has no error of its own, which with few draws would be large
         size = np.sqrt(np.mean(rows**2, axis=0))
-        z_mean = _distance(mean - exact.mean, mean_error, size)
-        z_variance = _distance(variance - exact.variance, variance_error, size**2)
+        z_mean = _distance(mean - exact.mean, np.sqrt(exact.variance / len(rows)), size)
+        spread = np.where(exact.variance > 0, exact.variance * relative, 0.0)
+        z_variance = _distance(variance - exact.variance, spread, size**2)
     return Summary(len(rows), mean, variance, mean_error, variance_error, np.asarray(kurtosis), snr, z_mean, z_variance)
 
 
@@ -112,6 +114,17 @@ def _distance(difference: Array, error: Array, size: Array) -> Array:
     """Difference / error, in which rounding alone is no distance: an estimator may have no variance at all."""
     error = np.hypot(error, _ROUNDING * size)
     return np.divide(difference, error, out=np.where(difference == 0, 0.0, np.inf), where=error > 0)
+
+
+def leave_one_out_excess(variance: Any, square: Any, mean: Any, n_group: int) -> Any:
+    """Return what a leave-one-out baseline adds to the variance that the exact mean of f would leave, for one draw.
+
+        (Var f E[s s^T] + E[f s] E[f s]^T) / (n_group - 1):
+
+    the noise of the other draws' mean, and the covariance of rows that share their draws. For one coordinate
+    ``square`` is E s^2 and ``mean`` is (E f s)^2.
+    """
+    return (variance * square + mean) / (n_group - 1)
 
 
 class RunningMoments:

@@ -154,7 +154,7 @@ def image_rows(
 ) -> "Figure":
     """Draw rows of images of equal number, one below the other, each with its label."""
     n = len(next(iter(rows.values())))
-    width = 0.75 * n * max(1.0, shape[1] / shape[0])
+    width = max(0.75 * n * max(1.0, shape[1] / shape[0]), 4.5)  # room for the title
     figure = figure_of(width + 2.2, 0.8 * len(rows) * max(1.0, shape[0] / shape[1]) + 1.0)
     panels = np.ravel(figure.subplots(len(rows), 1, squeeze=False))
     for axes, (label, images) in zip(panels, rows.items(), strict=True):

@@ -120,10 +120,12 @@ def new_folder(wanted: str | None, name: str) -> Path:
     """
     if wanted is not None:
         folder = Path(wanted)
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if folder.exists() and not folder.is_dir():
+            raise FileError(f"out must be a new or empty folder, got {folder}, which is a file. Choose another.")
+        if folder.is_dir() and any(folder.iterdir()):
+            resume = f", or continue that run with --resume {folder}" if (folder / "run.json").is_file() else ""
             raise FileError(
-                f"out must be a new or empty folder, got {folder}, which holds something. Choose another, or continue "
-                f"that run with --resume {folder}."
+                f"out must be a new or empty folder, got {folder}, which holds something. Choose another{resume}."
             )
     else:
         number = 1

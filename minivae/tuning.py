@@ -1,4 +1,4 @@
-"""Two settings of the process that make products and large arrays faster; applied on import, each can be refused.
+"""Two settings of the process that make products and large arrays faster, and where compiled kernels are kept.
 
 - **BLAS kernels.** On some AVX-512 processors OpenBLAS does not know the model and falls back to kernels for older
   ones, which are 1.6 times slower. Where the processor has the instructions, ``OPENBLAS_CORETYPE=SkylakeX`` is set in
@@ -8,13 +8,20 @@
 
 ``MINIVAE_TUNING=off`` in the environment refuses both; ``minivae info`` shows what was done. This module is imported
 before NumPy, so it needs neither NumPy nor anything that needs it.
+
+Numba keeps compiled code beside the source unless told otherwise. Files that pip does not know stay behind in an
+installed package when it is removed or replaced, and the empty folder then hides an editable installation: so the
+kernels are kept in the user's cache, or where NUMBA_CACHE_DIR says.
 """
 
+import contextlib
 import ctypes
 import os
 import platform
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 _AVX512 = {"avx512f", "avx512cd", "avx512bw", "avx512dq", "avx512vl"}  # what the SkylakeX kernels use
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # parameters of mallopt, from glibc's malloc.h
@@ -54,6 +61,27 @@ def _keep_memory() -> str:
     mallopt = ctypes.CDLL(None).mallopt
     kept = mallopt(_M_MMAP_THRESHOLD, _LARGEST) and mallopt(_M_TRIM_THRESHOLD, _KEEP)
     return "up to 512 MB kept for reuse" if kept else "left to the C library (it refused)"
+
+
+def user_cache() -> Path:
+    """Return the folder of this user for what can be made or fetched again."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "minivae"
+
+
+@contextlib.contextmanager
+def kernel_cache() -> Iterator[None]:
+    """Let functions that are decorated in here be kept in the user's cache; other code's stay where they were."""
+    import numba
+
+    config: Any = numba.config  # its names are made when it is imported
+    before = config.CACHE_DIR
+    if not before:
+        with contextlib.suppress(RuntimeError):  # a user without a home
+            config.CACHE_DIR = str(user_cache() / "kernels")
+    try:
+        yield
+    finally:
+        config.CACHE_DIR = before
 
 
 DONE = apply()

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minivae import VAE, Gaussian, LinearAutoencoder, cli, load_model, runs
+from minivae import VAE, Gaussian, LinearAutoencoder, cli, kernels, load_model, runs
 from minivae.training import train as real_train
 
 from .conftest import needs_jit

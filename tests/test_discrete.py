@@ -186,3 +186,10 @@ def test_bad_input_is_refused(rng):
         model.loss_and_grad(params, x, rng.random((2, 8, 2)), grads, baseline=np.zeros(3))
     with pytest.raises(ValueError, match=r"eps must have shape \(draws, batch, n_latent\) = \(K, 8, 2\)"):
         model.loss_and_grad(params, x, rng.random((2, 8, 3)), grads)
+
+
+def test_normal_noise_for_bits_is_refused(rng):
+    model, params = small(rng, "score-leave-one-out")
+    x, grads = all_states(3), np.empty_like(params)
+    with pytest.raises(ValueError, match=r"eps must be uniform noise in \[0, 1\) for bits, got values from -"):
+        model.loss_and_grad(params, x, rng.standard_normal((2, 8, 2)), grads)

@@ -186,6 +186,17 @@ def test_bad_input_is_refused(rng):
             model.loss_and_grad(params, x, eps, grads, **how)
     with pytest.raises(ValueError, match="n_draws must be at least 2 for a variance, got 1"):
         _ = head_moments(model, params, x, {"pathwise": EncoderEstimator()}, 1, rng)["pathwise"].variance
+    with pytest.raises(ValueError, match="n_group must be at least 2 for a leave-one-out baseline, got 1"):
+        EncoderEstimator("score-leave-one-out")
+    draws = encoder_draws(model, params, x, rng.normal(size=(10, 3, 2)))
+    with pytest.raises(ValueError, match="n_group must divide the 10 draws, got 3"):
+        draws.rows("score-leave-one-out", n_group=3)
+    with pytest.raises(ValueError, match="n_group must be an integer of at least 1, got 0"):
+        draws.rows("score-leave-one-out", n_group=0)
+    with pytest.raises(ValueError, match=r"baseline must broadcast to \(3, 4\), got shape \(3,\)"):
+        draws.rows("score", baseline=np.zeros(3))
+    with pytest.raises(ValueError, match="baseline must be finite"):
+        draws.rows("score", baseline=np.nan)
     with pytest.raises(ValueError, match="n_draws must hold whole groups of 4, got 10"):
         head_moments(model, params, x, {"loo": EncoderEstimator("score-leave-one-out", n_group=4)}, 10, rng)
     with pytest.raises(ValueError, match="x must be finite"):

@@ -17,11 +17,14 @@ from minivae import (
     Quadratic,
     ScoreFunction,
     check_gradient,
+    exact_moments,
     gauss_hermite,
     normal_nodes,
     sample_gradients,
     summarize,
 )
+
+from .conftest import assert_within_standard_errors
 
 MU, SIGMA = np.array([0.3, -1.0]), np.array([0.7, 1.2])
 
@@ -220,3 +223,14 @@ def test_names_and_settings_are_checked(rng):
         ImportanceScore(0.7)
     with pytest.raises(ValueError, match="decay must be a finite number at least 0 and below 1"):
         MovingAverageScore(1.0)
+
+
+def test_a_baseline_may_be_numbers_for_each_gradient(rng):
+    c = np.array([[5.0], [7.0]])
+    rows = sample_gradients(ScoreFunction(c), Quadratic(3.0), 1.0, 1.0, 50_000, rng)
+    assert_within_standard_errors(rows[:, :, 0], [-4.0, 2.0])
+    exact = exact_moments(ScoreFunction(c), Quadratic(3.0), 1.0, 1.0).variance[:, 0]
+    np.testing.assert_allclose(exact, [42, 346 - 2 * (81 - 4)])  # Var(c) = Var* + (c - c*)^2 E s^2, c* = 7 and 9
+    for bad, message in ((np.nan, "finite numbers"), (None, "finite numbers"), (np.zeros(3), "a number or have shape")):
+        with pytest.raises(ValueError, match=f"baseline must be {message}"):
+            sample_gradients(ScoreFunction(bad), Quadratic(3.0), 1.0, 1.0, 10, rng)

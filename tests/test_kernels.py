@@ -131,7 +131,7 @@ def test_every_kernel_is_compared():
     assert defined == {*RETURNING, *IN_PLACE, "_compiled"}
 
 
-def test_kernels_import_numpy_and_numba_only():
+def test_kernels_import_numpy_and_numba_only_and_where_compiled_code_is_kept():
     tree = ast.parse(Path(kernels.__file__).read_text())
     imported = set()
     for node in ast.walk(tree):
@@ -139,7 +139,10 @@ def test_kernels_import_numpy_and_numba_only():
             imported |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             imported.add((node.module or "").split(".")[0])
-    assert imported == {"numpy", "numba", "typing"}
+    assert imported == {"numpy", "numba", "typing", "minivae"}
+    assert [n.module for n in tree.body if isinstance(n, ast.ImportFrom) and "minivae" in n.module] == [
+        "minivae.tuning"
+    ]
 
 
 def test_bernoulli_is_finite_for_logits_that_overflow_a_naive_formula():

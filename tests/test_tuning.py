@@ -54,8 +54,8 @@ def test_flags_are_read_as_linux_writes_them(tmp_path):
 
 def test_it_comes_before_numpy_and_needs_none():
     tree = ast.parse(Path(tuning.__file__).read_text())
-    imported = {a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
-    assert imported == {"ctypes", "os", "platform", "sys"}
+    imported = {a.name for n in tree.body if isinstance(n, ast.Import) for a in n.names}
+    assert imported == {"contextlib", "ctypes", "os", "platform", "sys"}
     package = ast.parse((Path(tuning.__file__).parent / "__init__.py").read_text())
     first = next(n for n in package.body if isinstance(n, (ast.Import, ast.ImportFrom)))
     assert (first.module, first.names[0].name) == ("minivae", "tuning")
@@ -67,3 +67,19 @@ def test_results_are_the_same_without_it():
         "print(m.elbo(p, np.ones((3, 6)), eps=np.ones((1, 3, 2))).round(9).tolist())"
     )
     assert in_a_process(code) == in_a_process(code, MINIVAE_TUNING="off")
+
+
+@pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="nothing is compiled")
+def test_compiled_kernels_are_kept_in_the_users_cache_and_not_in_the_package(tmp_path):
+    # beside the source they would outlive an uninstalled package, and its folder would hide an editable installation
+    code = (
+        "import numpy as np, numba, minivae.kernels as k; before = numba.config.CACHE_DIR; "
+        "k.relu(np.ones((1, 1))); print(repr(before), k.relu._cache.cache_path)"
+    )
+    clean = {"XDG_CACHE_HOME": str(tmp_path), "NUMBA_CACHE_DIR": ""}
+    before, folder = in_a_process(code, **clean).split()
+    assert before == "''"  # other packages keep theirs where they did
+    assert Path(folder).is_relative_to(tmp_path / "minivae" / "kernels")
+    assert list(Path(folder).glob("*.nbi"))
+    other = tmp_path / "other"
+    assert in_a_process(code, **clean | {"NUMBA_CACHE_DIR": str(other)}).split()[1].startswith(str(other))
