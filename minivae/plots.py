@@ -215,7 +215,7 @@ def latent_scatter(z: Array, labels: np.ndarray | None, dims: tuple[int, int] = 
         else:
             a, b = points[:, dims[0]], points[:, dims[1]]
             axes.scatter(a, b, s=size, alpha=alpha, color=COLORS[i], marker=_MARKERS[i], lw=0, label=label)
-    title = "Codes of the test set: posterior means"
+    title = "Codes of the test set"
     axes.set_title(title if labels is None or len(classes) > 1 else f"{title} (labels not coloured)")
     axes.set_xlabel(f"latent {dims[0] + 1}")
     axes.set_ylabel("examples" if z.shape[1] == 1 else f"latent {dims[1] + 1}")

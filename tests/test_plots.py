@@ -40,7 +40,7 @@ def test_tile_places_every_image():
 
 def test_the_scatter_has_a_colour_and_a_marker_for_each_label(rng):
     figure = plots.latent_scatter(rng.normal(size=(50, 3)), np.arange(50) % 10, dims=(0, 2))
-    assert labels_of(figure)[0] == ("latent 1", "latent 3", "Codes of the test set: posterior means")
+    assert labels_of(figure)[0] == ("latent 1", "latent 3", "Codes of the test set")
     assert [t.get_text() for t in figure.axes[0].get_legend().get_texts()] == [str(i) for i in range(10)]
     assert len(set(plots.COLORS)) == len(set(plots._MARKERS)) == 10
 

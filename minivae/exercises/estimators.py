@@ -335,6 +335,11 @@ STANDARD_ERROR = Exercise(
             "this is the spread of one draw; that of the mean is smaller by sqrt(n).",
             lambda g: np.std(g, ddof=1),
         ),
+        Mistake(
+            "spread of one draw, divided by n",
+            "this is the spread of one draw, with n in place of n - 1; that of the mean is smaller by sqrt(n).",
+            lambda g: np.std(g),
+        ),
         Mistake("n for its root", "the error falls as sqrt(n), not as n.", lambda g: np.std(g, ddof=1) / len(g)),
         Mistake(
             "variance", "this is the variance of the mean; the error is its root.", lambda g: np.var(g, ddof=1) / len(g)
