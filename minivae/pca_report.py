@@ -16,7 +16,7 @@ from minivae.data import Dataset
 from minivae.linear import Descent, LinearAutoencoder, descend, lbfgs
 from minivae.pca import PCA
 from minivae.power import deflate, power_iteration
-from minivae.subspaces import centre, covariance, subspace_distance, with_signs
+from minivae.subspaces import centre, covariance, eigenpairs, subspace_distance, with_signs
 
 Rows = list[dict[str, Any]]
 
@@ -57,12 +57,11 @@ class Spectrum:
 def spectrum(dataset: Dataset, n_latent: int) -> Spectrum:
     """Return the spectrum of the training rows, or refuse a number of components that leaves nothing out."""
     S = covariance(dataset.x_train)
-    values, columns = np.linalg.eigh(S)
-    values, U = np.maximum(values[::-1], 0), with_signs(columns.T[::-1])
+    values, vectors = eigenpairs(S)
     rank = int(np.sum(values > len(values) * np.finfo(float).eps * values[0]))
     if not checks.width(n_latent, "latent") < rank:
         raise ValueError(f"latent must be below the rank of the centred data, {rank}, got {n_latent}. Lower it.")
-    return Spectrum(S, values, U, rank)
+    return Spectrum(S, values, with_signs(vectors), rank)
 
 
 def report(
