@@ -23,6 +23,7 @@ from minivae import (
     LinearAutoencoder,
     MaskingNoise,
     cli,
+    kernels,
     load_model,
     runs,
 )

@@ -167,7 +167,7 @@ EIGENVALUES = [5, 3, 1.2, 0.6, 0.4]
 def test_an_estimator_equals_itself_alone(rng):
     x = rng.normal(size=(6, 4))
     for one, other in ((PCA(1), PCA(1)), (PCA(1).fit(x), PCA(1).fit(x))):
-        assert one == one  # noqa: PLR0124
+        assert one == one
         assert one != other
 
 
