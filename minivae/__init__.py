@@ -56,7 +56,7 @@ from minivae.optim import SGD, Adam, Optimizer, RMSprop, StepDecay, clip_by_norm
 from minivae.pca import PCA, probabilistic_pca
 from minivae.penalties import KLSparsity, L1Sparsity, Penalty
 from minivae.posteriors import DiagonalGaussian, Posterior, prior_log_prob
-from minivae.power import power_components, power_iteration
+from minivae.power import PowerStep, deflate, power_components, power_iteration
 from minivae.storage import FileError, load_model, save_model
 from minivae.subspaces import covariance, subspace_distance
 from minivae.settings import Settings
@@ -117,6 +117,7 @@ __all__ = [
     "Pathwise",
     "Penalty",
     "Posterior",
+    "PowerStep",
     "Quadratic",
     "RMSprop",
     "ReLU",
@@ -139,6 +140,7 @@ __all__ = [
     "check_gradient",
     "clip_by_norm",
     "covariance",
+    "deflate",
     "descend",
     "elbo_gradient_moments",
     "encoder_draws",

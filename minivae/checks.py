@@ -66,6 +66,48 @@ def batch(x: Any, n_x: int | None = None, dtype: Any = None, name: str = "x") ->
     return np.ascontiguousarray(x, dtype=dtype if dtype is not None else x.dtype)
 
 
+def square(S: Any, n: int, name: str = "S") -> Array:
+    """Return a matrix of shape (n, n), without looking at its values: for the inside of a training loop."""
+    S = np.asarray(S)
+    if S.shape != (n, n) or S.dtype.kind not in "fiu":
+        raise ValueError(
+            f"{name} must hold real numbers in shape ({n}, {n}), got dtype {S.dtype} and shape {S.shape}. "
+            f"Use covariance(x) of rows with {n} values."
+        )
+    return S
+
+
+def covariance(S: Any, n: int, name: str = "S") -> Array:
+    """Return a finite matrix of shape (n, n)."""
+    S = square(S, n, name)
+    finite = np.isfinite(S)
+    if not finite.all():
+        row, column = np.argwhere(~finite)[0]
+        raise ValueError(
+            f"{name} must be finite, got {S[row, column]} in row {row}, column {column}. Drop or fill the data's NaN."
+        )
+    return S
+
+
+def real(value: Any, name: str) -> Array:
+    """Return finite real numbers in float64, of whatever shape."""
+    array = ragged(value, name)
+    if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
+        bad = f"{array[~np.isfinite(array)][0]}" if array.dtype.kind == "f" else f"dtype {array.dtype}"
+        raise ValueError(f"{name} must hold finite real numbers, got {bad}. Check how it is made.")
+    return array.astype(np.float64)
+
+
+def ragged(value: Any, name: str) -> Array:
+    """Return an array, or refuse rows of different lengths, of which NumPy makes none."""
+    try:
+        return np.asarray(value)
+    except ValueError:
+        raise ValueError(
+            f"{name} must be an array, got rows of different lengths. Give every row the same length."
+        ) from None
+
+
 def flat(array: Any, n_params: int, name: str = "params") -> None:
     """Refuse anything but one contiguous float vector of n_params entries."""
     if not isinstance(array, np.ndarray) or array.dtype not in _FLOATS:

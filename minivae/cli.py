@@ -20,11 +20,13 @@ from minivae.commands import (
     sample_command,
 )
 from minivae.comparison import NAMES, PROBLEMS
-from minivae.corruptions import CORRUPTIONS
+from minivae.contraction import Contraction
+from minivae.corruptions import CORRUPTIONS, GaussianNoise, MaskingNoise
 from minivae.elbo_gradients import KL_MODES
 from minivae.layers import ACTIVATIONS
 from minivae.likelihoods import LIKELIHOODS
 from minivae.optim import OPTIMIZERS
+from minivae.penalties import KLSparsity, L1Sparsity
 from minivae.settings import TRAINING_ESTIMATORS
 from minivae.train_command import MODELS, train_command
 
@@ -173,10 +175,17 @@ def _parser() -> argparse.ArgumentParser:
     t.add_argument("--kl", help=f"{' or '.join(KL_MODES)} (default closed; sampled for the path derivative)")
     t.add_argument("--estimator", help=f"encoder's gradient: {', '.join(TRAINING_ESTIMATORS)} (default pathwise)")
     t.add_argument("--corruption", help=f"denoising: {', '.join(CORRUPTIONS)} (default masking)")
-    t.add_argument("--noise", type=float, help="denoising: standard deviation, or fraction of pixels (default 0.3)")
+    t.add_argument(
+        "--noise",
+        type=float,
+        help=f"denoising: standard deviation (default {GaussianNoise.std:g}), or fraction of pixels "
+        f"(default {MaskingNoise.fraction:g})",
+    )
     t.add_argument("--sparsity", help="sparse: kl (to a mean activation) or l1 (default kl)")
-    t.add_argument("--target", type=float, help="sparse, kl: mean activation of each unit (default 0.05)")
-    t.add_argument("--weight", type=float, help="sparse, contractive: of the penalty (default 1; l1, contractive 0.1)")
+    target = f"sparse, kl: mean activation of each unit (default {KLSparsity.target:g})"
+    t.add_argument("--target", type=float, help=target)
+    weights = f"kl {KLSparsity.weight:g}, l1 {L1Sparsity.weight:g}, contractive {Contraction.weight:g}"
+    t.add_argument("--weight", type=float, help=f"sparse, contractive: of the penalty (default {weights})")
     t.add_argument(
         "--clip-norm",
         type=float,

@@ -116,20 +116,26 @@ def pca_command(options: argparse.Namespace) -> tuple[int, Rows, dict[str, Any]]
     eigen = spectrum(dataset, options.latent)
     folder = runs.new_folder(options.out, f"{Path(options.data).name.split('.')[0]}-pca")
     found = report(dataset, eigen, options.latent, options.seed, folder, False if options.quiet else None)
-    failed = [row for row in found.checks if not row["ok"]]
+    failed = [row for row in found.checks if row["ok"] is False]
     if not options.json:
         n, d = dataset.x_train.shape
         print(f"PCA and linear autoencoders, {options.latent} latents; {dataset.name}: {n:,} rows of {d} values\n")
         print_table(found.components)
         print()
-        print_table(found.checks)
+        print_table([{**row, "ok": "arbitrary" if row["ok"] is None else row["ok"]} for row in found.checks])
         print(
             "\nThe raw decoder spans the components and mixes them: its cosines are not 1, and need not be. "
             "With L2 they are."
         )
+        if found.arbitrary:
+            print(
+                f"Arbitrary: components {checks.listed(found.arbitrary)}. A neighbour shares their eigenvalue, and only "
+                "what equal ones span together is determined."
+            )
         print(f"figures  {folder}{os.sep}: {', '.join(Path(path).name for path in found.figures)}")
     settings = {"data": dataset.name, "latent": options.latent, "seed": options.seed, "out": str(folder)}
-    settings |= {"components": found.components, "figures": found.figures}
+    settings |= {"components": found.components, "arbitrary": found.arbitrary}
+    settings |= {"figures": found.figures}
     return int(bool(failed)), found.checks, settings
 
 

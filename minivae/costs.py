@@ -246,16 +246,20 @@ class FunctionCost:
 
 def values(cost: Cost, z: Array) -> Array:
     """Return f(z) of each draw, shape (K,), or say at which draw the cost went wrong."""
-    return _checked(cost.value, z, (len(z),), "value")
+    return _checked(cost, "value", z, (len(z),))
 
 
 def slopes(cost: Cost, z: Array) -> Array:
     """Return df/dz of each draw, shape (K, D), or say at which draw the cost went wrong."""
-    return _checked(cost.gradient, z, z.shape, "gradient")
+    return _checked(cost, "gradient", z, z.shape)
 
 
-def _checked(function: Callable[[Array], Array], z: Array, shape: tuple[int, ...], name: str) -> Array:
-    result = np.asarray(function(z))
+def _checked(cost: Cost, name: str, z: Array, shape: tuple[int, ...]) -> Array:
+    if not hasattr(cost, name):
+        raise ValueError(
+            f"cost must have value(z) and gradient(z), got {type(cost).__name__!r}. Wrap a function in FunctionCost."
+        )
+    result = checks.ragged(getattr(cost, name)(z), f"cost.{name}")
     if result.shape != shape or result.dtype.kind not in "fiu":
         raise ValueError(
             f"cost.{name} must give real numbers of shape {shape} for z of shape {z.shape}, got dtype {result.dtype} "

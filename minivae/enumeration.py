@@ -39,6 +39,11 @@ class BernoulliExpectation:
     f : array of shape (2^n,)
         The cost of each state, in the order of ``all_states``.
 
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit, or a value is not finite.
+
     Examples
     --------
     >>> f = BernoulliExpectation(np.array([0.0]), np.array([4.0, 1.0]))
@@ -52,9 +57,11 @@ class BernoulliExpectation:
     f: Array
 
     def __post_init__(self) -> None:
-        if np.ndim(self.phi) != 1 or np.shape(self.f) != (2 ** len(self.phi),):
+        for name in ("phi", "f"):
+            object.__setattr__(self, name, checks.real(getattr(self, name), name))
+        if self.phi.ndim != 1 or self.f.shape != (2 ** len(self.phi),):
             raise ValueError(
-                f"f must have shape (2^n,) for phi of shape (n,), got {np.shape(self.f)} and {np.shape(self.phi)}. "
+                f"f must have shape (2^n,) for phi of shape (n,), got {self.f.shape} and {self.phi.shape}. "
                 f"Give the cost of each row of all_states(n)."
             )
 
@@ -62,7 +69,7 @@ class BernoulliExpectation:
     def _states(self) -> tuple[Array, Array]:
         """Probabilities (2^n,) and scores (2^n, n)."""
         b = all_states(len(self.phi))
-        return np.exp(b @ self.phi - np.logaddexp(0, self.phi).sum()), b - sigmoid(np.asarray(self.phi, np.float64))
+        return np.exp(b @ self.phi - np.logaddexp(0, self.phi).sum()), b - sigmoid(self.phi)
 
     @property
     def mean(self) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 from minivae import checks
 from minivae.checks import Array, NonFiniteError
 from minivae.optim import Adam, Optimizer, StepDecay
-from minivae.subspaces import with_signs
+from minivae.subspaces import eigenpairs, with_signs
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,7 @@ class LinearAutoencoder:
 
     def loss(self, params: Array, S: Array) -> float:
         """Return the loss for data of covariance S, shape (d, d)."""
+        S = checks.square(S, self.n_x)
         W1, W2 = self.unpack(params)
         E = np.eye(self.n_x) - W2 @ W1
         return float(np.vdot(E @ S, E) + self.l2 * params @ params)
@@ -89,6 +90,7 @@ class LinearAutoencoder:
     def loss_and_grad(self, params: Array, S: Array, grads: Array) -> float:
         """Return the loss, and overwrite ``grads`` with its gradient."""
         checks.gradient(params, grads, self.n_params)
+        S = checks.square(S, self.n_x)
         W1, W2 = self.unpack(params)
         dW1, dW2 = self.unpack(grads)
         # multiplied out, so that nothing larger than (q, d) is made
@@ -140,8 +142,8 @@ class LinearAutoencoder:
         W1, W2 = self.unpack(params)
         basis, R = np.linalg.qr(W2)  # W2 = basis R
         inside = R @ W1 @ S @ W1.T @ R.T
-        values, vectors = np.linalg.eigh((inside + inside.T) / 2)
-        return values[::-1], with_signs((basis @ vectors[:, ::-1]).T)
+        values, vectors = eigenpairs((inside + inside.T) / 2)
+        return values, with_signs(vectors @ basis.T)
 
 
 @dataclass(frozen=True)
@@ -195,9 +197,12 @@ def descend(
 
     Raises
     ------
+    ValueError
+        If S has another shape, or is not finite.
     NonFiniteError
         If the steps are so large that the loss overflows.
     """
+    S = checks.covariance(S, model.n_x)
     optimizer = Adam(0.04 * model.limit) if optimizer is None else optimizer
     schedule = StepDecay((8_000, 14_000)) if schedule is None else schedule
     scale = float(np.trace(S)) or 1.0
@@ -218,6 +223,7 @@ def descend(
 
 def lbfgs(model: LinearAutoencoder, params: Array, S: Array, *, tolerance: float = 1e-11) -> Descent:
     """Train as ``descend`` does, by scipy's L-BFGS on the same flat vector and gradient: a check by other means."""
+    S = checks.covariance(S, model.n_x)
     from scipy.optimize import minimize  # a sixth of a second that only this needs
 
     scale = float(np.trace(S)) or 1.0

@@ -15,13 +15,13 @@ from minivae import checks
 from minivae.checks import Array
 from minivae.exact import LinearGaussian
 from minivae.power import power_components
-from minivae.subspaces import centrable, centre, covariance, with_signs
+from minivae.subspaces import centrable, centre, covariance, eigenpairs, with_signs
 
 Solver = Literal["auto", "eigh", "svd", "power"]
 SOLVERS: tuple[Solver, ...] = ("auto", "eigh", "svd", "power")
 
 
-@dataclass
+@dataclass(eq=False)
 class PCA:
     """Principal component analysis: the directions in which the data vary most, with scikit-learn's names.
 
@@ -91,8 +91,7 @@ class PCA:
             _, singular, vectors = np.linalg.svd(centred, full_matrices=False)
             variances = singular**2 / (n - 1)
         elif solver == "eigh":
-            values, columns = np.linalg.eigh(centred.T @ centred / (n - 1))
-            variances, vectors = np.maximum(values[::-1], 0), columns[:, ::-1].T  # rounding may leave -1e-18
+            variances, vectors = eigenpairs(centred.T @ centred / (n - 1))
         else:
             # one more than asked for, to see whether the last component can be told from it
             variances, vectors, residuals = power_components(_covariance_product(centred), d, min(k + 1, n, d))
@@ -220,8 +219,7 @@ def probabilistic_pca(x: Any, n_latent: int, s2: float | None = None) -> LinearG
     d = x.shape[1]
     if not checks.width(n_latent, "n_latent") < d:
         raise ValueError(f"n_latent must be at least 1 and below {d}, got {n_latent}. Keep fewer components.")
-    values, columns = np.linalg.eigh(covariance(x))
-    values, columns = np.maximum(values[::-1], 0), columns[:, ::-1]
+    values, vectors = eigenpairs(covariance(x))
     if s2 is None:
         s2 = float(values[n_latent:].mean())
         if s2 <= d * np.finfo(float).eps * float(values[0]):
@@ -231,5 +229,5 @@ def probabilistic_pca(x: Any, n_latent: int, s2: float | None = None) -> LinearG
             )
     checks.number(s2, "s2", low=0)
     scale = np.sqrt(np.maximum(values[:n_latent] - s2, 0))
-    W = with_signs(columns[:, :n_latent].T).T * scale
+    W = with_signs(vectors[:n_latent]).T * scale
     return LinearGaussian(W, centre(x)[1], float(s2))

@@ -1,6 +1,6 @@
 """What ``minivae pca`` does: principal components beside the trained linear autoencoder, as tables and figures."""
 
-import math
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +16,13 @@ from minivae.data import Dataset
 from minivae.linear import Descent, LinearAutoencoder, descend, lbfgs
 from minivae.pca import PCA
 from minivae.power import deflate, power_iteration
-from minivae.subspaces import centre, covariance, subspace_distance, with_signs
+from minivae.subspaces import centre, covariance, eigenpairs, subspace_distance, with_signs
 
 Rows = list[dict[str, Any]]
 
-_RATE_STEPS = 20_000
+_RATE_STEPS, _RATE_TOLERANCE = 20_000, 1e-3
+_ROUNDING = 1e-12  # of the trace: eigenvalues nearer than this are equal
+_NEAR = 1e-6  # of the trace: training ends at gradients of 1e-11 of it, which leaves directions 1e-5 off at such a gap
 
 
 @dataclass(frozen=True)
@@ -31,13 +33,17 @@ class Report:
     ----------
     checks : list of dict
         What was found beside what theory says, one row each.
+        ``ok`` is None where equal eigenvalues on both sides of the cut leave the quantity arbitrary.
     components : list of dict
-        One row for each component that is kept.
+        One row for each component that is kept; without cosines where a neighbour shares its eigenvalue.
+    arbitrary : list of int
+        Numbers of those components, from 1: only the space that equal ones span is determined.
     figures : list of str
     """
 
     checks: Rows
     components: Rows
+    arbitrary: list[int]
     figures: list[str]
 
 
@@ -53,16 +59,24 @@ class Spectrum:
     U: Array
     rank: int
 
+    def cut(self, n_latent: int) -> bool:
+        """Whether the first components are a determined set: not where the next eigenvalue is equal to rounding."""
+        return bool(self.values[n_latent - 1] - self.values[n_latent] > _ROUNDING * self.values.sum())
+
+    def clusters(self, n: int) -> list[slice]:
+        """Return the runs of nearly equal eigenvalues among the first n: what each spans is determined, no more."""
+        edges = np.flatnonzero(self.values[: n - 1] - self.values[1:n] > _NEAR * self.values.sum()) + 1
+        return [slice(a, b) for a, b in zip([0, *edges.tolist()], [*edges.tolist(), n], strict=True)]
+
 
 def spectrum(dataset: Dataset, n_latent: int) -> Spectrum:
     """Return the spectrum of the training rows, or refuse a number of components that leaves nothing out."""
     S = covariance(dataset.x_train)
-    values, columns = np.linalg.eigh(S)
-    values, U = np.maximum(values[::-1], 0), with_signs(columns.T[::-1])
+    values, vectors = eigenpairs(S)
     rank = int(np.sum(values > len(values) * np.finfo(float).eps * values[0]))
     if not checks.width(n_latent, "latent") < rank:
         raise ValueError(f"latent must be below the rank of the centred data, {rank}, got {n_latent}. Lower it.")
-    return Spectrum(S, values, U, rank)
+    return Spectrum(S, values, with_signs(vectors), rank)
 
 
 def report(
@@ -93,7 +107,7 @@ def report(
             ends[name] = train(model, model.init(np.random.default_rng([seed, len(ends)])), S)
             bar.update()
         rows = _subspace_rows(raw, ends, spectrum) + _l2_rows(l2, ends["L2"], spectrum)
-        rows += _solver_rows(dataset.x_train.astype(np.float64), U[:n_latent])
+        rows += _solver_rows(dataset.x_train.astype(np.float64), spectrum, n_latent)
         bar.update()
         for k in range(n_latent):
             rates.append(_rate(spectrum, k, np.random.default_rng([seed, 9, k])))
@@ -105,6 +119,13 @@ def report(
     rows.append(_rate_row(rates, spectrum))
     directions = {"Adam": raw.decoder_directions(ends["Adam"].params), "L2": l2.decoder_directions(ends["L2"].params)}
     squares = np.linalg.svd(l2.unpack(ends["L2"].params)[1], compute_uv=False) ** 2
+    # the first that is left out may be one of a run, too
+    runs = [run for run in spectrum.clusters(n_latent + 1) if run.stop - run.start > 1]
+    arbitrary = [i + 1 for run in runs for i in range(run.start, min(run.stop, n_latent))]
+
+    def cosine(name: str, i: int) -> float | None:
+        return None if i + 1 in arbitrary else float(abs(directions[name][i] @ U[i]))
+
     components: Rows = [
         {
             "component": i + 1,
@@ -112,8 +133,8 @@ def report(
             "share": float(values[i] / values.sum()),
             "power_rate": rates[i][0],
             "eigenvalue_ratio": float(values[i + 1] / values[i]),
-            "raw_decoder_cosine": float(abs(directions["Adam"][i] @ U[i])),
-            "l2_decoder_cosine": float(abs(directions["L2"][i] @ U[i])),
+            "raw_decoder_cosine": cosine("Adam", i),
+            "l2_decoder_cosine": cosine("L2", i),
             "l2_shrinkage": float(squares[i]),
             "l2_shrinkage_exact": float(l2.optimum(values)[1][i]),
         }
@@ -129,10 +150,10 @@ def report(
             "linear AE, L2": lambda rows: l2.reconstruct(ends["L2"].params, rows),
         }
         figures.append(_reconstructions_figure(models, dataset, dataset.image_shape, folder))
-    return Report(rows, components, figures)
+    return Report(rows, components, arbitrary, figures)
 
 
-def _row(name: str, found: float, exact: float, tolerance: float) -> dict[str, Any]:
+def _row(name: str, found: float, exact: float, tolerance: float, determined: bool = True) -> dict[str, Any]:
     difference = abs(found - exact)
     return {
         "check": name,
@@ -140,89 +161,97 @@ def _row(name: str, found: float, exact: float, tolerance: float) -> dict[str, A
         "exact": float(exact),
         "difference": float(difference),
         "tolerance": tolerance,
-        "ok": bool(difference <= tolerance),
+        "ok": bool(difference <= tolerance) if determined else None,
     }
 
 
 def _subspace_rows(model: LinearAutoencoder, ends: dict[str, Descent], spectrum: Spectrum) -> Rows:
     """Return the rows on the unregularised autoencoder: loss, subspace, and which directions are the components."""
     values, U, q = spectrum.values, spectrum.U, model.n_latent
-    exact, total = model.optimum(values)[0], float(values.sum())
+    exact, total, cut = model.optimum(values)[0], float(values.sum()), spectrum.cut(q)
     rows = []
     for name in ("Adam", "L-BFGS"):
         end = ends[name]
         rows.append(_row(f"linear AE by {name}, loss", end.loss, exact, 1e-8 * total))
         distance = subspace_distance(model.unpack(end.params)[1].T, U[:q])
-        # theory: the loss is above its minimum by at least the gap times the squared sines of the angles
-        excess = max(end.loss - exact, 0.0) + 1e-15 * total
-        bound = max(1e-6, math.sqrt(excess / max(values[q - 1] - values[q], 1e-15 * total)))
-        rows.append(_row(f"linear AE by {name}, distance of subspaces", distance, 0.0, bound))
+        rows.append(_row(f"linear AE by {name}, distance of subspaces", distance, 0.0, 1e-6, cut))
     found, vectors = model.components(ends["L-BFGS"].params, spectrum.S)
-    rows.append(_row("components of its reconstructions, largest sine", _largest_sine(vectors, U), 0.0, 1e-5))
+    sine = _largest_sine(vectors, spectrum)
+    rows.append(_row("components of its reconstructions, largest sine", sine, 0.0, 1e-5, cut))
     rows.append(_row(f"variance of component {q} of them", found[-1], values[q - 1], 1e-6 * values[0]))
     return rows
 
 
 def _l2_rows(model: LinearAutoencoder, end: Descent, spectrum: Spectrum) -> Rows:
     """Return the rows on the autoencoder with L2: loss, components, shrinkage."""
-    values, U = spectrum.values, spectrum.U
+    values = spectrum.values
     exact, squares = model.optimum(values)
     singular = np.linalg.svd(model.unpack(end.params)[1], compute_uv=False) ** 2
     worst = int(np.argmax(np.abs(singular - squares)))
     name = f"with L2 = {model.l2:.3g}"
+    sine = _largest_sine(model.decoder_directions(end.params), spectrum)
     return [
         _row(f"{name}, loss", end.loss, exact, 1e-8 * float(values.sum())),
-        _row(f"{name}, decoder, largest sine", _largest_sine(model.decoder_directions(end.params), U), 0.0, 1e-5),
+        _row(f"{name}, decoder, largest sine", sine, 0.0, 1e-5, spectrum.cut(model.n_latent)),
         _row(f"{name}, squared singular value {worst + 1}", singular[worst], squares[worst], 1e-5),
     ]
 
 
-def _solver_rows(x: Array, U: Array) -> Rows:
+def _solver_rows(x: Array, spectrum: Spectrum, n_latent: int) -> Rows:
     """Return the rows on the other two ways to the same components."""
     rows = []
     for solver in ("svd", "power"):
-        fitted = PCA(len(U), solver).fit(x)
-        rows.append(
-            _row(f"PCA by {solver}, distance of subspaces", subspace_distance(fitted.components_, U), 0.0, 1e-9)
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of equal variances: the report says so itself
+            fitted = PCA(n_latent, solver).fit(x)
+        distance = subspace_distance(fitted.components_, spectrum.U[:n_latent])
+        rows.append(_row(f"PCA by {solver}, distance of subspaces", distance, 0.0, 1e-9, spectrum.cut(n_latent)))
     return rows
 
 
-def _largest_sine(vectors: Array, U: Array) -> float:
-    """Return the largest sine of the angle between a direction and the component of the same rank."""
-    U = U[: len(vectors)]
-    along = np.sum(vectors * U, axis=1, keepdims=True)
-    return float(np.linalg.norm(vectors - along * U, axis=1).max())
+def _largest_sine(vectors: Array, spectrum: Spectrum) -> float:
+    """Return the largest sine of the angle between directions and components of the same rank, equal ones together."""
+    return max(subspace_distance(vectors[run], spectrum.U[run]) for run in spectrum.clusters(len(vectors)))
 
 
 def _rate(spectrum: Spectrum, k: int, rng: np.random.Generator) -> tuple[float, float]:
-    """Return the factor by which the tangent of the angle to component k falls, after deflation, and a slack.
+    """Return the factor by which the tangent of the angle to component k falls, after deflation, and a tolerance.
 
-    The last factor before the angle is lost in rounding. It is at most lambda_{k+1} / lambda_k, and below that by what
-    the later components still take part in the step: the second number is how much that is.
+    The factor is lambda_{k+1} / lambda_k less what the later components still take part in the step. By the start's
+    coefficients c and rho_i = lambda_i / lambda_{k+1} that is, as a part of it, after t steps at most
+
+        slack = sum_{i > k+1} (1 - rho_i^2) rho_i^{2 (t-1)} c_i^2 / c_{k+1}^2,
+
+    and the iteration goes on until this is 1e-6. The tolerance is 1e-3, or the slack where the angle is lost in
+    rounding before.
     """
     S, values, U = spectrum.S, spectrum.values, spectrum.U
     left = deflate(lambda v: S @ v, values[:k], U[:k])
-    rate, before, others = 1.0, 0.0, np.zeros(0)
-    for t, step in enumerate(power_iteration(left, rng.standard_normal(len(S)))):
+    start = rng.standard_normal(len(S))
+    squares = np.square(U[k + 1 :] @ start)
+    rho = np.square(values[k + 1 :] / values[k + 1])
+    ratio, rate, before = float(values[k + 1] / values[k]), 1.0, 0.0
+    for t, step in enumerate(power_iteration(left, start)):
         along = float(step.vector @ U[k])
         tangent = float(np.linalg.norm(step.vector - along * U[k])) / abs(along)
         if t:
             rate = tangent / before
-        if tangent < 1e-7 or t == _RATE_STEPS:
-            break
-        before, others = tangent, np.square(U[k + 1 :] @ step.vector)
-    mean = np.sqrt(others @ np.square(values[k + 1 :]) / others.sum()) / values[k]
-    return rate, float(values[k + 1] / values[k] - mean)
+            slack = ratio * float(((1 - rho) * rho ** (t - 1)) @ squares / squares[0])
+            if tangent < 1e-7:
+                return rate, max(_RATE_TOLERANCE, slack)
+            if slack < 1e-6 or t >= _RATE_STEPS:
+                break
+        before = tangent
+    return rate, _RATE_TOLERANCE
 
 
 def _rate_row(rates: list[tuple[float, float]], spectrum: Spectrum) -> dict[str, Any]:
-    """Return the row on the component whose rate is farthest from lambda_{k+1} / lambda_k, its slack taken off."""
-    rate, slack = np.array(rates).T
+    """Return the row on the component whose rate is farthest from lambda_{k+1} / lambda_k, measured by its tolerance."""
+    rate, tolerance = np.array(rates).T
     exact = spectrum.values[1 : len(rate) + 1] / spectrum.values[: len(rate)]
-    worst = int(np.argmax(np.abs(rate - exact) - slack))
+    worst = int(np.argmax(np.abs(rate - exact) / tolerance))
     name = f"power iteration, rate of component {worst + 1}"
-    return _row(name, rate[worst], exact[worst], float(1e-6 + slack[worst]))
+    return _row(name, rate[worst], exact[worst], float(tolerance[worst]))
 
 
 def _components_figure(U: Array, directions: dict[str, Array], shape: tuple[int, int], folder: Path) -> str:

@@ -46,6 +46,11 @@ def power_iteration(product: Callable[[Array], Array], start: Array) -> Iterator
     start : array of shape (d,)
         Not orthogonal to u_1.
 
+    Raises
+    ------
+    ValueError
+        If the start is zero or not finite.
+
     References
     ----------
     G. H. Golub, C. F. Van Loan, "Matrix computations", section 8.2.
@@ -57,7 +62,10 @@ def power_iteration(product: Callable[[Array], Array], start: Array) -> Iterator
     >>> [round(next(steps).value, 4) for _ in range(4)]  # (4^(2t+1) + 2^(2t+1) + 1) / (4^(2t) + 2^(2t) + 1)
     [2.3333, 3.4762, 3.8718, 3.9685]
     """
-    v = start / np.linalg.norm(start)
+    length = float(np.linalg.norm(start))
+    if not 0 < length < np.inf:  # a NaN is not
+        raise ValueError(f"start must have a finite length above 0, got {length}. Use rng.standard_normal(d).")
+    v = start / length
     while True:
         w = product(v)
         value = float(v @ w)
@@ -95,6 +103,11 @@ def power_components(
     rng : numpy.random.Generator, optional
         For the starting vectors; seeded with 0 unless given.
 
+    Raises
+    ------
+    ValueError
+        If k exceeds d.
+
     Examples
     --------
     >>> values, vectors, residuals = power_components(lambda v: np.diag([4.0, 2.0, 1.0]) @ v, 3, 2)
@@ -104,6 +117,8 @@ def power_components(
     >>> bool((residuals < 1e-12).all())
     True
     """
+    if checks.width(k, "k") > checks.width(d, "d"):
+        raise ValueError(f"k must be at most d = {d}, got {k}: there are no more components. Lower it.")
     rng = np.random.default_rng(0) if rng is None else checks.generator(rng)
     values, vectors, residuals = np.empty(0), np.empty((0, d)), np.empty(0)
     for j in range(k):

@@ -44,6 +44,18 @@ def covariance(x: Any) -> Array:
     return centred.T @ centred / len(centred)
 
 
+def eigenpairs(S: Array) -> tuple[Array, Array]:
+    """Return the eigenvalues (d,) of a covariance, falling, and the eigenvectors (d, d) as rows, of either sign.
+
+    Rounding may leave -1e-18 where an eigenvalue is zero: it is 0 here.
+
+    >>> eigenpairs(np.diag([1.0, 0.0, 4.0]))[0]
+    array([4., 1., 0.])
+    """
+    values, columns = np.linalg.eigh(S)
+    return np.maximum(values[::-1], 0), columns[:, ::-1].T
+
+
 def with_signs(vectors: Array) -> Array:
     """Return the rows with the sign that makes the entry of largest absolute value in each positive.
 

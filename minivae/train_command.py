@@ -42,21 +42,20 @@ _DEFAULTS: dict[str, Any] = {
     "estimator": None,
     "clip_norm": None,
     "corruption": "masking",
-    "noise": 0.3,
+    "noise": None,
     "sparsity": "kl",
-    "target": 0.05,
+    "target": KLSparsity.target,
     "weight": None,
     "seed": 0,
     "dtype": "float32",
 }
-# The options of train that are for some models only, and the default weights of the penalties.
+# The options of train that are for some models only.
 _ONLY = {
     **dict.fromkeys(("beta", "draws", "kl", "estimator"), ("vae",)),
     **dict.fromkeys(("corruption", "noise"), ("denoising",)),
     **dict.fromkeys(("sparsity", "target"), ("sparse",)),
     "weight": ("sparse", "contractive"),
 }
-_WEIGHTS = {"kl": 1.0, "l1": 0.1, "contractive": 0.1}
 MODELS = ("vae", "ae", "denoising", "sparse", "contractive")
 _FREE = {"epochs": 300, "patience": 30}  # these may change when a run is resumed
 
@@ -152,19 +151,20 @@ def _corruption(kind: str, o: argparse.Namespace, dataset: data.Dataset) -> Any:
     if kind != "denoising":
         return None
     name = checks.choice(o.corruption, CORRUPTIONS, "corruption")
+    level = () if o.noise is None else (o.noise,)
     if name == "salt-and-pepper":  # to the ends of the data's own range
-        return SaltAndPepperNoise(o.noise, float(dataset.x_train.min()), float(dataset.x_train.max()))
-    return CORRUPTIONS[name](o.noise)
+        return SaltAndPepperNoise(*level, low=float(dataset.x_train.min()), high=float(dataset.x_train.max()))
+    return CORRUPTIONS[name](*level)
 
 
 def _penalty(kind: str, o: argparse.Namespace) -> Any:
+    weight = {} if o.weight is None else {"weight": o.weight}
     if kind == "contractive":
-        return Contraction(_WEIGHTS[kind] if o.weight is None else o.weight)
+        return Contraction(**weight)
     if kind != "sparse":
         return None
     name = checks.choice(o.sparsity, ("kl", "l1"), "sparsity")
-    weight = _WEIGHTS[name] if o.weight is None else o.weight
-    return KLSparsity(o.target, weight) if name == "kl" else L1Sparsity(weight)
+    return KLSparsity(o.target, **weight) if name == "kl" else L1Sparsity(**weight)
 
 
 def _resumed(options: argparse.Namespace) -> tuple[Run, data.Dataset, bool]:

@@ -13,7 +13,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minivae import VAE, Gaussian, LinearAutoencoder, cli, kernels, load_model, runs
+from minivae import (
+    VAE,
+    Contraction,
+    Gaussian,
+    GaussianNoise,
+    KLSparsity,
+    L1Sparsity,
+    LinearAutoencoder,
+    MaskingNoise,
+    cli,
+    kernels,
+    load_model,
+    runs,
+)
 from minivae.training import train as real_train
 
 from .conftest import needs_jit
@@ -256,6 +269,25 @@ def test_pca_compares_and_draws(capsys):
     names = ["loss.png", "components.png", "reconstructions.png"]
     assert [Path(p).name for p in result["settings"]["figures"]] == names
     assert all(Path(p).read_bytes()[:8] == PNG for p in result["settings"]["figures"])
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["denoising"], {"corruption": MaskingNoise()}),
+        (["denoising", "--corruption", "gaussian"], {"corruption": GaussianNoise()}),
+        (["denoising", "--noise", "0.2"], {"corruption": MaskingNoise(0.2)}),
+        (["sparse"], {"penalty": KLSparsity()}),
+        (["sparse", "--sparsity", "l1"], {"penalty": L1Sparsity()}),
+        (["sparse", "--target", "0.2", "--weight", "2"], {"penalty": KLSparsity(0.2, 2.0)}),
+        (["contractive"], {"penalty": Contraction()}),
+    ],
+)
+def test_corruptions_and_penalties_have_the_defaults_of_their_classes(words, expected, capsys):
+    assert cli.main(["train", *SMALL, "--epochs", "1", "--out", "run", "--quiet", "--json", "--model", *words]) == 0
+    capsys.readouterr()
+    model = load_model("run/model.npz")[0]
+    assert {name: getattr(model, name) for name in expected} == expected
 
 
 def test_pca_of_a_table_and_of_a_wrong_optimum(capsys, rng, monkeypatch):

@@ -50,6 +50,7 @@ def test_parameters_are_checked():
     [
         (lambda z: z, r"cost.value must give real numbers of shape \(3,\) for z of shape \(3, 1\)"),
         (lambda z: 1.0, r"got dtype float64 and shape \(\)"),  # noqa: ARG005
+        (lambda z: [[1.0], [2.0, 3.0], [4.0]], "cost.value must be an array, got rows of different lengths"),  # noqa: ARG005
         (lambda z: z[:, 0] * 1j, "got dtype complex128"),
         (lambda z: np.where(np.arange(3) == 1, np.nan, z[:, 0]), r"must be finite, got nan at draw 1, z = \[2.\]"),
         (lambda z: np.where(np.arange(3) == 2, -np.inf, z[:, 0]), r"must be finite, got -inf at draw 2"),
@@ -69,6 +70,12 @@ def test_a_gradient_that_goes_wrong_is_told_where():
     cost = FunctionCost(lambda z: z[:, 0], lambda z: np.where(z == 2, np.nan, z))
     with pytest.raises(ValueError, match=r"cost.gradient must be finite, got \[nan\] at draw 1"):
         Pathwise().gradients(cost, 0.0, 1.0, noise)
+
+
+@pytest.mark.parametrize("estimator", [ScoreFunction(), Pathwise()])
+def test_a_bare_function_is_no_cost(estimator):
+    with pytest.raises(ValueError, match="got 'function'. Wrap a function in FunctionCost"):
+        estimator.gradients(lambda z: z[:, 0], 0.0, 1.0, np.ones((3, 1, 1)))
 
 
 def test_pathwise_needs_a_gradient_and_says_what_does_not():

@@ -94,10 +94,22 @@ def test_leave_one_out_by_enumerating_all_tuples_of_draws(n_draws, rng):
     np.testing.assert_allclose(found.variance, square - mean**2, rtol=1e-12)
 
 
+def test_lists_are_taken_as_arrays():
+    listed = BernoulliExpectation([0, 0], [1, 2, 3, 4])
+    assert listed.mean == 2.5
+    np.testing.assert_allclose(listed.gradient, [0.5, 0.25], atol=1e-15)  # theta (1 - theta) (f(1) - f(0))
+
+
 def test_bad_input_is_refused():
     with pytest.raises(ValueError, match="n must be at most 16 to enumerate"):
         all_states(17)
     with pytest.raises(ValueError, match=r"f must have shape \(2\^n,\) for phi of shape \(n,\), got \(3,\) and \(2,\)"):
         BernoulliExpectation(np.zeros(2), np.zeros(3))
+    with pytest.raises(ValueError, match="f must hold finite real numbers, got nan"):
+        BernoulliExpectation(np.zeros(1), np.array([1.0, np.nan]))
+    with pytest.raises(ValueError, match="phi must hold finite real numbers, got dtype <U1"):
+        BernoulliExpectation(["a"], np.zeros(2))
+    with pytest.raises(ValueError, match="f must be an array, got rows of different lengths"):
+        BernoulliExpectation(np.zeros(1), [[1.0, 2.0], [3.0]])
     with pytest.raises(ValueError, match="n_draws must be at least 2, got 1"):
         BIT.leave_one_out(1)

@@ -265,6 +265,18 @@ def test_steps_that_are_too_large_are_named(eigen):
         descend(MODEL, MODEL.init(np.random.default_rng(0)), S, SGD(10.0))
 
 
+@pytest.mark.parametrize("train", [descend, lbfgs])
+def test_a_covariance_that_is_none_is_refused(train, eigen):
+    params = MODEL.init(np.random.default_rng(0))
+    S = eigen[0].copy()
+    S[1, 2] = np.nan
+    with pytest.raises(ValueError, match="S must be finite, got nan in row 1, column 2"):
+        train(MODEL, params, S)
+    for use in (train, lambda *a: MODEL.loss(*a[1:]), lambda *a: MODEL.loss_and_grad(*a[1:], np.empty_like(params))):
+        with pytest.raises(ValueError, match=r"S must hold real numbers in shape \(4, 4\), got .* shape \(3, 3\)"):
+            use(MODEL, params, np.eye(3))
+
+
 def test_bad_sizes_are_refused():
     with pytest.raises(ValueError, match="n_latent must be at most n_x = 3, got 4"):
         LinearAutoencoder(3, 4)

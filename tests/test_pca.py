@@ -164,6 +164,13 @@ def test_bad_input_is_refused(use, message, rng):
 EIGENVALUES = [5, 3, 1.2, 0.6, 0.4]
 
 
+def test_an_estimator_equals_itself_alone(rng):
+    x = rng.normal(size=(6, 4))
+    for one, other in ((PCA(1), PCA(1)), (PCA(1).fit(x), PCA(1).fit(x))):
+        assert one == one
+        assert one != other
+
+
 def test_probabilistic_pca_attains_the_closed_form_optimum(rng):
     x = exact_covariance_data(EIGENVALUES, 50, rng) + rng.normal(size=5)
     model = probabilistic_pca(x, 2)

@@ -78,6 +78,16 @@ def test_a_start_in_the_null_space_ends_there():
     np.testing.assert_allclose(vectors @ vectors.T, np.eye(3), atol=1e-14)
 
 
+def test_bad_input_is_refused():
+    for start, length in ((np.zeros(3), "0.0"), (np.full(3, np.nan), "nan")):
+        with pytest.raises(ValueError, match=f"start must have a finite length above 0, got {length}"):
+            next(power_iteration(times(S), start))
+    with pytest.raises(ValueError, match="k must be at most d = 3, got 4: there are no more components"):
+        power_components(times(S), 3, 4)
+    with pytest.raises(ValueError, match="k must be an integer of at least 1, got 0"):
+        power_components(times(S), 3, 0)
+
+
 def test_residuals_tell_what_has_not_converged(rng, monkeypatch):
     monkeypatch.setattr(power, "_STEPS", 50)
     _, _, residuals = power_components(times(np.diag([1.0, 0.999, 0.1])), 3, 1)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minivae import covariance, subspace_distance
-from minivae.subspaces import centre, with_signs
+from minivae.subspaces import centre, eigenpairs, with_signs
 
 
 def test_a_large_mean_costs_no_precision(rng):
@@ -24,6 +24,15 @@ def test_centred_rows_sum_to_zero_and_the_mean_puts_them_back(rng):
     centred, mean = centre(x)
     assert (np.abs(centred.mean(0)) < 1e-15).all()
     assert (np.abs(centred + mean - x) <= 4 * np.spacing(np.abs(x).max(0))).all()
+
+
+def test_eigenpairs_fall_to_zero_and_no_further(rng):
+    rows = rng.normal(size=(3, 6))
+    values, vectors = eigenpairs(rows.T @ rows)
+    assert (np.diff(values) <= 0).all()
+    assert (values >= 0).all()
+    np.testing.assert_allclose(vectors @ vectors.T, np.eye(6), atol=1e-14)
+    np.testing.assert_allclose(vectors.T * values @ vectors, rows.T @ rows, atol=1e-13)
 
 
 def test_float32_data_are_centred_in_float64(rng):
