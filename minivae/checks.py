@@ -237,9 +237,14 @@ def choice(value: Any, options: Iterable[str], name: str) -> str:
     options = list(options)
     if value in options:
         return str(value)
-    near = get_close_matches(str(value), options, n=1, cutoff=0.4)
-    remedy = f"Did you mean {near[0]!r}?" if near else f"Choose {options[0]!r}, for instance."
+    remedy = did_you_mean(value, options) or f"Choose {options[0]!r}, for instance."
     raise ValueError(f"{name} must be one of {', '.join(options)}; got {value!r}. {remedy}")
+
+
+def did_you_mean(value: Any, options: Iterable[str]) -> str:
+    """Return the question after the nearest option; empty if none is near."""
+    near = get_close_matches(str(value), list(options), n=1, cutoff=0.4)
+    return f"Did you mean {near[0]!r}?" if near else ""
 
 
 def float_dtype(value: Any) -> Any:

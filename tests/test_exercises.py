@@ -200,6 +200,29 @@ def test_values_of_no_sense_get_a_sentence(answer):
         assert outcome.message.endswith((".", "?")), outcome.message
 
 
+class Hostile:
+    """Fails wherever it is looked at."""
+
+    def __array__(self, *_, **__):
+        raise RuntimeError("no array")
+
+    def __repr__(self):
+        raise RuntimeError("no words")
+
+    def __eq__(self, other):
+        raise RuntimeError("no comparison")
+
+    __hash__ = None
+
+
+@pytest.mark.parametrize("value", [10**400, 10**5000, Hostile(), [Hostile()], {"n_draws": Hostile()}], ids=range(5))
+def test_values_that_cannot_be_shown_or_compared_get_a_sentence(value):
+    for name in EXERCISES:
+        outcome = mv.check(name, (lambda *_: value) if name in FUNCTIONS else value)
+        assert outcome.state == "wrong", name
+        assert outcome.message.endswith("."), outcome.message
+
+
 def test_an_error_is_shown_with_its_own_line_and_words():
     message = mv.check("vae.kl", raises).message
     line = Path(__file__).read_text().splitlines().index("    return 1 / 0") + 1
@@ -386,6 +409,107 @@ def test_a_file_is_checked_without_running_the_rest_of_it(name, write, tmp_path)
     assert {outcome.id: outcome.state for outcome in outcomes} == STATES
     said = {outcome.id: outcome.message for outcome in outcomes}
     assert "`broken_constant = 1 / 0`, with ZeroDivisionError" in said["vae.kl-backward"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "line", "words"),
+    [
+        ("def sample_z(mu, mu, eps):\n    return mu", 2, "`def sample_z(mu, mu, eps):`: duplicate argument 'mu'"),
+        ("def sample_z(mu, log_var, eps):\n    nonlocal q\n    return mu", 3, "`nonlocal q`: no binding"),
+        ("def sample_z(mu, log_var, eps):\n    global mu\n    return mu", 3, "`global mu`: name 'mu' is parameter"),
+        (
+            "sample_z = 1\nif sample_z:\n    sample_z = 2\n    continue",
+            5,
+            "`continue`: 'continue' not properly in loop",
+        ),
+        ("a = [0\n  for a, a in []]\nsample_z, = a, = 1,\nreturn", None, "must be a function"),
+    ],
+)
+def test_what_parses_but_is_no_python_gets_a_sentence(answer, line, words, tmp_path):
+    path = tmp_path / "a.py"
+    path.write_text(f"\n{answer}\n\ndef kl(mu, log_var):\n    ...\n")
+    states = {outcome.id: outcome for outcome in check_file(path, EXERCISES)}
+    assert (states["vae.sample-z"].state, states["vae.kl"].state) == ("wrong", "not yet")
+    assert words in states["vae.sample-z"].message
+    assert line is None or f"line {line} " in states["vae.sample-z"].message
+
+
+CHANGED_IN_PLACE = """
+import math
+import minivae as mv
+counts = {}
+counts["n_draws"] = COUNTS["n_draws"]
+for name in ["n_latent"]:
+    counts.setdefault("extra", None)
+    counts[name] = COUNTS[name]
+counts.update(n_layers=COUNTS["n_layers"])
+del counts["extra"]
+buggy_lines = set()
+class Book: pages = 0
+Book.lines = []
+Book.lines.append(LINES[0])
+Book.lines += LINES[1:]
+for line in Book.lines:
+    buggy_lines.add(line)
+others = []
+others.append(1 / 0)
+mv.train("this would take an hour and fail")
+def sampled_by():
+    counts["n_draws"] = mv
+    return mv
+sampled = str(mv and SAMPLED)
+"""
+
+
+def test_an_answer_that_is_filled_step_by_step_is_whole(tmp_path):
+    path = tmp_path / "a.py"
+    given = f"COUNTS, LINES = {SOLUTIONS['counts']!r}, {sorted(SOLUTIONS['buggy_lines'])!r}\n"
+    path.write_text(given + f"SAMPLED = {SOLUTIONS['sampled']!r}\n" + CHANGED_IN_PLACE)
+    outcomes = check_file(path, EXERCISES)
+    assert {outcome.id: outcome.state for outcome in outcomes} == dict.fromkeys(
+        ["bugs.buggy-lines", "bugs.counts", "bugs.sampled"], "right"
+    ), outcomes
+
+
+def test_names_may_come_from_a_module_of_which_all_is_imported(tmp_path):
+    path = tmp_path / "a.py"
+    path.write_text(
+        "from numpy import *\ndef sample_z(mu, log_var, eps):\n    return mu + exp(log_var / 2) * eps\n"
+        "def kl(mu, log_var):\n    return sum(mu**2 + exp(log_var) - 1 - log_var, 1) / 2  # not Python's own sum\n"
+    )
+    assert [outcome.state for outcome in check_file(path, EXERCISES)] == ["right", "right"]
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "%%time\n{}",
+        "\n%%timeit -n 1\n{}",
+        "np.exp?\n{}",
+        "{}\nmv.VAE??",
+        "files = !ls\n{}",
+        "%matplotlib inline\n!pip install \\\n  numpy\n{}",
+        "if False:\n    %timeit f()\n    !echo it's\n{}",
+        "remainder = (7\n    % 3)\n{}",
+        "%matplotlib inline\nremainder = (7\n    % 3)\n{}",
+    ],
+)
+def test_commands_to_jupyter_hide_nothing(cell, tmp_path):
+    path = tmp_path / "a.ipynb"
+    half = "(remainder / 2)" if "remainder" in cell else "0.5"
+    answer = f"def sample_z(mu, log_var, eps):\n    return mu + np.exp({half} * log_var) * eps"
+    sources = ["import numpy as np", cell.format(answer), "%%bash\nfor f in *; do echo $f; done"]
+    path.write_text(json.dumps({"cells": [{"cell_type": "code", "source": source} for source in sources]}))
+    (outcome,) = check_file(path, EXERCISES)
+    assert outcome.ok, outcome
+
+
+def test_a_syntax_error_in_a_notebook_is_shown_in_its_own_line(tmp_path):
+    path = tmp_path / "a.ipynb"
+    sources = ["%matplotlib inline\nx = (7\n  % 3)", "def kl(:\n    ..."]
+    path.write_text(json.dumps({"cells": [{"cell_type": "code", "source": source} for source in sources]}))
+    with pytest.raises(FileError, match=r"with a syntax error in line 4: def kl\(:"):
+        check_file(path, EXERCISES)
 
 
 def test_the_command_checks_a_file(tmp_path, capsys):

@@ -1,8 +1,8 @@
 """The exercises of the lectures: ``check`` an answer, find an exercise by its id, check a student's file."""
 
-from difflib import get_close_matches
 from typing import Any
 
+from minivae import checks
 from minivae.exercises import autoencoders, backprop, bugs, estimators, pca, vae
 from minivae.exercises.framework import SECONDS, Exercise, Outcome
 
@@ -52,7 +52,6 @@ def check(exercise: str, answer: Any, *, seconds: float = SECONDS) -> Outcome:
     (False, 'exp(log_var) is the variance; the standard deviation is exp(l')
     """
     if exercise not in EXERCISES:
-        near = get_close_matches(str(exercise), EXERCISES, n=1, cutoff=0.4)
-        remedy = f"Did you mean {near[0]!r}?" if near else "The command `minivae exercises` lists them all."
+        remedy = checks.did_you_mean(exercise, EXERCISES) or "The command `minivae exercises` lists them all."
         return Outcome(str(exercise), "wrong", f"There is no exercise {exercise!r}. {remedy}")
     return EXERCISES[exercise].check(answer, seconds=seconds)

@@ -24,7 +24,10 @@ def shown(value: Any) -> str:
     """
     if isinstance(value, np.ndarray):
         return f"an array of shape {value.shape}"
-    text = repr(value)
+    try:
+        text = repr(value)
+    except Exception:  # a student's own class, or an integer of thousands of digits
+        return f"a value of type {type(value).__name__} that cannot be shown"
     return text if len(text) <= 40 else f"{text[:37]}..."
 
 
@@ -32,7 +35,7 @@ def array(name: str, value: Any, shape: tuple[int, ...]) -> Array:
     """Return a part of an answer as a float array of the shape, or break the law that it is one."""
     try:
         got = np.asarray(value)
-    except ValueError:  # ragged
+    except Exception:  # ragged, or with an __array__ of its own that fails
         raise BrokenLawError(f"{name} must be an array of shape {shape}, got {shown(value)}.") from None
     if got.dtype.kind not in "fiub":
         raise BrokenLawError(

@@ -50,6 +50,9 @@ def run_with_limit(work: Callable[[], Any], seconds: float) -> Any:
 
 def own_words(error: BaseException, file: str | None) -> str:
     """Say the exception of a student's code with the line of its file that it came from."""
+    if isinstance(error, SyntaxError) and error.filename == file:
+        source = linecache.getline(error.filename or "", error.lineno or 0).strip()
+        return f"Python does not understand line {error.lineno} of your answer, `{source}`: {error.msg}."
     lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file and frame.lineno]
     place = ""
     if lines:
