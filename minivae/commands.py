@@ -129,8 +129,8 @@ def pca_command(options: argparse.Namespace) -> tuple[int, Rows, dict[str, Any]]
         )
         if found.arbitrary:
             print(
-                f"Arbitrary: components {checks.listed(found.arbitrary)}. A neighbour shares their eigenvalue, and only "
-                "what equal ones span together is determined."
+                f"Arbitrary: components {checks.listed(found.arbitrary)}. A neighbour shares their eigenvalue: only "
+                f"what equal ones span together is determined."
             )
         print(f"figures  {folder}{os.sep}: {', '.join(Path(path).name for path in found.figures)}")
     settings = {"data": dataset.name, "latent": options.latent, "seed": options.seed, "out": str(folder)}

@@ -21,8 +21,9 @@ from minivae.subspaces import centre, covariance, eigenpairs, subspace_distance,
 Rows = list[dict[str, Any]]
 
 _RATE_STEPS, _RATE_TOLERANCE = 20_000, 1e-3
-_ROUNDING = 1e-12  # of the trace: eigenvalues nearer than this are equal
-_NEAR = 1e-6  # of the trace: training ends at gradients of 1e-11 of it, which leaves directions 1e-5 off at such a gap
+# Eigenvalues nearer than this share of the trace count as equal: data in float32 know them to 1e-7, and training, which
+# ends at gradients of 1e-11 of the trace, knows directions to 1e-5 at such a gap.
+_EQUAL = 1e-6
 
 
 @dataclass(frozen=True)
@@ -59,13 +60,13 @@ class Spectrum:
     U: Array
     rank: int
 
-    def cut(self, n_latent: int) -> bool:
-        """Whether the first components are a determined set: not where the next eigenvalue is equal to rounding."""
-        return bool(self.values[n_latent - 1] - self.values[n_latent] > _ROUNDING * self.values.sum())
+    def determined(self, n_latent: int) -> bool:
+        """Whether the span of the first components is determined: not where the next has an equal eigenvalue."""
+        return self.clusters(n_latent + 1)[-1].start == n_latent
 
     def clusters(self, n: int) -> list[slice]:
-        """Return the runs of nearly equal eigenvalues among the first n: what each spans is determined, no more."""
-        edges = np.flatnonzero(self.values[: n - 1] - self.values[1:n] > _NEAR * self.values.sum()) + 1
+        """Return the runs of equal eigenvalues among the first n: what each spans is determined, no more."""
+        edges = np.flatnonzero(self.values[: n - 1] - self.values[1:n] > _EQUAL * self.values.sum()) + 1
         return [slice(a, b) for a, b in zip([0, *edges.tolist()], [*edges.tolist(), n], strict=True)]
 
 
@@ -168,16 +169,16 @@ def _row(name: str, found: float, exact: float, tolerance: float, determined: bo
 def _subspace_rows(model: LinearAutoencoder, ends: dict[str, Descent], spectrum: Spectrum) -> Rows:
     """Return the rows on the unregularised autoencoder: loss, subspace, and which directions are the components."""
     values, U, q = spectrum.values, spectrum.U, model.n_latent
-    exact, total, cut = model.optimum(values)[0], float(values.sum()), spectrum.cut(q)
+    exact, total, known = model.optimum(values)[0], float(values.sum()), spectrum.determined(q)
     rows = []
     for name in ("Adam", "L-BFGS"):
         end = ends[name]
         rows.append(_row(f"linear AE by {name}, loss", end.loss, exact, 1e-8 * total))
         distance = subspace_distance(model.unpack(end.params)[1].T, U[:q])
-        rows.append(_row(f"linear AE by {name}, distance of subspaces", distance, 0.0, 1e-6, cut))
+        rows.append(_row(f"linear AE by {name}, distance of subspaces", distance, 0.0, 1e-6, known))
     found, vectors = model.components(ends["L-BFGS"].params, spectrum.S)
     sine = _largest_sine(vectors, spectrum)
-    rows.append(_row("components of its reconstructions, largest sine", sine, 0.0, 1e-5, cut))
+    rows.append(_row("components of its reconstructions, largest sine", sine, 0.0, 1e-5, known))
     rows.append(_row(f"variance of component {q} of them", found[-1], values[q - 1], 1e-6 * values[0]))
     return rows
 
@@ -192,7 +193,7 @@ def _l2_rows(model: LinearAutoencoder, end: Descent, spectrum: Spectrum) -> Rows
     sine = _largest_sine(model.decoder_directions(end.params), spectrum)
     return [
         _row(f"{name}, loss", end.loss, exact, 1e-8 * float(values.sum())),
-        _row(f"{name}, decoder, largest sine", sine, 0.0, 1e-5, spectrum.cut(model.n_latent)),
+        _row(f"{name}, decoder, largest sine", sine, 0.0, 1e-5, spectrum.determined(model.n_latent)),
         _row(f"{name}, squared singular value {worst + 1}", singular[worst], squares[worst], 1e-5),
     ]
 
@@ -205,7 +206,7 @@ def _solver_rows(x: Array, spectrum: Spectrum, n_latent: int) -> Rows:
             warnings.simplefilter("ignore")  # of equal variances: the report says so itself
             fitted = PCA(n_latent, solver).fit(x)
         distance = subspace_distance(fitted.components_, spectrum.U[:n_latent])
-        rows.append(_row(f"PCA by {solver}, distance of subspaces", distance, 0.0, 1e-9, spectrum.cut(n_latent)))
+        rows.append(_row(f"PCA by {solver}, distance of subspaces", distance, 0.0, 1e-9, spectrum.determined(n_latent)))
     return rows
 
 
@@ -228,6 +229,7 @@ def _rate(spectrum: Spectrum, k: int, rng: np.random.Generator) -> tuple[float, 
     S, values, U = spectrum.S, spectrum.values, spectrum.U
     left = deflate(lambda v: S @ v, values[:k], U[:k])
     start = rng.standard_normal(len(S))
+    start -= (U[:k] @ start) @ U[:k]  # what the first step would take away is no part of the rate
     squares = np.square(U[k + 1 :] @ start)
     rho = np.square(values[k + 1 :] / values[k + 1])
     ratio, rate, before = float(values[k + 1] / values[k]), 1.0, 0.0
@@ -246,7 +248,7 @@ def _rate(spectrum: Spectrum, k: int, rng: np.random.Generator) -> tuple[float, 
 
 
 def _rate_row(rates: list[tuple[float, float]], spectrum: Spectrum) -> dict[str, Any]:
-    """Return the row on the component whose rate is farthest from lambda_{k+1} / lambda_k, measured by its tolerance."""
+    """Return the row on the component whose rate is farthest from lambda_{k+1} / lambda_k, by its tolerance."""
     rate, tolerance = np.array(rates).T
     exact = spectrum.values[1 : len(rate) + 1] / spectrum.values[: len(rate)]
     worst = int(np.argmax(np.abs(rate - exact) / tolerance))

@@ -151,10 +151,10 @@ def _corruption(kind: str, o: argparse.Namespace, dataset: data.Dataset) -> Any:
     if kind != "denoising":
         return None
     name = checks.choice(o.corruption, CORRUPTIONS, "corruption")
-    level = () if o.noise is None else (o.noise,)
     if name == "salt-and-pepper":  # to the ends of the data's own range
-        return SaltAndPepperNoise(*level, low=float(dataset.x_train.min()), high=float(dataset.x_train.max()))
-    return CORRUPTIONS[name](*level)
+        fraction = SaltAndPepperNoise.fraction if o.noise is None else o.noise
+        return SaltAndPepperNoise(fraction, float(dataset.x_train.min()), float(dataset.x_train.max()))
+    return CORRUPTIONS[name]() if o.noise is None else CORRUPTIONS[name](o.noise)
 
 
 def _penalty(kind: str, o: argparse.Namespace) -> Any:
