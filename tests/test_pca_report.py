@@ -97,9 +97,18 @@ def test_a_wrong_power_iteration_fails(monkeypatch):
     assert not rate_row()["ok"]
 
 
-def test_only_an_angle_lost_in_rounding_is_given_a_slack():
-    # the third eigenvalue is nearly the second, and both so small that the angle is gone in a few steps
-    values = np.array([1.0, 1e-2, 0.99e-2, 0.98e-2])
-    spectrum = Spectrum(np.diag(values), values, np.eye(4), 4)
-    rate, tolerance = pca_report._rate(spectrum, 0, np.random.default_rng(0))
-    assert abs(rate - 1e-2) <= tolerance < 1e-2
+class FixedStart:
+    """A generator whose normal draws are known: little of the second component, much of those after it."""
+
+    def standard_normal(self, n):
+        return np.array([1.0, 0.1, 1.0, 1.0])[:n]
+
+
+def test_an_angle_lost_in_rounding_before_the_rate_settles_is_given_the_slack_of_its_start():
+    # eigenvalues so near each other and so far below the first that 1e-7 comes before the second stands out
+    values = np.array([1.0, 0.3, 0.29, 0.28])
+    rate, tolerance = pca_report._rate(Spectrum(np.diag(values), values, np.eye(4), 4), 0, FixedStart())
+    t = next(t for t in range(1, 50) if np.linalg.norm(values[1:] ** t * [0.1, 1, 1]) < 1e-7)
+    rho = values[2:] / 0.3
+    assert abs(tolerance - 0.3 * np.sum((1 - rho**2) * rho ** (2 * t - 2)) / 0.1**2) < 1e-12
+    assert 1e-3 < abs(rate - 0.3) <= tolerance
