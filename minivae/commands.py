@@ -125,7 +125,7 @@ def pca_command(options: argparse.Namespace) -> tuple[int, Rows, dict[str, Any]]
         print_table([{**row, "ok": "arbitrary" if row["ok"] is None else row["ok"]} for row in found.checks])
         print(
             "\nThe raw decoder spans the components and mixes them: its cosines are not 1, and need not be. "
-            "With L2 they are."
+            + (f"{len(failed)} of {len(found.checks)} checks FAIL." if failed else "With L2 they are.")
         )
         if found.arbitrary:
             print(
