@@ -50,7 +50,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     as_json = "--json" in argv
     command = next((word for word in argv if not word.startswith("-")), "minivae")
     try:
-        options = _parser().parse_args(argv)
+        options, unknown = _parser().parse_known_args(argv)
+        if unknown:
+            raise _UsageError(f"unrecognized arguments: {' '.join(unknown)}\nSee 'minivae {command} --help'.")
         with warnings.catch_warnings():
             warnings.simplefilter("always")
             warnings.showwarning = _show_each_once()

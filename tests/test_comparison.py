@@ -203,5 +203,10 @@ def test_bad_words_are_refused(words, message, tmp_path, capsys):
     assert message in capsys.readouterr().err
 
 
+def test_an_unknown_option_points_to_the_help_of_its_verb(capsys):
+    assert main(["compare", "--estimator", "score"]) == 2
+    assert "See 'minivae compare --help'." in capsys.readouterr().err
+
+
 def test_every_problem_is_explained():
     assert all(text.startswith(f"{name}: ") for name, text in PROBLEMS.items())
