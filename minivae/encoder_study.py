@@ -30,8 +30,9 @@ class EncoderDraws:
     Attributes
     ----------
     model : VAE
-    params : array of shape (n_params,)
-    x : array of shape (B, n_x)
+    params : array
+        The model's flat parameters.
+    x : array of shape (B, D)
     head : array of shape (B, H)
         The encoder's output.
     eps, z : array of shape (K, B, L)
