@@ -10,9 +10,9 @@ import numpy as np
 from minivae import checks
 from minivae.checks import Array
 from minivae.corruptions import Corruption
-from minivae.layers import Layer, Sequential, Sigmoid, mlp
+from minivae.layers import Layer, Sequential, Sigmoid
 from minivae.likelihoods import Gaussian, Likelihood, named_likelihood
-from minivae.models import EncoderDecoder, raise_non_finite, row_chunks
+from minivae.models import EncoderDecoder, mirrored, raise_non_finite, row_chunks
 from minivae.penalties import KLSparsity, Penalty
 
 
@@ -109,15 +109,13 @@ class Autoencoder(EncoderDecoder):
         With ``KLSparsity``, whose codes lie in (0, 1), the encoder ends in a Sigmoid.
         """
         likelihood = named_likelihood(likelihood, Gaussian())
-        n_x = checks.width(n_x, "n_x")
         n_latent = checks.width(n_latent, "n_latent")
-        hidden = checks.widths(n_hidden, "n_hidden")
-        encoder = mlp([n_x, *hidden, n_latent], activation)
+        encoder, decoder = mirrored(n_x, n_latent, n_latent, n_hidden, activation, likelihood)
         if isinstance(penalty, KLSparsity):
             encoder = Sequential([*encoder.layers, Sigmoid()])
         return cls(
             encoder=encoder,
-            decoder=mlp([n_latent, *hidden[::-1], likelihood.n_out(n_x)], activation),
+            decoder=decoder,
             likelihood=likelihood,
             corruption=corruption,
             penalty=penalty,

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from minivae import checks, data, exercises, kernels, runs, tuning
 from minivae.autoencoder import Autoencoder
-from minivae.comparison import ENOUGH, FAR, NAMES, PROBLEMS, check_request, compare
+from minivae.comparison import ENOUGH, FAR, NAMES, PROBLEMS, check_request, compare, known
 from minivae.exercises.student_file import check_file
 from minivae.gradient_suite import gradient_checks
 from minivae.pca_report import report, spectrum
@@ -72,6 +72,11 @@ def compare_command(options: argparse.Namespace) -> tuple[int, Rows, dict[str, A
     names = options.estimators or list(NAMES)
     for problem in options.problem:
         check_request(problem, names, options.samples, options.seed)
+    if not any(known(problem) & set(names) for problem in options.problem):
+        raise ValueError(
+            f"estimators must hold one that {', '.join(options.problem)} knows, got {', '.join(names)}. "
+            f"Leave --estimators away to see all."
+        )
     folder = runs.new_folder(options.out, "compare")
     rows: Rows = []
     bar = tqdm(total=len(options.problem) + 10, disable=True if options.quiet else None, desc="comparing")
@@ -85,11 +90,6 @@ def compare_command(options: argparse.Namespace) -> tuple[int, Rows, dict[str, A
                 print(f"{PROBLEMS[problem]}\n")
                 print_table([{k: v for k, v in row.items() if k != "problem"} for row in found], _DIGITS)
                 print()
-        if not rows:
-            raise ValueError(
-                f"estimators must hold one that {', '.join(options.problem)} knows, got {', '.join(names)}. "
-                f"Leave --estimators away to see all."
-            )
         from minivae import comparison_figures  # half a second for matplotlib that refusals need not wait for
 
         paths = comparison_figures.write(folder, rows, names, options.seed, bar.update)

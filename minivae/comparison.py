@@ -63,6 +63,17 @@ _EXAMPLES = 100  # test images of the digits problem
 _DRAWS_AT_ONCE = 20
 
 
+def known(problem: str) -> set[str]:
+    """Return the names of the estimators that a problem has.
+
+    >>> "score-learned" in known("linear-gaussian")  # with a single x there is nothing to learn
+    False
+    """
+    if problem in COSTS:
+        return set(ESTIMATORS)
+    return set(ENCODER_ESTIMATORS) - ({"score-learned"} if problem == "linear-gaussian" else set())
+
+
 def check_request(problem: str, names: Sequence[str], n_samples: int, seed: int) -> None:
     """Refuse what ``compare`` cannot do, before any work."""
     checks.choice(problem, PROBLEMS, "problem")

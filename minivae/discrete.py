@@ -13,9 +13,9 @@ from minivae.baselines import leave_one_out_signal
 from minivae.bounds import log_mean_exp
 from minivae.checks import Array
 from minivae.enumeration import all_states
-from minivae.layers import Layer, Sequential, mlp, sigmoid
+from minivae.layers import Layer, Sequential, sigmoid
 from minivae.likelihoods import Bernoulli, Likelihood, named_likelihood
-from minivae.models import EncoderDecoder, raise_non_finite, row_chunks
+from minivae.models import EncoderDecoder, mirrored, raise_non_finite, row_chunks
 from minivae.vae import ElboTerms
 
 DiscreteEstimator = Literal["score", "score-leave-one-out", "exact"]
@@ -91,14 +91,9 @@ class BernoulliVAE(EncoderDecoder):
     ) -> "BernoulliVAE":
         """Build the model from dense layers, the decoder mirroring the encoder; Bernoulli() unless given."""
         likelihood = named_likelihood(likelihood, Bernoulli())
-        n_x, n_latent = checks.width(n_x, "n_x"), checks.width(n_latent, "n_latent")
-        hidden = checks.widths(n_hidden, "n_hidden")
-        return cls(
-            encoder=mlp([n_x, *hidden, n_latent], activation),
-            decoder=mlp([n_latent, *hidden[::-1], likelihood.n_out(n_x)], activation),
-            likelihood=likelihood,
-            estimator=estimator,
-        )
+        n_latent = checks.width(n_latent, "n_latent")
+        encoder, decoder = mirrored(n_x, n_latent, n_latent, n_hidden, activation, likelihood)
+        return cls(encoder, decoder, likelihood, estimator)
 
     @property
     def n_latent(self) -> int:

@@ -145,7 +145,7 @@ class EncoderEstimator:
     n_group: int = 1
 
     def __post_init__(self) -> None:
-        if self.estimator == "score-leave-one-out" and checks.width(self.n_group, "n_group") < 2:
+        if checks.width(self.n_group, "n_group") < 2 and self.estimator == "score-leave-one-out":
             raise ValueError(
                 "n_group must be at least 2 for a leave-one-out baseline, got 1: a single draw has no others. Use "
                 "EncoderEstimator('score-leave-one-out', n_group=4)."

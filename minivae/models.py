@@ -2,7 +2,7 @@
 
 import contextvars
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any
@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from minivae import checks
 from minivae.checks import Array, NonFiniteError
-from minivae.layers import Dense, Sequential
+from minivae.layers import Dense, Layer, Sequential, mlp
 from minivae.likelihoods import Likelihood
 
 _ROWS_AT_ONCE = 512  # decoder rows in one pass of an evaluation: bounded memory, and it stays in the cache
@@ -108,6 +108,21 @@ class EncoderDecoder:
                 f"decoder must give {self.likelihood.n_out(self.n_x)} values for {self.n_x} data dimensions under "
                 f"{type(self.likelihood).__name__}, got {self.decoder.n_out}. Change its last Dense."
             )
+
+
+def mirrored(
+    n_x: int, n_head: int, n_latent: int, n_hidden: Sequence[int], activation: Layer | str, likelihood: Likelihood
+) -> tuple[Sequential, Sequential]:
+    """Return an encoder of dense layers from n_x values to the head, and the decoder that mirrors it.
+
+    >>> from minivae import Bernoulli
+    >>> [net.n_params for net in mirrored(4, 2, 1, [8], "relu", Bernoulli())]
+    [58, 52]
+    """
+    n_x = checks.width(n_x, "n_x")
+    hidden = checks.widths(n_hidden, "n_hidden")
+    encoder = mlp([n_x, *hidden, n_head], activation)
+    return encoder, mlp([n_latent, *hidden[::-1], likelihood.n_out(n_x)], activation)
 
 
 def row_chunks(n_rows: int, draws: int) -> Iterator[slice]:

@@ -18,9 +18,9 @@ from minivae import checks
 from minivae.baselines import leave_one_out_signal
 from minivae.checks import Array
 from minivae.elbo_gradients import KL_MODES, ElboEstimator, KlMode, check_estimator, draw_values, path_gradient
-from minivae.layers import Layer, Sequential, mlp
+from minivae.layers import Layer, Sequential
 from minivae.likelihoods import Bernoulli, Likelihood, named_likelihood
-from minivae.models import EncoderDecoder, raise_non_finite, row_chunks
+from minivae.models import EncoderDecoder, mirrored, raise_non_finite, row_chunks
 from minivae.posteriors import DiagonalGaussian, Posterior, prior_log_prob
 
 
@@ -127,15 +127,9 @@ class VAE(EncoderDecoder):
             Or its name: bernoulli, gaussian, gaussian-learned, gaussian-per-pixel. Bernoulli() unless given.
         """
         likelihood = named_likelihood(likelihood, Bernoulli())
-        n_x = checks.width(n_x, "n_x")
-        hidden = checks.widths(n_hidden, "n_hidden")
         posterior = DiagonalGaussian(n_latent)
-        return cls(
-            encoder=mlp([n_x, *hidden, posterior.n_head], activation),
-            posterior=posterior,
-            decoder=mlp([n_latent, *hidden[::-1], likelihood.n_out(n_x)], activation),
-            likelihood=likelihood,
-        )
+        encoder, decoder = mirrored(n_x, posterior.n_head, n_latent, n_hidden, activation, likelihood)
+        return cls(encoder, posterior, decoder, likelihood)
 
     # ------------------------------------------------------------------------------------- the gradient
 

@@ -188,6 +188,8 @@ def test_bad_input_is_refused(rng):
         _ = head_moments(model, params, x, {"pathwise": EncoderEstimator()}, 1, rng)["pathwise"].variance
     with pytest.raises(ValueError, match="n_group must be at least 2 for a leave-one-out baseline, got 1"):
         EncoderEstimator("score-leave-one-out")
+    with pytest.raises(ValueError, match="n_group must be an integer of at least 1, got 0"):
+        EncoderEstimator("pathwise", n_group=0)
     draws = encoder_draws(model, params, x, rng.normal(size=(10, 3, 2)))
     with pytest.raises(ValueError, match="n_group must divide the 10 draws, got 3"):
         draws.rows("score-leave-one-out", n_group=3)
