@@ -24,18 +24,18 @@ from typing import Any
 import numpy as np
 
 import minivae as mv
-from minivae import plots
+from minivae.studies import plots
 
-NOISES: dict[str, mv.Corruption] = {
-    "masked": mv.MaskingNoise(0.3),
-    "salt and pepper": mv.SaltAndPepperNoise(0.2),
-    "Gaussian": mv.GaussianNoise(0.3),
+NOISES: dict[str, mv.models.Corruption] = {
+    "masked": mv.models.MaskingNoise(0.3),
+    "salt and pepper": mv.models.SaltAndPepperNoise(0.2),
+    "Gaussian": mv.models.GaussianNoise(0.3),
 }
 
 
 def models() -> dict[str, mv.Autoencoder]:
     """Return the members of the family, with a sigmoid code each."""
-    plain = mv.Autoencoder.mlp(64, 32, [128], "relu", penalty=mv.KLSparsity(weight=0.0))
+    plain = mv.Autoencoder.mlp(64, 32, [128], "relu", penalty=mv.models.KLSparsity(weight=0.0))
     encoder, decoder, likelihood = plain.encoder, plain.decoder, plain.likelihood
 
     def member(**extra: Any) -> mv.Autoencoder:
@@ -45,9 +45,9 @@ def models() -> dict[str, mv.Autoencoder]:
         "plain": member(),
         "denoising, masking 0.3": member(corruption=NOISES["masked"]),
         "denoising, Gaussian 0.3": member(corruption=NOISES["Gaussian"]),
-        "sparse, KL to 0.05": member(penalty=mv.KLSparsity(0.05, 0.1)),
-        "sparse, L1": member(penalty=mv.L1Sparsity(0.2)),
-        "contractive": member(penalty=mv.Contraction(0.1)),
+        "sparse, KL to 0.05": member(penalty=mv.models.KLSparsity(0.05, 0.1)),
+        "sparse, L1": member(penalty=mv.models.L1Sparsity(0.2)),
+        "contractive": member(penalty=mv.models.Contraction(0.1)),
     }
 
 
@@ -61,7 +61,7 @@ def measure(model: mv.Autoencoder, params: Any, x: Any, seed: int) -> dict[str, 
     for name, noise in NOISES.items():
         row[f"error, {name}"] = error(noise.apply(x, noise.draw(np.random.default_rng([seed, 7]), x.shape, x.dtype)))
     z = model.embed(params, x)
-    J = mv.jacobian(model.encoder, model.unpack(params)[0], x)
+    J = mv.models.jacobian(model.encoder, model.unpack(params)[0], x)
     squared = float(np.sum(J.astype(np.float64) ** 2, axis=(1, 2)).mean())
     sparseness = 1 - z.mean(axis=0) ** 2 / (z**2).mean(axis=0)
     row |= {"mean code": float(z.mean()), "sparseness": float(sparseness.mean())}
@@ -81,7 +81,7 @@ def run(epochs: int, seed: int, folder: Path, quiet: bool) -> list[dict[str, Any
         result = mv.train(model, data.x_train, data.x_valid, settings, progress=False if quiet else None)
         rows.append({"model": name, **measure(model, result.params, data.x_test, seed), "seconds": result.seconds})
         pictures[name.split(", ")[-1]] = model.reconstruct(result.params, seen)
-        fields = mv.jacobian(model.encoder, model.unpack(result.params)[0], data.x_test[:256]).mean(axis=0)
+        fields = mv.models.jacobian(model.encoder, model.unpack(result.params)[0], data.x_test[:256]).mean(axis=0)
         figure = plots.receptive_fields(fields, (8, 8))
         figure.axes[0].set_title(f"{name}: mean of dz/dx, the latents that react most first")
         plots.save(figure, folder / f"fields-{name.split(',')[0]}-{len(rows)}.png")

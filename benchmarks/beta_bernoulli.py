@@ -26,8 +26,8 @@ import minivae as mv
 
 RULES = {
     "without baseline": None,
-    "decaying average from zero": mv.MovingAverage(0.9, debias=False),
-    "decaying average, debiased": mv.MovingAverage(0.9),
+    "decaying average from zero": mv.estimators.MovingAverage(0.9, debias=False),
+    "decaying average, debiased": mv.estimators.MovingAverage(0.9),
 }
 PYRO = {"without baseline": (4908, 243), "decaying average from zero": (1932, 160)}  # the tutorial's, Pyro 1.9.2's
 START, TRUE = (15.0, 15.0), np.array([16.0, 14.0])
@@ -75,7 +75,7 @@ class BetaBernoulli:
         return q * (log_z - digamma(q) + digamma(q.sum()))
 
 
-def steps_until_close(rule: mv.Baseline | None, seed: int, tolerance: float = 0.8, most: int = 20000) -> int:
+def steps_until_close(rule: mv.estimators.Baseline | None, seed: int, tolerance: float = 0.8, most: int = 20000) -> int:
     """Return the number of steps until both errors are below the tolerance, or ``most``."""
     model, rng = BetaBernoulli(), np.random.default_rng(seed)
     phi = np.log(START)

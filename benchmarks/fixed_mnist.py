@@ -23,7 +23,7 @@ import numpy as np
 from tqdm import tqdm
 
 import minivae as mv
-from minivae.layers import sigmoid
+from minivae.core.arrays import sigmoid
 
 N_HIDDEN, N_LATENT, BATCH, DRAWS = 512, 128, 128, 128
 # steps: (ELBO, log p(x)) on validation, as that README's log has them
@@ -35,7 +35,7 @@ PUBLISHED = {
 PUBLISHED_TEST = {65000: (-103.31, -97.10)}
 
 
-class SoftplusGaussian(mv.DiagonalGaussian):
+class SoftplusGaussian(mv.distributions.DiagonalGaussian):
     """N(mu, diag softplus(s)^2): the head holds (mu, s), and log_var = 2 log softplus(s) goes to the usual Gaussian."""
 
     def _inner(self, head: Any) -> Any:
@@ -80,7 +80,7 @@ def run(steps: int, seed: int, ours: bool, quiet: bool) -> list[dict[str, Any]]:
     if not ours:
         model = replace(model, posterior=SoftplusGaussian(N_LATENT))
     # the published loss is a sum over the batch, ours a mean: eps is scaled alike, the rest is invariant
-    optimizer = mv.RMSprop(1e-3, decay=0.99, eps=1e-8 / BATCH, centered=True)
+    optimizer = mv.nn.RMSprop(1e-3, decay=0.99, eps=1e-8 / BATCH, centered=True)
     rng = np.random.default_rng(seed)
     params = model.init(rng, np.float32) if ours else uniform_start(model, rng)
     state, grads = optimizer.init(params), np.empty_like(params)

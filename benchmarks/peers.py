@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 import minivae as mv
-from minivae.training import blas_threads
+from minivae.training.threads import blas_threads
 
 Step = Callable[[], Any]
 
@@ -230,10 +230,10 @@ def jax_log_p(problem: Problem) -> tuple[Step, float]:
 def minivae_study(problem: Problem) -> tuple[Step, float]:
     """Return head_moments of both estimators, 1,000 draws of each example; the value is of the given noise."""
     rng = np.random.default_rng(1)
-    estimators = {"pathwise": mv.EncoderEstimator("pathwise"), "score": mv.EncoderEstimator("score")}
-    draws = mv.encoder_draws(problem.model, problem.params, problem.x, problem.eps)
+    estimators = {"pathwise": mv.models.EncoderEstimator("pathwise"), "score": mv.models.EncoderEstimator("score")}
+    draws = mv.models.encoder_draws(problem.model, problem.params, problem.x, problem.eps)
     value = float(np.mean(draws.rows("pathwise") ** 2) + np.mean(draws.rows("score") ** 2))
-    return lambda: mv.head_moments(problem.model, problem.params, problem.x, estimators, DRAWS, rng), value
+    return lambda: mv.models.head_moments(problem.model, problem.params, problem.x, estimators, DRAWS, rng), value
 
 
 def products_study(problem: Problem) -> tuple[Step, None]:

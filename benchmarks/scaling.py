@@ -86,7 +86,7 @@ def draw(rows: list[dict[str, Any]], path: str) -> None:
     """Draw time against each size, and memory against the batch size, on log axes."""
     from matplotlib.figure import Figure
 
-    from minivae.plots import COLORS
+    from minivae.studies.plots import COLORS
 
     figure = Figure(figsize=(10, 7), layout="constrained", dpi=120)
     panels = figure.subplots(2, 2).ravel()

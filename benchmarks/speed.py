@@ -222,7 +222,7 @@ def draw(rows: list[dict[str, Any]], path: str) -> None:
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
-    from minivae.plots import COLORS
+    from minivae.studies.plots import COLORS
 
     states = {True: (COLORS[2], "goal met"), False: (COLORS[3], "goal missed"), None: (COLORS[8], "no goal")}
     figure = Figure(figsize=(7.5, 0.34 * len(rows) + 1.8), layout="constrained", dpi=120)

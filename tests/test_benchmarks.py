@@ -8,9 +8,12 @@ from scipy import stats
 from benchmarks.autoencoders import measure, models
 from benchmarks.beta_bernoulli import RULES, BetaBernoulli, steps_until_close
 from benchmarks.fixed_mnist import SoftplusGaussian, uniform_start
-from minivae import VAE, Autoencoder, Sequential, Sigmoid, check_gradient, mlp
-
-from .conftest import assert_within_standard_errors
+from minivae.models.autoencoder import Autoencoder
+from minivae.models.vae import VAE
+from minivae.nn.activations import Sigmoid
+from minivae.nn.gradcheck import check_gradient
+from minivae.nn.sequential import Sequential, mlp
+from tests.support import assert_within_standard_errors
 
 
 def test_the_softplus_posterior_has_the_right_scale_and_gradient(rng):

@@ -1,1 +1,8 @@
-"""The data that ship with the package: UCI optical digits (see LICENSE-optdigits.txt)."""
+"""Data sets by name, or from your own file."""
+
+from minivae.datasets.dataset import Dataset, standard_scale
+from minivae.datasets.fetching import data_folders
+from minivae.datasets.own_files import load_file, read_rows
+from minivae.datasets.sets import load, names
+
+__all__ = ["Dataset", "data_folders", "load", "load_file", "names", "read_rows", "standard_scale"]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from minivae import checks
+from minivae.core import checks
 from minivae.exercises import autoencoders, backprop, bugs, estimators, pca, vae
 from minivae.exercises.framework import SECONDS, Exercise, Outcome
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from minivae.checks import Array
+from minivae.core.arrays import Array
+from minivae.distributions.likelihoods import Gaussian
 from minivae.exercises.framework import Exercise, Law, Mistake
 from minivae.exercises.laws import BrokenLawError, array, close
-from minivae.likelihoods import Gaussian
 
 Rng = np.random.Generator
 

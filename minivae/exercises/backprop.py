@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from minivae.checks import Array
+from minivae.core.arrays import Array
 from minivae.exercises.framework import Exercise, Law, Mistake
 from minivae.exercises.laws import BrokenLawError, array, close, parts, slopes
 

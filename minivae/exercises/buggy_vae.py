@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from minivae.checks import Array
+from minivae.core.arrays import Array
 
 Weights = dict[str, Array]
 

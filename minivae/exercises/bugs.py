@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from minivae.checks import Array
+from minivae.core.arrays import Array
 from minivae.exercises import buggy_vae
 from minivae.exercises.framework import Exercise, Law, Mistake
 from minivae.exercises.laws import BrokenLawError, array, close, shown
-from minivae.vae import VAE
+from minivae.models.vae import VAE
 
 Rng = np.random.Generator
 _SOURCE = inspect.getsource(buggy_vae)

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from minivae.checks import Array
-from minivae.exact import gauss_hermite
+from minivae.core.arrays import Array
+from minivae.distributions.nodes import gauss_hermite
 from minivae.exercises.framework import Exercise, Law, Mistake
 from minivae.exercises.laws import BrokenLawError, array, close, parts
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from minivae.checks import Array
+from minivae.core.arrays import Array
 
 
 class BrokenLawError(Exception):

@@ -10,9 +10,9 @@ from pathlib import Path
 from types import CodeType
 from typing import Any
 
+from minivae.core.errors import FileError
 from minivae.exercises.framework import SECONDS, Exercise, Outcome
 from minivae.exercises.sandbox import own_words, run_with_limit, too_late
-from minivae.storage import FileError
 
 _COMMAND = re.compile(r"\s*([%!?]|[\w.]+\?{1,2}\s*$|[\w., ]+=\s*[%!])")  # %time, !ls, ?f, f?, files = !ls
 

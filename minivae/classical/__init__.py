@@ -1,0 +1,25 @@
+"""Where the answer is known: PCA three ways, probabilistic PCA, the linear autoencoder."""
+
+from minivae.classical.descent import Descent, descend, lbfgs
+from minivae.classical.linear_autoencoder import LinearAutoencoder
+from minivae.classical.pca import PCA
+from minivae.classical.power import PowerStep, deflate, power_components, power_iteration
+from minivae.classical.probabilistic_pca import ppca_optimum, probabilistic_pca
+from minivae.classical.subspaces import covariance, eigenpairs, subspace_distance
+
+__all__ = [
+    "PCA",
+    "Descent",
+    "LinearAutoencoder",
+    "PowerStep",
+    "covariance",
+    "deflate",
+    "descend",
+    "eigenpairs",
+    "lbfgs",
+    "power_components",
+    "power_iteration",
+    "ppca_optimum",
+    "probabilistic_pca",
+    "subspace_distance",
+]

@@ -1,0 +1,46 @@
+"""The errors that minivae raises, beside ValueError; and how the first non-finite array is found and named."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from minivae.core.arrays import Array
+
+
+class NonFiniteError(FloatingPointError):
+    """A value became NaN or infinite.
+
+    Attributes
+    ----------
+    where : str
+        What is not finite, and the first array on the way to it that is not.
+    """
+
+    def __init__(self, where: str, remedy: str = "") -> None:
+        super().__init__(f"{where}. {remedy}".rstrip())
+        self.where = where
+
+
+class FileError(ValueError):
+    """A file is missing, damaged, or not what it should be; the message says which and what to do."""
+
+
+def first_non_finite(arrays: Iterable[tuple[str, Array]]) -> str | None:
+    """Describe the first array that holds a NaN or an infinity; None where all are finite.
+
+    >>> first_non_finite([("x", np.zeros(2)), ("z", np.array([0.0, np.nan]))])
+    'z holds 1 NaN or infinite value(s) of 2'
+    """
+    for name, array in arrays:
+        bad = int(array.size - np.isfinite(array).sum())
+        if bad:
+            return f"{name} holds {bad} NaN or infinite value(s) of {array.size}"
+    return None
+
+
+def raise_non_finite(arrays: Iterable[tuple[str, Array]], what: str) -> None:
+    """Raise NonFiniteError that names the first non-finite array on the way to ``what``."""
+    with np.errstate(all="ignore"):
+        where = first_non_finite(arrays) or f"{what} overflows though every array before it is finite"
+    remedy = "If the data are right, the parameters have moved too far: lower the learning rate or clip the gradient."
+    raise NonFiniteError(f"{what} is not finite: {where}", remedy)

@@ -1,0 +1,54 @@
+"""Loops on plain arrays, compiled by Numba, by topic.
+
+Every kernel knows arrays only: noise comes in as an argument, nothing is checked or printed, and the
+result has the dtype of the input (float32 or float64). Shapes: B examples, K draws, L latents,
+D data dimensions, R = K * B decoder rows. Row r of the decoder belongs to example r % B.
+
+No kernel calls a kernel of another file: Numba's cache on disk would not see an edit there. ``tests/reference.py``
+holds one NumPy line for each.
+"""
+
+from minivae.core.kernels.compiled import LOG_2PI
+from minivae.core.kernels.dense import dense, dense_backward, relu, relu_backward, tanh_backward
+from minivae.core.kernels.estimators import earlier_average, pathwise_rows, score_rows
+from minivae.core.kernels.gaussian import (
+    diagonal_kl,
+    diagonal_kl_backward,
+    diagonal_log_prob,
+    diagonal_log_prob_backward,
+    reparameterize,
+    reparameterize_backward,
+)
+from minivae.core.kernels.likelihoods import (
+    bernoulli_backward,
+    bernoulli_log_prob,
+    exp_minus_abs,
+    gaussian_per_pixel,
+    gaussian_shared,
+)
+from minivae.core.kernels.optimisers import adam, rmsprop
+
+__all__ = [
+    "LOG_2PI",
+    "adam",
+    "bernoulli_backward",
+    "bernoulli_log_prob",
+    "dense",
+    "dense_backward",
+    "diagonal_kl",
+    "diagonal_kl_backward",
+    "diagonal_log_prob",
+    "diagonal_log_prob_backward",
+    "earlier_average",
+    "exp_minus_abs",
+    "gaussian_per_pixel",
+    "gaussian_shared",
+    "pathwise_rows",
+    "relu",
+    "relu_backward",
+    "reparameterize",
+    "reparameterize_backward",
+    "rmsprop",
+    "score_rows",
+    "tanh_backward",
+]

@@ -1,0 +1,108 @@
+"""Diagonal Gaussian q(z|x): reparameterization, KL, density, and their gradients."""
+
+from typing import Any
+
+import numpy as np
+
+from minivae.core.kernels.compiled import LOG_2PI, jit
+
+# --------------------------------------------------------------------------- diagonal Gaussian q(z|x)
+
+
+@jit
+def reparameterize(head: Any, eps: Any) -> Any:
+    """Z = mu + sigma eps and log q(z|x) = -sum (eps^2 + log_var + log 2 pi) / 2, sigma = exp(log_var / 2)."""
+    n_draws, n_batch, n_latent = eps.shape
+    half = head.dtype.type(0.5)
+    log_2pi = head.dtype.type(LOG_2PI)
+    z = np.empty_like(eps)
+    log_q = np.zeros((n_draws, n_batch), head.dtype)
+    for b in range(n_batch):
+        for j in range(n_latent):
+            mu, log_var = head[b, j], head[b, n_latent + j]
+            sigma = np.exp(half * log_var)
+            for k in range(n_draws):
+                e = eps[k, b, j]
+                z[k, b, j] = mu + sigma * e
+                log_q[k, b] -= half * (e * e + log_var + log_2pi)
+    return z, log_q
+
+
+@jit
+def reparameterize_backward(head: Any, eps: Any, dz: Any, dlog_q: Any) -> Any:
+    """Dmu = sum_k dz; dlog_var = sum_k (sigma eps dz - dlog_q) / 2: the path through z and log q."""
+    n_draws, n_batch, n_latent = eps.shape
+    half = head.dtype.type(0.5)
+    dhead = np.zeros_like(head)
+    for b in range(n_batch):
+        for j in range(n_latent):
+            sigma = np.exp(half * head[b, n_latent + j])
+            for k in range(n_draws):
+                dhead[b, j] += dz[k, b, j]
+                dhead[b, n_latent + j] += half * (sigma * eps[k, b, j] * dz[k, b, j] - dlog_q[k, b])
+    return dhead
+
+
+@jit
+def diagonal_kl(head: Any) -> Any:
+    """KL(N(mu, diag sigma^2) || N(0, I)) = sum (mu^2 + expm1(log_var) - log_var) / 2."""
+    n_batch, n_latent = head.shape[0], head.shape[1] // 2
+    half = head.dtype.type(0.5)
+    kl = np.zeros(n_batch, head.dtype)
+    for b in range(n_batch):
+        for j in range(n_latent):
+            mu, log_var = head[b, j], head[b, n_latent + j]
+            # expm1: near log_var = 0 the difference exp(log_var) - 1 - log_var would cancel
+            kl[b] += half * (mu * mu + (np.expm1(log_var) - log_var))
+    return kl
+
+
+@jit
+def diagonal_kl_backward(head: Any, dkl: Any) -> Any:
+    """Dmu = mu dkl; dlog_var = expm1(log_var) dkl / 2."""
+    n_batch, n_latent = head.shape[0], head.shape[1] // 2
+    half = head.dtype.type(0.5)
+    dhead = np.empty_like(head)
+    for b in range(n_batch):
+        for j in range(n_latent):
+            dhead[b, j] = head[b, j] * dkl[b]
+            dhead[b, n_latent + j] = half * np.expm1(head[b, n_latent + j]) * dkl[b]
+    return dhead
+
+
+@jit
+def diagonal_log_prob(head: Any, z: Any) -> Any:
+    """Log N(z; mu, diag sigma^2) = -sum (u^2 + log_var + log 2 pi) / 2, u = (z - mu) / sigma."""
+    n_draws, n_batch, n_latent = z.shape
+    half = head.dtype.type(0.5)
+    log_2pi = head.dtype.type(LOG_2PI)
+    log_prob = np.zeros((n_draws, n_batch), head.dtype)
+    for b in range(n_batch):
+        for j in range(n_latent):
+            mu, log_var = head[b, j], head[b, n_latent + j]
+            inverse_sigma = np.exp(-half * log_var)
+            for k in range(n_draws):
+                u = (z[k, b, j] - mu) * inverse_sigma
+                log_prob[k, b] -= half * (u * u + log_var + log_2pi)
+    return log_prob
+
+
+@jit
+def diagonal_log_prob_backward(head: Any, z: Any, dlog_prob: Any) -> Any:
+    """At fixed z: dmu = (z - mu) / sigma^2, dlog_var = (u^2 - 1) / 2; and dz = -dmu; times dlog_prob."""
+    n_draws, n_batch, n_latent = z.shape
+    half = head.dtype.type(0.5)
+    one = head.dtype.type(1)
+    dhead = np.zeros_like(head)
+    dz = np.empty_like(z)
+    for b in range(n_batch):
+        for j in range(n_latent):
+            mu = head[b, j]
+            inverse_sigma = np.exp(-half * head[b, n_latent + j])
+            for k in range(n_draws):
+                u = (z[k, b, j] - mu) * inverse_sigma
+                dmu = u * inverse_sigma * dlog_prob[k, b]
+                dz[k, b, j] = -dmu
+                dhead[b, j] += dmu
+                dhead[b, n_latent + j] += half * (u * u - one) * dlog_prob[k, b]
+    return dhead, dz

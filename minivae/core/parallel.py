@@ -1,0 +1,44 @@
+"""Work on examples in chunks: bounded memory, and every core busy."""
+
+import contextvars
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from minivae.core import checks
+
+_ROWS_AT_ONCE = 512  # decoder rows in one pass of an evaluation: bounded memory, and it stays in the cache
+
+
+def row_chunks(n_rows: int, draws: int) -> Iterator[slice]:
+    """Yield nearly equal slices of the examples so that a pass with ``draws`` draws each stays small.
+
+    >>> [len(range(*rows.indices(100))) for rows in row_chunks(100, draws=16)]
+    [25, 25, 25, 25]
+    """
+    n_chunks = -(-n_rows // max(1, _ROWS_AT_ONCE // draws))
+    ends = [i * n_rows // n_chunks for i in range(n_chunks + 1)]
+    yield from map(slice, ends[:-1], ends[1:])
+
+
+def for_each_chunk(
+    work: Callable[[slice, np.random.Generator], Any], chunks: Iterable[slice], rng: np.random.Generator
+) -> list[Any]:
+    """Return work(rows, rng) of every chunk of rows, from as many threads as there are cores, each with a BLAS of one.
+
+    Two chunks side by side keep two cores busy in the element-wise loops too, where a BLAS of two threads cannot.
+    Each chunk has a generator of its own, so the result does not depend on the number of threads.
+    """
+    chunks = list(chunks)
+    seeds = checks.generator(rng).integers(2**63, size=len(chunks)).tolist()
+    rngs = [np.random.default_rng(seed) for seed in seeds]
+    n_threads = min(len(chunks), os.cpu_count() or 1)
+    if n_threads == 1:
+        return list(map(work, chunks, rngs))
+    contexts = [contextvars.copy_context() for _ in chunks]  # np.errstate lives in the context
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(n_threads) as pool:
+        return list(pool.map(lambda context, *args: context.run(work, *args), contexts, chunks, rngs))

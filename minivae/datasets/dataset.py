@@ -1,0 +1,84 @@
+"""A data set: rows to train, validate and test on."""
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from minivae.core import checks
+from minivae.core.arrays import Array
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Rows to train, validate and test on.
+
+    Attributes
+    ----------
+    name : str
+        Says the binarisation, where there is one.
+    x_train, x_valid, x_test : float32 arrays of shape (n, n_x)
+        For a ``-dynamic`` set these are the probabilities; train with binarize=True.
+    y_train, y_valid, y_test : int arrays of shape (n,), or None
+        Labels, for figures only.
+    image_shape : (height, width) or None
+    likelihood : str
+        The likelihood that suits the values.
+    scale : (mean, std) of each column, or None
+        What a table was standardised by: the model sees (value - mean) / std.
+    dynamic : bool
+        Whether x is to be binarised anew at every use.
+    """
+
+    name: str
+    x_train: Array
+    x_valid: Array
+    x_test: Array
+    y_train: np.ndarray | None = None
+    y_valid: np.ndarray | None = None
+    y_test: np.ndarray | None = None
+    image_shape: tuple[int, int] | None = None
+    likelihood: str = "bernoulli"
+    dynamic: bool = False
+    scale: tuple[Array, Array] | None = None
+
+    @property
+    def n_x(self) -> int:
+        """Width of a row."""
+        return self.x_train.shape[1]
+
+
+def split_rows(name: str, x: Array, y: np.ndarray | None, masks: Any, *, standardize: bool, **fields: Any) -> Dataset:
+    """Return the rows that each mask selects, to train, validate and test on; standardised by the first if wished."""
+    if standardize:
+        fields["scale"] = mean, std = standard_scale(x[masks[0]])
+        x = (x - mean) / std
+    train, valid, test = (np.ascontiguousarray(x[mask], np.float32) for mask in masks)
+    y_train, y_valid, y_test = (None if y is None else y[mask] for mask in masks)
+    return Dataset(name, train, valid, test, y_train, y_valid, y_test, **fields)
+
+
+def standard_scale(x: Array) -> tuple[Array, Array]:
+    """Return the mean and the standard deviation of each column, with 1 for a column that never changes.
+
+    >>> standard_scale(np.array([[0.0], [2.0]]))
+    (array([1.]), array([1.]))
+    """
+    constant = checks.constant_columns(x)
+    if constant:
+        warnings.warn(
+            f"x should vary in every column to be standardised, got constant column(s) "
+            f"{checks.listed(constant)}, which stay at 0. Drop them if they mean nothing.",
+            stacklevel=3,
+        )
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, std = x.mean(axis=0, dtype=np.float64), x.std(axis=0, dtype=np.float64)
+    std[constant] = 1
+    bad = np.flatnonzero(~(np.isfinite(mean) & np.isfinite(std) & (std > 0))).tolist()
+    if bad:
+        raise ValueError(
+            f"x must have columns whose mean and standard deviation are ordinary numbers, got column(s) "
+            f"{checks.listed(bad)} with none. Rescale them first."
+        )
+    return mean, std

@@ -1,0 +1,122 @@
+"""A user's own data: .npy, .npz or IDX files."""
+
+import gzip
+import io
+import struct
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from minivae.core import checks
+from minivae.core.arrays import Array
+from minivae.core.errors import FileError
+from minivae.datasets.dataset import Dataset, split_rows
+
+# ------------------------------------------------------------------------------------- a user's own file
+
+
+def load_file(path: str | Path, image_shape: tuple[int, int] | None = None) -> Dataset:
+    """Load a user's own data: .npy, .npz (an array x and, if there, labels y), or IDX, each also gzipped.
+
+    Arrays of more than two dimensions are flattened, uint8 values are images and divided by 255, values in
+    [0, 1] get a Bernoulli likelihood, others are standardised and get a Gaussian. A tenth of the rows each,
+    chosen by a fixed seed, are for testing and for validation.
+
+    Parameters
+    ----------
+    path : path
+    image_shape : (height, width), optional
+        For figures; known where the array has it, and guessed for square images of 49 pixels or more.
+
+    Raises
+    ------
+    FileError
+        If the file is missing, truncated, corrupted or not of these kinds.
+    ValueError
+        If its values cannot be used: too few rows, NaN, object or integer dtype.
+    """
+    path = Path(path)
+    x, y, own_shape = read_rows(path)
+    image_shape = image_shape or own_shape
+    if len(x) < 10:
+        raise ValueError(f"{path.name} must hold at least 10 rows to be split, got {len(x)}. Add data.")
+    if y is not None and y.shape != (len(x),):
+        raise ValueError(f"y in {path.name} must have shape ({len(x)},), got {y.shape}. One label a row.")
+    side = round(x.shape[1] ** 0.5)
+    if image_shape is None and side >= 7 and side * side == x.shape[1]:
+        image_shape = (side, side)
+    if image_shape is not None and image_shape[0] * image_shape[1] != x.shape[1]:
+        raise ValueError(
+            f"image_shape must have {x.shape[1]} pixels as the rows of {path.name} do, got {image_shape[0]} x "
+            f"{image_shape[1]}. Give height x width."
+        )
+    unit = bool(x.min() >= 0 and x.max() <= 1)
+    place = np.random.default_rng(0).permutation(len(x)) % 10
+    likelihood = "bernoulli" if unit else "gaussian-learned"
+    masks = (place < 8, place == 8, place == 9)
+    return split_rows(path.name, x, y, masks, standardize=not unit, image_shape=image_shape, likelihood=likelihood)
+
+
+def read_rows(path: str | Path) -> tuple[Array, np.ndarray | None, tuple[int, int] | None]:
+    """Return the rows of a file as floats, its labels and its image shape, where it has them."""
+    path = Path(path)
+    if not path.is_file():
+        raise FileError(f"data must name a data set or a file, got {path}, which does not exist. Check the path.")
+    x, y = _read_arrays(path)
+    if x.dtype == np.uint8:
+        x = x / np.float32(255 if x.max(initial=0) > 1 else 1)
+    elif x.dtype == bool:
+        x = x.astype(np.float32)
+    shape = (x.shape[1], x.shape[2]) if x.ndim == 3 else None
+    x = checks.data(x.reshape(len(x), -1) if x.ndim > 2 else x, name=f"x in {path.name}")
+    return x.astype(np.float32 if x.dtype == np.float16 else x.dtype), y, shape
+
+
+def _read_arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+    try:
+        content = path.read_bytes()
+        if content[:2] == b"\x1f\x8b":
+            content = gzip.decompress(content)
+        if content[:6] == b"\x93NUMPY":
+            return np.load(io.BytesIO(content), allow_pickle=False), None
+        if content[:2] == b"PK":
+            with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+                found = {key: archive[key] for key in archive.files}
+            key = "x" if "x" in found or len(found) != 1 else next(iter(found))
+            if key not in found:
+                raise ValueError(f"it must hold one array, or one named x, and holds {', '.join(found) or 'nothing'}")
+            return found[key], found.get("y")
+        return _parse_idx(content), None
+    except (
+        ValueError,
+        OSError,
+        EOFError,
+        RuntimeError,
+        MemoryError,
+        zlib.error,
+        zipfile.BadZipFile,
+        KeyError,
+    ) as error:
+        pickled = "allow_pickle" in str(error)
+        what = "it holds Python objects, not numbers; save a float array" if pickled else str(error)
+        raise FileError(f"data must be an intact .npy, .npz or IDX file, got {path}: {what}.") from error
+
+
+def read_idx(path: Path) -> np.ndarray:
+    """Return the array of an IDX file."""
+    return _read_arrays(path)[0]
+
+
+def _parse_idx(content: bytes) -> np.ndarray:
+    """Parse IDX: two zero bytes, the type, the number of dimensions, big-endian sizes, big-endian values."""
+    types = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+    if len(content) < 4 or content[:2] != b"\x00\x00" or content[2] not in types or len(content) < 4 + 4 * content[3]:
+        raise ValueError("it is none of these; turn a text table into one with np.save('x.npy', np.loadtxt(...))")
+    shape = struct.unpack(f">{content[3]}I", content[4 : 4 + 4 * content[3]])
+    body, dtype = content[4 + 4 * content[3] :], np.dtype(types[content[2]])
+    promised = int(np.prod(shape, dtype=object)) * dtype.itemsize
+    if len(body) != promised:
+        raise ValueError(f"its header promises {promised} bytes and {len(body)} follow")
+    return np.frombuffer(body, dtype).reshape(shape).astype(dtype.newbyteorder("="))

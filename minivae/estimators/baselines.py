@@ -1,0 +1,155 @@
+"""What a score-function estimator subtracts from f: it changes the variance, and must not know the draw itself.
+
+    E[(f - c) s] = E[f s] = d E[f]   for every c that does not depend on the draw, as the score s has mean zero.
+
+A ``Baseline`` is a frozen description like an optimiser: ``init`` makes its state, a dictionary of arrays that the
+caller keeps; ``predict`` gives c for each example, from earlier steps only; ``update`` learns from the f of this
+step, after its gradient has been taken.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from minivae.core import checks
+from minivae.core.arrays import Array
+from minivae.nn.layer import Layer
+from minivae.nn.optim import Adam, Optimizer, State
+from minivae.nn.sequential import Sequential, mlp
+
+
+class Baseline(Protocol):
+    """A rule that predicts f from x, learnt from earlier steps."""
+
+    def init(self, rng: np.random.Generator, dtype: Any = np.float64) -> State:
+        """Return the state before the first step."""
+
+    def predict(self, state: State, x: Array) -> Array:
+        """Return c for each example, shape (B,)."""
+
+    def update(self, state: State, x: Array, f: Array) -> None:
+        """Learn from f, shape (K, B) or (B,), in place."""
+
+
+@dataclass(frozen=True)
+class MovingAverage:
+    """c = decaying average of the mean f of earlier steps, the same for every example.
+
+    After n steps with means f_1, ..., f_n
+
+        c = sum_i w_i f_i,   w_i = (1 - decay) decay^(n-i) / (1 - decay^n),
+
+    which sum to one: the start at zero is divided out, so that E[c] = E[f] from the second step on. At the first
+    step there is nothing to average, and c = 0. Without ``debias`` the weights lack that division: c sets out from
+    zero, and the large first gradients stay long in the second moment of Adam.
+
+    Parameters
+    ----------
+    decay : float
+        In [0, 1); 0 keeps the last step only.
+    debias : bool
+
+    Examples
+    --------
+    >>> rule, x = MovingAverage(0.5), np.zeros((2, 3))
+    >>> state = rule.init(np.random.default_rng(0))
+    >>> for f in (3.0, 6.0):
+    ...     rule.update(state, x, np.array([f, f]))
+    >>> rule.predict(state, x)  # (6 + 3/2) / (1 + 1/2)
+    array([5., 5.])
+    """
+
+    decay: float = 0.9
+    debias: bool = True
+
+    def __post_init__(self) -> None:
+        checks.number(self.decay, "decay", low=0, closed=True, high=1)
+
+    def init(self, rng: np.random.Generator, dtype: Any = np.float64) -> State:  # noqa: ARG002
+        """Return an average of nothing: a sum of zero and a weight of zero."""
+        return {"sum": np.zeros(1, dtype), "weight": np.zeros(1, dtype)}
+
+    def predict(self, state: State, x: Array) -> Array:
+        """Return the average, shape (B,)."""
+        c = state["sum"] / state["weight"] if self.debias and state["weight"][0] else state["sum"]
+        return np.full(len(x), c[0])
+
+    def update(self, state: State, x: Array, f: Array) -> None:  # noqa: ARG002
+        """Take in the mean of f."""
+        state["sum"] *= self.decay
+        state["sum"] += (1 - self.decay) * np.mean(f)
+        state["weight"] *= self.decay
+        state["weight"] += 1 - self.decay
+
+
+@dataclass(frozen=True)
+class LearnedBaseline:
+    """c(x) = moving average + network(x): a small network that learns by regression which x have a high f [1]_.
+
+        loss = 1/2 mean over the batch of (f - average - network(x))^2
+
+    Parameters
+    ----------
+    network : Sequential
+        From n_x values to one.
+    optimizer : Optimizer
+    average : MovingAverage
+
+    Raises
+    ------
+    ValueError
+        If the network does not give one value.
+
+    References
+    ----------
+    .. [1] A. Mnih, K. Gregor, "Neural variational inference and learning in belief networks", 2014.
+
+    Examples
+    --------
+    >>> rule, rng = LearnedBaseline.mlp(n_x=3, n_hidden=[4]), np.random.default_rng(0)
+    >>> state, x = rule.init(rng), rng.normal(size=(5, 3))
+    >>> rule.update(state, x, x[:, 0])
+    >>> rule.predict(state, x).shape
+    (5,)
+    """
+
+    network: Sequential
+    optimizer: Optimizer = field(default_factory=lambda: Adam(1e-2))
+    average: MovingAverage = field(default_factory=MovingAverage)
+
+    def __post_init__(self) -> None:
+        if self.network.n_out != 1:
+            raise ValueError(f"network must give 1 value, got {self.network.n_out}. End it with Dense(n, 1).")
+
+    @classmethod
+    def mlp(cls, n_x: int, n_hidden: Sequence[int] = (32,), activation: Layer | str = "tanh") -> "LearnedBaseline":
+        """Build the network from dense layers."""
+        return cls(mlp([checks.width(n_x, "n_x"), *checks.widths(n_hidden, "n_hidden"), 1], activation))
+
+    def init(self, rng: np.random.Generator, dtype: Any = np.float64) -> State:
+        """Return the network's initial parameters, and the states of its optimiser and of the average."""
+        params = self.network.init(rng, dtype)
+        optimizer = {f"optimizer.{name}": array for name, array in self.optimizer.init(params).items()}
+        return {"params": params, **self.average.init(rng, dtype), **optimizer}
+
+    def predict(self, state: State, x: Array) -> Array:
+        """Return average + network(x), shape (B,)."""
+        return self.average.predict(state, x) + self.network.forward(state["params"], x)[0][:, 0]
+
+    def update(self, state: State, x: Array, f: Array) -> None:
+        """Take one step of the regression on what the average leaves, then update the average."""
+        f = f.mean(axis=0) if f.ndim == 2 else f  # (B,)
+        params, grads = state["params"], np.empty_like(state["params"])
+        self.average.update(state, x, f)
+        self.loss_and_grad(params, x, f - self.average.predict(state, x), grads)
+        optimizer = {name[10:]: array for name, array in state.items() if name.startswith("optimizer.")}
+        self.optimizer.update(params, grads, optimizer)
+
+    def loss_and_grad(self, params: Array, x: Array, target: Array, grads: Array) -> float:
+        """Return the loss 1/2 mean (target - network(x))^2, and overwrite ``grads`` with its gradient."""
+        y, cache = self.network.forward(params, x)
+        error = y[:, 0] - target.astype(params.dtype, copy=False)
+        self.network.backward(params, cache, error[:, None] / params.dtype.type(len(x)), grads, need_dx=False)
+        return 0.5 * float(np.mean(error**2))

@@ -1,0 +1,1 @@
+"""Exact means and variances of the estimators: on costs, on a linear-Gaussian ELBO, on a few bits."""

@@ -1,0 +1,287 @@
+"""Autoencoders: a deterministic code, the VAE's reconstruction losses, and optionally a corruption or a penalty."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+
+from minivae.core import checks
+from minivae.core.arrays import Array
+from minivae.core.errors import raise_non_finite
+from minivae.core.parallel import row_chunks
+from minivae.core.registry import saved
+from minivae.distributions.likelihoods import Gaussian, named_likelihood
+from minivae.distributions.protocols import Likelihood
+from minivae.models.base import EncoderDecoder, mirrored
+from minivae.models.corruptions import Corruption
+from minivae.models.penalties import KLSparsity, Penalty
+from minivae.nn.activations import Sigmoid
+from minivae.nn.layer import Layer
+from minivae.nn.sequential import Sequential
+
+
+@dataclass(frozen=True)
+class ReconstructionTerms:
+    """What the loss of an autoencoder is made of, in nats.
+
+    Attributes
+    ----------
+    log_lik : array of shape (B,)
+        log p(x | z), z the code of x, or of corrupted x (then the mean over the draws).
+    penalty : float or None
+        What the penalty adds to the loss, its weight included; None where the model has none.
+    """
+
+    log_lik: Array
+    penalty: float | None = None
+
+    def means(self) -> dict[str, float]:
+        """Return the batch mean of log_lik, and the penalty where there is one, in nats per example."""
+        means = {"log_lik": float(self.log_lik.mean())}
+        return means if self.penalty is None else means | {"penalty": self.penalty}
+
+    def loss(self) -> float:
+        """Return -log_lik averaged over the batch, plus the penalty: what training minimises."""
+        return float(-self.log_lik.mean()) + (self.penalty or 0.0)
+
+
+@saved
+@dataclass(frozen=True)
+class Autoencoder(EncoderDecoder):
+    """x -> z -> x', trained so that the reconstruction is likely.
+
+        loss = mean over the batch of -log p(x | z = encoder(x~)) + penalty   (nats per example)
+
+    With ``Gaussian()`` that is half the squared error, summed over the dimensions, plus (D/2) log 2 pi (the MSE
+    loss); with ``Bernoulli()`` the binary cross-entropy (the BCE loss). A VAE whose posterior has shrunk to a
+    point and whose beta is 0 has this loss and this gradient.
+
+    Without more, x~ is x and there is no penalty: the plain autoencoder. A corruption makes it a denoising
+    autoencoder: the encoder sees x~, the loss asks for x. A penalty makes it sparse (``KLSparsity``, ``L1Sparsity``)
+    or contractive (``Contraction``). With noise or weight zero each is the plain autoencoder exactly.
+
+    Parameters
+    ----------
+    encoder : Sequential
+        From n_x values to the code.
+    decoder : Sequential
+        From the code to likelihood.n_out(n_x).
+    likelihood : Likelihood
+        Which loss.
+    corruption : Corruption, optional
+    penalty : Penalty, optional
+
+    Raises
+    ------
+    ValueError
+        If the widths of the boxes disagree, or the penalty has no meaning for the encoder.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> model = Autoencoder.mlp(n_x=4, n_latent=2)
+    >>> params = model.init(np.random.default_rng(0))
+    >>> model.reconstruct(params, np.ones((3, 4))).shape
+    (3, 4)
+    """
+
+    encoder: Sequential
+    decoder: Sequential
+    likelihood: Likelihood
+    corruption: Corruption | None = None
+    penalty: Penalty | None = None
+
+    def __post_init__(self) -> None:
+        if self.encoder.n_out is None:
+            raise ValueError("encoder must have a known output width, got none. Put a Dense layer in it.")
+        self._check_widths(self.encoder.n_out, self.encoder.n_out)
+        if self.penalty is not None:
+            self.penalty.check(self.encoder)
+
+    @classmethod
+    def mlp(
+        cls,
+        n_x: int,
+        n_latent: int,
+        n_hidden: Sequence[int] = (128,),
+        activation: Layer | str = "relu",
+        likelihood: Likelihood | str | None = None,
+        corruption: Corruption | None = None,
+        penalty: Penalty | None = None,
+    ) -> "Autoencoder":
+        """Build an autoencoder from dense layers, the decoder mirroring the encoder; Gaussian() unless given.
+
+        With ``KLSparsity``, whose codes lie in (0, 1), the encoder ends in a Sigmoid.
+        """
+        likelihood = named_likelihood(likelihood, Gaussian())
+        n_latent = checks.width(n_latent, "n_latent")
+        encoder, decoder = mirrored(n_x, n_latent, n_latent, n_hidden, activation, likelihood)
+        if isinstance(penalty, KLSparsity):
+            encoder = Sequential([*encoder.layers, Sigmoid()])
+        return cls(
+            encoder=encoder,
+            decoder=decoder,
+            likelihood=likelihood,
+            corruption=corruption,
+            penalty=penalty,
+        )
+
+    def loss_and_grad(
+        self,
+        params: Array,
+        x: Array,
+        eps: Array | None,
+        grads: Array,
+    ) -> tuple[float, ReconstructionTerms]:
+        """Return the loss and its terms, and overwrite ``grads`` with the loss's gradient.
+
+        Parameters
+        ----------
+        params, grads : array of shape (n_params,)
+        x : array of shape (B, n_x)
+            Checked for shape only: ``check_data`` looks at every value, once.
+        eps : array of shape (K, B, n_x), or None
+            Noise for the corruption, as ``draw_noise`` gives it; None without one.
+
+        Raises
+        ------
+        NonFiniteError
+            If the loss is not finite; it names the first array that is not.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> model = Autoencoder.mlp(n_x=4, n_latent=1)
+        >>> params, x = model.init(np.random.default_rng(0)), np.ones((3, 4))
+        >>> loss, terms = model.loss_and_grad(params, x, None, np.empty_like(params))
+        >>> bool(abs(loss + terms.log_lik.mean()) < 1e-12)
+        True
+        """
+        checks.gradient(params, grads, self.n_params)
+        x = checks.batch(x, self.n_x, params.dtype)
+        seen = self._seen(x, eps)  # (K B, n_x)
+        encoder, decoder, likelihood = self.unpack(params)
+        dencoder, ddecoder, dlikelihood = self.unpack(grads)
+        penalty = self.penalty if self.penalty is not None and self.penalty.weight else None
+
+        z, encoder_cache = self.encoder.forward(encoder, seen)  # (K B, L)
+        out, decoder_cache = self.decoder.forward(decoder, z)  # (K B, n_out)
+        log_lik, likelihood_cache = self.likelihood.forward(likelihood, out, x)  # (K B,)
+        added = None if self.penalty is None else 0.0
+        if penalty is not None:
+            statistics, penalty_cache = penalty.forward(self.encoder, encoder, z, encoder_cache)  # (K B, k)
+            mean = statistics.mean(axis=0, dtype=np.float64)
+            added = penalty.value(mean)
+        terms = ReconstructionTerms(log_lik.reshape(-1, len(x)).mean(axis=0), added)
+        loss = terms.loss()
+        if not math.isfinite(loss):
+            raise_non_finite(self.trace(params, x, eps), "the loss")
+
+        share = np.full(len(z), -1 / len(z), params.dtype)
+        dout = self.likelihood.backward(likelihood, likelihood_cache, share, dlikelihood)
+        dz = cast(Array, self.decoder.backward(decoder, decoder_cache, dout, ddecoder))
+        beside: Array | None = None  # what the penalty adds without going through z
+        if penalty is not None:
+            dstatistics = np.broadcast_to(penalty.slope(mean) / len(z), statistics.shape).astype(params.dtype)
+            own, beside = penalty.backward(self.encoder, encoder, encoder_cache, penalty_cache, dstatistics)
+            dz = dz if own is None else dz + own
+        self.encoder.backward(encoder, encoder_cache, dz, dencoder, need_dx=False)
+        if beside is not None:
+            dencoder += beside
+        return loss, terms
+
+    def trace(self, params: Array, x: Array, eps: Array | None = None) -> Iterator[tuple[str, Array]]:
+        """Yield the name and the value of every array on the way from the parameters to the loss."""
+        yield from self.named(params)
+        yield "x", x
+        encoder, decoder, likelihood = self.unpack(params)
+        seen = out = self._seen(x, eps)
+        if seen is not x:
+            yield "corrupted x", seen
+        for name, out in self.encoder.trace(encoder, seen):
+            yield f"encoder layer {name}", out
+        for name, y in self.decoder.trace(decoder, out):
+            out = y
+            yield f"decoder layer {name}", y
+        yield "log p(x|z)", self.likelihood.log_prob(likelihood, out, x)
+        if self.penalty is not None and self.penalty.weight:
+            z, caches = self.encoder.forward(encoder, seen)
+            statistics, _ = self.penalty.forward(self.encoder, encoder, z, caches)
+            yield "penalty", np.array([self.penalty.value(statistics.mean(axis=0, dtype=np.float64))])
+
+    def draw_noise(self, rng: np.random.Generator, n_draws: int, n_batch: int, dtype: Any) -> Array | None:
+        """Return noise for the corruption, shape (n_draws, n_batch, n_x).
+
+        Without one, or at level zero, return None and leave the generator as it was.
+        """
+        if self.corruption is None or not self.corruption.active:
+            return None
+        return self.corruption.draw(rng, (n_draws, n_batch, self.n_x), dtype)
+
+    def terms(self, params: Array, x: Any, *, eps: Array | None = None) -> ReconstructionTerms:
+        """Return the loss's terms; memory stays bounded.
+
+        Parameters
+        ----------
+        params : array of shape (n_params,)
+        x : array of shape (B, n_x)
+            Checked: finite, in the likelihood's support.
+        eps : array of shape (K, B, n_x), optional
+            Noise for the corruption, as in training (and as ``train`` validates); without it the encoder sees x itself.
+
+        Returns
+        -------
+        ReconstructionTerms
+            log_lik of shape (B,), and the penalty, whose means are over all of x.
+        """
+        checks.flat(params, self.n_params)
+        x = self.check_data(x, dtype=params.dtype)
+        encoder, decoder, likelihood = self.unpack(params)
+        penalty = self.penalty if self.penalty is not None and self.penalty.weight else None
+        if eps is not None:
+            eps = checks.noise(eps, None, (1, len(x), self.n_x), params.dtype)
+        n_draws = 1 if eps is None else len(eps)
+        log_lik, total = np.empty(len(x), params.dtype), np.zeros(1)
+        for rows in row_chunks(len(x), n_draws):
+            seen = x[rows] if eps is None else self._seen(x[rows], eps[:, rows])
+            z, caches = self.encoder.forward(encoder, seen)
+            out, _ = self.decoder.forward(decoder, z)
+            each = self.likelihood.log_prob(likelihood, out, x[rows])
+            log_lik[rows] = each.reshape(-1, rows.stop - rows.start).mean(axis=0)
+            if penalty is not None:
+                statistics, _ = penalty.forward(self.encoder, encoder, z, caches)
+                total = total + statistics.sum(axis=0, dtype=np.float64)
+        if penalty is None:
+            return ReconstructionTerms(log_lik, None if self.penalty is None else 0.0)
+        return ReconstructionTerms(log_lik, penalty.value(total / (n_draws * len(x))))
+
+    def corrupt(self, x: Any, rng: np.random.Generator) -> Array:
+        """Return x as the encoder sees it in training: corrupted once where the model has a corruption.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from minivae.models.corruptions import MaskingNoise
+        >>> model = Autoencoder.mlp(n_x=4, n_latent=1, corruption=MaskingNoise(0.5))
+        >>> model.corrupt(np.ones((1, 4)), np.random.default_rng(1))
+        array([[1., 1., 0., 1.]])
+        """
+        x = checks.data(x, self.n_x)
+        return self._seen(x, self.draw_noise(rng, 1, len(x), x.dtype))
+
+    def _seen(self, x: Array, eps: Array | None) -> Array:
+        """Return what the encoder sees, shape (K B, n_x): draw by draw, so that row r belongs to example r % B."""
+        if self.corruption is None or not self.corruption.active:
+            return x
+        eps = checks.noise(eps, None, (1, len(x), self.n_x), x.dtype)
+        return self.corruption.apply(x, eps).reshape(-1, self.n_x)
+
+    def embed(self, params: Array, x: Any) -> Array:
+        """Return the codes z = encoder(x), shape (B, n_latent)."""
+        return self._head(params, x)
+
+    def reconstruct(self, params: Array, x: Any) -> Array:
+        """Return E[x|z] at the code of each example, shape (B, n_x)."""
+        return self.decode(params, self.embed(params, x))

@@ -1,0 +1,152 @@
+"""Noise on the input of a denoising autoencoder: the encoder sees it, the loss asks for the clean x.
+
+The noise is an argument, as everywhere: ``draw`` takes it from a generator, ``apply`` is deterministic. With a level of
+zero a corruption draws nothing and changes nothing, so the model is the plain autoencoder, bit for bit.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from minivae.core import checks
+from minivae.core.arrays import Array
+from minivae.core.registry import saved
+
+
+class Corruption(Protocol):
+    """A random change of x."""
+
+    @property
+    def active(self) -> bool:
+        """Whether it changes anything."""
+
+    def draw(self, rng: np.random.Generator, shape: tuple[int, ...], dtype: Any) -> Array:
+        """Return noise of the given shape, in the distribution that ``apply`` expects."""
+
+    def apply(self, x: Array, noise: Array) -> Array:
+        """Return the corrupted x, of the shape of the noise; x broadcasts against it."""
+
+
+class _Uniform:
+    """What the corruptions that choose pixels share: a fraction, and noise uniform in [0, 1)."""
+
+    fraction: float
+
+    def __post_init__(self) -> None:
+        checks.number(self.fraction, "fraction", low=0, closed=True, high=1)
+
+    @property
+    def active(self) -> bool:
+        """Whether any pixel may change."""
+        return self.fraction > 0
+
+    def draw(self, rng: np.random.Generator, shape: tuple[int, ...], dtype: Any) -> Array:
+        """Return draws uniform in [0, 1)."""
+        return checks.generator(rng).random(shape, dtype=dtype)
+
+
+@saved
+@dataclass(frozen=True)
+class GaussianNoise:
+    """x + std eps, eps ~ N(0, I).
+
+    Parameters
+    ----------
+    std : float
+        Standard deviation, in the units of x.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> GaussianNoise(0.5).apply(np.array([[1.0]]), np.array([[2.0]]))
+    array([[2.]])
+    """
+
+    std: float = 0.3
+
+    def __post_init__(self) -> None:
+        checks.number(self.std, "std", low=0, closed=True)
+
+    @property
+    def active(self) -> bool:
+        """Whether std is positive."""
+        return self.std > 0
+
+    def draw(self, rng: np.random.Generator, shape: tuple[int, ...], dtype: Any) -> Array:
+        """Return draws of N(0, 1)."""
+        return checks.generator(rng).standard_normal(shape, dtype=dtype)
+
+    def apply(self, x: Array, noise: Array) -> Array:
+        """Return x + std noise."""
+        return x + noise.dtype.type(self.std) * noise
+
+
+@saved
+@dataclass(frozen=True)
+class MaskingNoise(_Uniform):
+    """Each value becomes 0 with probability ``fraction``: where u < fraction, u uniform in [0, 1).
+
+    Parameters
+    ----------
+    fraction : float
+        In [0, 1).
+
+    References
+    ----------
+    P. Vincent, H. Larochelle, Y. Bengio, P.-A. Manzagol, "Extracting and composing robust features with denoising
+    autoencoders", 2008.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> MaskingNoise(0.5).apply(np.array([[1.0, 1.0]]), np.array([[0.4, 0.6]]))
+    array([[0., 1.]])
+    """
+
+    fraction: float = 0.3
+
+    def apply(self, x: Array, noise: Array) -> Array:
+        """Return x where noise >= fraction, else 0."""
+        return np.where(noise < self.fraction, noise.dtype.type(0), x)
+
+
+@saved
+@dataclass(frozen=True)
+class SaltAndPepperNoise(_Uniform):
+    """Each value becomes ``low`` or ``high``, with probability fraction / 2 each: where u falls in an end of [0, 1).
+
+    Parameters
+    ----------
+    fraction : float
+        In [0, 1).
+    low, high : float
+        Pepper and salt: the ends of the data's range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> SaltAndPepperNoise(0.5).apply(np.full((1, 3), 0.5), np.array([[0.1, 0.5, 0.9]]))
+    array([[0. , 0.5, 1. ]])
+    """
+
+    fraction: float = 0.3
+    low: float = 0.0
+    high: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        checks.number(self.low, "low", low=-np.inf)
+        checks.number(self.high, "high", low=self.low)
+
+    def apply(self, x: Array, noise: Array) -> Array:
+        """Return low where noise < fraction / 2, high where noise >= 1 - fraction / 2, else x."""
+        low, high = noise.dtype.type(self.low), noise.dtype.type(self.high)
+        return np.where(noise < self.fraction / 2, low, np.where(noise >= 1 - self.fraction / 2, high, x))
+
+
+CORRUPTIONS: dict[str, type] = {
+    "gaussian": GaussianNoise,
+    "masking": MaskingNoise,
+    "salt-and-pepper": SaltAndPepperNoise,
+}

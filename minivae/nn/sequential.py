@@ -1,0 +1,139 @@
+"""Layers one after the other."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+
+from minivae.core import checks
+from minivae.core.arrays import Array
+from minivae.core.registry import saved
+from minivae.nn.activations import ACTIVATIONS, ELU, ReLU
+from minivae.nn.dense import Dense
+from minivae.nn.layer import Layer
+
+
+@saved
+@dataclass(frozen=True)
+class Sequential:
+    """Layers one after the other; itself a layer, so it may stand inside another.
+
+    ``forward`` is a loop; ``backward`` is the same loop reversed.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+        Neighbouring widths must agree.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minivae.nn import Tanh
+    >>> net = Sequential([Dense(4, 8), Tanh(), Dense(8, 2)])
+    >>> params = net.init(np.random.default_rng(0))
+    >>> y, caches = net.forward(params, np.ones((3, 4)))
+    >>> y.shape, net.n_params
+    ((3, 2), 58)
+    """
+
+    layers: tuple[Layer, ...]
+
+    def __init__(self, layers: Sequence[Layer]) -> None:
+        object.__setattr__(self, "layers", tuple(layers))
+        if not self.layers:
+            raise ValueError("layers must hold at least one layer, got none. Add a Dense.")
+        width = None
+        for i, layer in enumerate(self.layers):
+            if isinstance(layer, type) or not isinstance(layer, Layer):
+                raise ValueError(f"layers[{i}] must be a layer, got {layer!r}. Pass Tanh(), not Tanh.")
+            if layer.n_in is not None and width is not None and layer.n_in != width:
+                raise ValueError(
+                    f"layers[{i}] must take the {width} values of the layer before it, "
+                    f"got n_in={layer.n_in}. Make neighbouring widths agree."
+                )
+            width = layer.n_out if layer.n_out is not None else width
+
+    @cached_property
+    def n_params(self) -> int:
+        """Sum over the layers."""
+        return sum(layer.n_params for layer in self.layers)
+
+    @cached_property
+    def n_in(self) -> int | None:
+        """Width that the first layer with a width takes."""
+        return next((layer.n_in for layer in self.layers if layer.n_in is not None), None)
+
+    @cached_property
+    def n_out(self) -> int | None:
+        """Width that the last layer with a width gives."""
+        return next((layer.n_out for layer in reversed(self.layers) if layer.n_out is not None), None)
+
+    @cached_property
+    def slices(self) -> tuple[slice, ...]:
+        """Where each layer's parameters stand in the flat vector."""
+        ends = np.cumsum([0] + [layer.n_params for layer in self.layers]).tolist()
+        return tuple(slice(a, b) for a, b in zip(ends[:-1], ends[1:], strict=True))
+
+    def init(self, rng: np.random.Generator, dtype: Any = np.float64) -> Array:
+        """Return the layers' initial parameters, end to end."""
+        return np.concatenate([layer.init(rng, dtype) for layer in self.layers])
+
+    def named(self, params: Array) -> Iterator[tuple[str, Array]]:
+        """Yield ("0.weight", view) and so on, numbered by layer."""
+        for i, (layer, part) in enumerate(zip(self.layers, self.slices, strict=True)):
+            for name, view in layer.named(params[part]):
+                yield f"{i}.{name}", view
+
+    def forward(self, params: Array, x: Array) -> tuple[Array, list[Any]]:
+        """Return the last layer's output and every layer's cache."""
+        caches = []
+        for layer, part in zip(self.layers, self.slices, strict=True):
+            x, cache = layer.forward(params[part], x)
+            caches.append(cache)
+        return x, caches
+
+    def backward(
+        self, params: Array, cache: list[Any], dy: Array, grads: Array | None, need_dx: bool = True
+    ) -> Array | None:
+        """Overwrite ``grads`` and return dx; the first layer's dx is skipped unless needed."""
+        d: Any = dy
+        for i in reversed(range(len(self.layers))):
+            part = self.slices[i]
+            own = None if grads is None else grads[part]
+            d = self.layers[i].backward(params[part], cache[i], d, own, need_dx or i > 0)
+        return d
+
+    def trace(self, params: Array, x: Array) -> Iterator[tuple[str, Array]]:
+        """Yield the name and the output of each layer in turn."""
+        for i, (layer, part) in enumerate(zip(self.layers, self.slices, strict=True)):
+            x, _ = layer.forward(params[part], x)
+            yield f"{i} ({type(layer).__name__}) output", x
+
+
+def mlp(widths: Sequence[int], activation: Layer | str = "relu") -> Sequential:
+    """Return Dense layers with an activation between them, and none after the last.
+
+    Parameters
+    ----------
+    widths : sequence of int
+        Widths of input, hidden layers and output; at least two.
+    activation : Layer or str
+        A layer without parameters, or its name in lower case. Layers before a ReLU or ELU start with He
+        weights, the others with Glorot weights.
+
+    Examples
+    --------
+    >>> mlp([64, 128, 4]).n_params
+    8836
+    """
+    if len(widths) < 2:
+        raise ValueError(f"widths must name at least input and output, got {list(widths)}. Use [n_in, n_out].")
+    if isinstance(activation, str):
+        activation = ACTIVATIONS[checks.choice(activation, ACTIVATIONS, "activation")]
+    scheme: Literal["glorot", "he"] = "he" if isinstance(activation, ReLU | ELU) else "glorot"
+    layers: list[Layer] = []
+    for n_in, n_out in zip(widths[:-2], widths[1:-1], strict=True):
+        layers += [Dense(n_in, n_out, scheme), activation]
+    return Sequential([*layers, Dense(widths[-2], widths[-1])])

@@ -1,0 +1,5 @@
+"""What the commands measure and draw."""
+
+from minivae.studies.gradients import gradient_checks
+
+__all__ = ["gradient_checks"]

@@ -1,0 +1,211 @@
+"""The figures of ``minivae compare``: exact curves drawn through measured points."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from minivae import datasets
+from minivae.core.arrays import Array
+from minivae.estimators.costs import Cost, Quadratic
+from minivae.estimators.elbo_gradients import KlMode
+from minivae.estimators.exact.costs import exact_moments, variance_crossings
+from minivae.estimators.moments import Summary, summarize
+from minivae.estimators.on_costs import ESTIMATORS, sample_gradients
+from minivae.models.vae import VAE
+from minivae.nn.optim import Adam
+from minivae.studies.compare import COSTS, Row
+from minivae.studies.plots import COLORS, figure_of, save
+from minivae.training.loop import train
+from minivae.training.settings import Settings
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+_STYLE = {  # colour and marker of each estimator, the same in every figure
+    "pathwise": (COLORS[0], "o"),
+    "score": (COLORS[1], "s"),
+    "score-optimal": (COLORS[2], "^"),
+    "score-leave-one-out": (COLORS[3], "v"),
+    "measure-valued": (COLORS[4], "D"),
+}
+
+
+_FORMULAS = {"quadratic": "$f = (x - k)^2$", "exponential": "$f = e^{-kx^2}$", "cosine": r"$f = \cos kx$"}
+
+
+_N = 20_000  # draws behind each measured point
+
+
+def write(folder: Path, rows: Sequence[Row], names: Sequence[str], seed: int, advance: Callable[[], Any]) -> list[str]:
+    """Write the figures that belong to the rows into a folder as PNG files, and return their paths.
+
+    Those of the costs where a cost was asked for, those of the VAE where the digits were; ``advance`` is called ten
+    times at most.
+    """
+    rng = np.random.default_rng([seed, 99])
+    problems = {row["problem"] for row in rows}
+    made: dict[str, Callable[[], Figure]] = {}
+    if problems & COSTS.keys():
+        made["variance_against_k"] = lambda: variance_against_k(rng)
+        made["variance_against_dimension"] = lambda: variance_against_dimension(rng)
+        made["variance_against_samples"] = lambda: variance_against_samples(rng)
+    if "digits" in problems:
+        made["encoder_variance"] = lambda: encoder_variance(rows)
+        if ways := [name for name in CURVES if name in names]:
+            made["learning_curves"] = lambda: learning_curves(ways, seed, advance)
+    paths = []
+    for name, make in made.items():
+        paths.append(save(make(), folder / f"{name}.png"))
+        advance()
+    return paths
+
+
+def variance_against_k(rng: np.random.Generator) -> "Figure":
+    """Draw the variance of four estimators on three costs, and where score function and path are level."""
+    names = ("pathwise", "score", "score-optimal", "measure-valued")
+    figure = figure_of(10.5, 6.4)
+    panels = figure.subplots(2, 3, sharex="col")
+    for column, (problem, (cost, _, _)) in enumerate(COSTS.items()):
+        grid = np.linspace(0.02, 3, 60)
+        chosen = np.linspace(0.25, 3, 6)
+        crossings = variance_crossings(cost, 1.0, 1.0, 0.02, 3.0)
+        for name in names:
+            curve = np.array([_exact(name, cost(k), 1.0) for k in grid])
+            points = [_measured(name, cost(k), 1.0, rng) for k in chosen]
+            color, marker = _STYLE[name]
+            for row in range(2):
+                axes = panels[row, column]
+                axes.plot(grid, curve[:, row, 0], color=color, lw=1.3)
+                _points(axes, chosen, points, (row, 0), color, marker, name)
+        for row, parameter in enumerate(("mu", "sigma")):
+            axes = panels[row, column]
+            for k in crossings[row]:
+                axes.axvline(k, color="0.4", lw=0.9, ls=":")
+            axes.set_yscale("log")
+            axes.set_ylim(max(axes.get_ylim()[0], 1e-4), None)
+            axes.grid(alpha=0.3)
+            axes.set_title(f"{_FORMULAS[problem]}, gradient for {parameter}", fontsize=10)
+        panels[1, column].set_xlabel("parameter k of the cost")
+    for row in range(2):
+        panels[row, 0].set_ylabel("variance of one draw")
+    handles, labels = panels[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
+    figure.suptitle("x ~ N(1, 1): exact variance (curves), measured (points), score function = path (dotted)")
+    return figure
+
+
+def variance_against_dimension(rng: np.random.Generator) -> "Figure":
+    """Draw the variance for one coordinate of mu on f = sum (x_i - k)^2 as the dimension grows."""
+    figure = figure_of(6.6, 4.6)
+    axes = figure.subplots()
+    dimensions = (1, 2, 5, 10, 20, 50, 100)
+    for name in ("pathwise", "score", "score-optimal", "score-leave-one-out"):
+        color, marker = _STYLE[name]
+        mus = [np.full(d, 0.5) for d in dimensions]
+        axes.plot(dimensions, [_exact(name, Quadratic(0.0), mu)[0, 0] for mu in mus], color=color, lw=1.3)
+        points = [_measured(name, Quadratic(0.0), mu, rng) for mu in mus]
+        _points(axes, dimensions, points, (0, 0), color, marker, name)
+    axes.set(xscale="log", yscale="log", xlabel="dimension D", ylabel="variance of one draw, one coordinate of mu")
+    axes.set_title(r"$f = \sum_i x_i^2$, x ~ N(0.5, 1): exact (lines), measured (points)", fontsize=11)
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)
+    return figure
+
+
+def variance_against_samples(rng: np.random.Generator) -> "Figure":
+    """Draw the variance of the mean of n draws, which falls as 1 / n for every estimator."""
+    figure = figure_of(6.6, 4.6)
+    axes = figure.subplots()
+    sizes = (4, 16, 64, 256, 1024)
+    for name in ("pathwise", "score", "score-optimal", "score-leave-one-out"):
+        color, marker = _STYLE[name]
+        rows = sample_gradients(name, Quadratic(3.0), 1.0, 1.0, 256 * max(sizes), rng)[:, 0, 0]
+        one = _exact(name, Quadratic(3.0), 1.0)[0, 0]
+        axes.plot(sizes, one / np.array(sizes), color=color, lw=1.3)
+        points = [summarize(rows.reshape(-1, n).mean(axis=1)) for n in sizes]
+        _points(axes, sizes, points, (), color, marker, name)
+    axes.set(xscale="log", yscale="log", xlabel="draws n", ylabel="variance of the mean of n draws")
+    axes.set_title("$f = (x - 3)^2$, x ~ N(1, 1), gradient for mu: exact (lines), measured (points)", fontsize=11)
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)
+    return figure
+
+
+CURVES = {  # the estimators that VAEs are trained with, and their colours
+    "pathwise": COLORS[0],
+    "path-derivative": COLORS[4],
+    "score-leave-one-out": COLORS[3],
+    "score-learned": COLORS[2],
+    "score-moving-average": COLORS[5],
+    "score": COLORS[1],
+}
+
+
+def learning_curves(ways: Sequence[str], seed: int, advance: Callable[[], Any]) -> "Figure":
+    """Train the same VAE on the digits with each estimator, four draws a step, and draw the validation ELBO."""
+    digits = datasets.load("digits-threshold")
+    model = VAE.mlp(digits.n_x, 2, [64], "tanh")
+    figure = figure_of(7.2, 4.8)
+    axes = figure.subplots()
+    lowest = 0.0
+    for name in ways:
+        kl: KlMode = "sampled" if name == "path-derivative" else "closed"
+        settings = Settings(epochs=40, n_draws=4, optimizer=Adam(3e-3), estimator=name, kl=kl, seed=seed)
+        history = train(model, digits.x_train, digits.x_valid, settings).history
+        elbo = [row["valid_elbo"] for row in history]
+        lowest = min(lowest, *elbo[5:])
+        axes.plot([row["epoch"] for row in history], elbo, color=CURVES[name], lw=1.5, label=name)
+        advance()
+    axes.set_ylim(lowest - 0.5, None)
+    axes.set(xlabel="epoch", ylabel="validation ELBO (nats per image)")
+    axes.set_title("One VAE on the bundled digits, trained with each estimator (4 draws a step)", fontsize=11)
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)
+    return figure
+
+
+def encoder_variance(rows: Sequence[Row]) -> "Figure":
+    """Draw the variance of the whole encoder's gradient on the digits, relative to the pathwise one's."""
+    chosen = [row for row in rows if row["problem"] == "digits" and row["parameter"] == "encoder"]
+    chosen.sort(key=lambda row: row["variance"])
+    base = next((row["exact_variance"] for row in chosen if row["estimator"] == "pathwise"), None)
+    unit = base or chosen[0]["exact_variance"]
+    figure = figure_of(7.2, 0.42 * len(chosen) + 1.6)
+    axes = figure.subplots()
+    for i, row in enumerate(chosen):
+        measured, exact = row["variance"] / unit, row["exact_variance"] / unit
+        axes.plot([measured], [i], "o", color=COLORS[0], label="measured" if i == 0 else None)
+        axes.plot([exact], [i], "|", color="black", ms=18, mew=1.6, label="exact, by quadrature" if i == 0 else None)
+        axes.annotate(f"{exact:.3g}", (exact, i), xytext=(12, -3), textcoords="offset points", fontsize=9)
+    axes.set_yticks(range(len(chosen)), [row["estimator"] for row in chosen])
+    axes.invert_yaxis()
+    axes.set_xscale("log")
+    axes.margins(x=0.2)
+    axes.set_xlabel("total variance of the encoder's gradient, relative to " + ("pathwise" if base else "the least"))
+    axes.set_title("A VAE trained on the digits, one draw for each of 100 images", fontsize=11)
+    axes.grid(alpha=0.3, axis="x")
+    axes.legend(frameon=False)
+    return figure
+
+
+def _exact(name: str, cost: Cost, mu: Any) -> Array:
+    moments = exact_moments(name, cost, mu, np.ones_like(np.asarray(mu, float)))
+    assert moments is not None
+    return moments.variance
+
+
+def _measured(name: str, cost: Cost, mu: Any, rng: np.random.Generator) -> Summary:
+    rows = sample_gradients(name, cost, mu, np.ones_like(np.asarray(mu, float)), _N, rng)
+    return summarize(rows, n_group=ESTIMATORS[name].n_group)
+
+
+def _points(
+    axes: Any, x: Any, points: Sequence[Summary], at: tuple[int, ...], color: str, marker: str, label: str
+) -> None:
+    """Draw measured variances with two standard errors."""
+    y = [float(p.variance[at]) for p in points]
+    error = [2 * float(p.variance_error[at]) for p in points]
+    axes.errorbar(x, y, error, fmt=marker, color=color, ms=5, lw=1, label=label)

@@ -1,0 +1,45 @@
+"""What training leaves in the run folder: model, history, summary and figures."""
+
+import csv
+import io
+import json
+from typing import Any
+
+from minivae.core.files import write_atomically
+from minivae.core.registry import to_spec
+from minivae.core.versions import versions
+from minivae.datasets.dataset import Dataset
+from minivae.studies.evaluation import meaning, test_rows
+from minivae.studies.run_figures import figures
+from minivae.training.loop import Result
+from minivae.training.runs import Run, test_data
+from minivae.training.storage import save_model
+
+
+def write_results(run: Run, dataset: Dataset, result: Result) -> dict[str, Any]:
+    """Write model, history, summary and figures; return the summary."""
+    x = test_data(dataset, run.settings.seed)
+    save_model(run.folder / "model.npz", run.model, result.params, source=run.source)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(result.history[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(result.history)
+    write_atomically(run.folder / "history.csv", text.getvalue().encode())
+    summary = {
+        "data": dataset.name,
+        "meaning": meaning(run.model, x, dataset),
+        "test": test_rows(run.model, result.params, x, run.settings.seed),
+        "stopped": result.stopped,
+        "epochs": len(result.history),
+        "best_epoch": result.best_epoch,
+        "n_params": run.model.n_params,
+        "n_train": len(dataset.x_train),
+        "seconds": round(result.seconds, 3),
+        "examples_per_second": round(result.examples_per_second, 1),
+        "figures": figures(run, dataset, result.params, result.history),
+        "model": to_spec(run.model),
+        "settings": to_spec(run.settings),
+        "versions": versions(),
+    }
+    write_atomically(run.folder / "summary.json", (json.dumps(summary, indent=2) + "\n").encode())
+    return summary

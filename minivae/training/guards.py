@@ -1,0 +1,45 @@
+"""What stops a training that went wrong, with the place, the step and the remedy."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from minivae.core.arrays import Array
+from minivae.core.errors import NonFiniteError, first_non_finite
+from minivae.training.checkpoints import Row
+from minivae.training.settings import Settings
+
+
+def warn_if_diverging(history: list[Row], before: float | None, settings: Settings) -> None:
+    """Say so once, after the first epoch, when training made the model much worse."""
+    if len(history) != 1 or before is None:
+        return
+    after = history[0]["valid_loss"]
+    if not after <= before + 10 * (1 + abs(before)):
+        warnings.warn(
+            f"learning_rate {settings.optimizer.learning_rate:g} is probably too high: the validation loss went from "
+            f"{before:.4g} before training to {after:.4g} nats per example after one epoch. Lower it.",
+            stacklevel=3,
+        )
+
+
+def check_epoch(model: Any, params: Array, row: Row, settings: Settings) -> None:
+    """Stop where the last step of an epoch spoiled the parameters, or the validation loss is not finite."""
+    step, epoch = int(row["step"]), int(row["epoch"]) - 1
+    where = None if np.isfinite(np.add.reduce(params)) else first_non_finite(model.named(params))
+    if where is not None:
+        raise guard(step, epoch, f"the parameters are not finite after the update: {where}", settings)
+    if not np.isfinite(row.get("valid_loss", 0.0)):
+        parts = ", ".join(name for name, value in row.items() if not np.isfinite(value))
+        raise guard(step, epoch, f"the validation loss is not finite ({parts})", settings)
+
+
+def guard(step: int, epoch: int, where: str, settings: Settings) -> NonFiniteError:
+    """Return the error that says where training stopped, and the likely remedy."""
+    clip = "set clip_norm" if settings.clip_norm is None else f"lower clip_norm (now {settings.clip_norm:g})"
+    return NonFiniteError(
+        f"training stopped at step {step} (epoch {epoch + 1}): {where}",
+        f"Likely remedy: a lower learning_rate (now {settings.optimizer.learning_rate:g}), or {clip}."
+        + (" At the first step, look at the scale of the data and at beta." if step == 1 else ""),
+    )

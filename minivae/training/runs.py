@@ -1,0 +1,144 @@
+"""A run folder: what ``minivae train`` leaves, and what ``evaluate`` and ``sample`` start from.
+
+run.json        how the run was set up: data, model, settings
+checkpoint.npz  the whole state of the training, to resume from
+model.npz       the best model
+history.csv     one row an epoch
+summary.json    the results on the test set, settings, versions
+figures/        PNG files
+"""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minivae import datasets
+from minivae.core.arrays import Array
+from minivae.core.errors import FileError
+from minivae.core.files import writable, write_atomically
+from minivae.core.registry import from_spec, to_spec
+from minivae.datasets.dataset import Dataset
+from minivae.training.binarize import binarize
+from minivae.training.settings import Settings
+from minivae.training.storage import load_model
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a run was set up: enough to go on with it, or to evaluate its model."""
+
+    folder: Path
+    source: str
+    image_shape: tuple[int, int] | None
+    model: Any
+    settings: Settings
+
+    def dataset(self) -> Dataset:
+        """Load the run's data again."""
+        return open_data(self.source, self.image_shape)
+
+    def save(self) -> None:
+        """Write run.json."""
+        shape = None if self.image_shape is None else list(self.image_shape)
+        content = {
+            "source": self.source,
+            "image_shape": shape,
+            "model": to_spec(self.model),
+            "settings": to_spec(self.settings),
+        }
+        write_atomically(self.folder / "run.json", (json.dumps(content, indent=2) + "\n").encode())
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where the state of the training is."""
+        return self.folder / "checkpoint.npz"
+
+
+def open_run(folder: str | Path) -> Run:
+    """Read run.json of a run folder."""
+    folder = Path(folder)
+    path = folder / "run.json"
+    if not path.is_file():
+        raise FileError(
+            f"run must be a folder that minivae train made, got {folder}, which has no run.json. "
+            f"Give the folder that training printed, such as runs/digits-vae-001."
+        )
+    try:
+        content = json.loads(path.read_text())
+        shape = content["image_shape"]
+        settings = dict(content["settings"])
+        settings.pop("class")
+        return Run(
+            folder,
+            content["source"],
+            None if shape is None else (shape[0], shape[1]),
+            from_spec(content["model"]),
+            Settings(**{key: from_spec(value) for key, value in settings.items()}),
+        )
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise FileError(
+            f"run must hold an intact run.json, got {path}, which is damaged ({error}). "
+            f"Restore it from a copy, or train again."
+        ) from error
+
+
+def open_data(source: str, image_shape: tuple[int, int] | None = None) -> Dataset:
+    """Load a data set by name, or a user's own file by path."""
+    return datasets.load_file(source, image_shape) if is_path(source) else datasets.load(source)
+
+
+def is_path(source: str) -> bool:
+    """Say whether a source of data means a file: it is one, or it looks like one and is not a name."""
+    looks_like_path = Path(source).suffix in (".npy", ".npz", ".gz", ".idx") or os.sep in source or "ubyte" in source
+    return source not in datasets.names() and (looks_like_path or Path(source).is_file())
+
+
+def foreign_rows(run: Run, source: str) -> Array:
+    """Return all rows of another file, scaled as the run's own data were, or the test set of a named set."""
+    if not is_path(source):
+        other = datasets.load(source)
+        return test_data(other, run.settings.seed)
+    x, _, _ = datasets.read_rows(source)
+    scale = run.dataset().scale
+    return x if scale is None else (x - scale[0]) / scale[1]
+
+
+def new_folder(wanted: str | None, name: str) -> Path:
+    """Make the folder of a new run, and see that it can be written to before any work is done.
+
+    Without a wish it is runs/NAME-001, or the next number that is free.
+    """
+    if wanted is not None:
+        folder = Path(wanted)
+        if folder.exists() and not folder.is_dir():
+            raise FileError(f"out must be a new or empty folder, got {folder}, which is a file. Choose another.")
+        if folder.is_dir() and any(folder.iterdir()):
+            resume = f", or continue that run with --resume {folder}" if (folder / "run.json").is_file() else ""
+            raise FileError(
+                f"out must be a new or empty folder, got {folder}, which holds something. Choose another{resume}."
+            )
+    else:
+        number = 1
+        while (folder := Path("runs") / f"{name}-{number:03d}").exists():
+            number += 1
+    writable(folder, "out")
+    return folder
+
+
+def test_data(dataset: Dataset, seed: int) -> Array:
+    """Return the test rows; those of a dynamic set binarised once, by the seed."""
+    if not dataset.dynamic:
+        return dataset.x_test
+    return binarize(dataset.x_test, np.random.default_rng([seed, 2]))
+
+
+def read_model(run: Run) -> Array:
+    """Return the parameters in a run's model.npz, seen to belong to the run's model."""
+    model, params, _ = load_model(run.folder / "model.npz")
+    if model != run.model:
+        raise FileError(f"model.npz must hold the model that run.json describes, got another in {run.folder}.")
+    return params

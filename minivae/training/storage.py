@@ -1,0 +1,54 @@
+"""Models in files: a description as JSON and the parameters, in one .npz."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minivae.core import checks
+from minivae.core.arrays import Array
+from minivae.core.errors import FileError
+from minivae.core.files import load_arrays, save_arrays
+from minivae.core.registry import from_spec, to_spec
+from minivae.models.autoencoder import Autoencoder
+from minivae.models.discrete import BernoulliVAE
+from minivae.models.vae import VAE
+
+
+def save_model(path: str | Path, model: VAE | Autoencoder | BernoulliVAE, params: Array, **extra: Any) -> None:
+    """Write a model's description and parameters to a .npz file, atomically; ``extra`` must be JSON values.
+
+    Examples
+    --------
+    >>> import numpy as np, tempfile
+    >>> from minivae.models.vae import VAE
+    >>> model = VAE.mlp(n_x=4, n_latent=2)
+    >>> path = Path(tempfile.mkdtemp()) / "model.npz"
+    >>> save_model(path, model, model.init(np.random.default_rng(0)))
+    >>> load_model(path)[0] == model
+    True
+    """
+    header = {"kind": "model", "model": to_spec(model), "extra": extra}
+    save_arrays(Path(path), header, {"params": params})
+
+
+def load_model(path: str | Path) -> tuple[Any, Array, dict[str, Any]]:
+    """Return the model, its parameters and the extra values that ``save_model`` wrote.
+
+    Raises
+    ------
+    FileError
+        If the file is missing, damaged, or holds something else.
+    """
+    header, arrays = load_arrays(Path(path), "model")
+    try:
+        model, params, extra = from_spec(header["model"]), arrays["params"], dict(header["extra"])
+        n_params = model.n_params if isinstance(model, (VAE, Autoencoder, BernoulliVAE)) else -1
+        checks.flat(params, n_params)
+        if not np.isfinite(params).all():
+            raise ValueError("its parameters are not finite")
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise FileError(
+            f"path must hold a model and its parameters, got {path}, which does not ({error}). Train again."
+        ) from error
+    return model, params, extra

@@ -1,0 +1,548 @@
+"""The command line, run as a user runs it: tables, JSON, run folders, exit codes, interrupts."""
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from minivae import cli
+from minivae.classical.linear_autoencoder import LinearAutoencoder
+from minivae.core import kernels
+from minivae.distributions.likelihoods import Gaussian
+from minivae.models.contraction import Contraction
+from minivae.models.corruptions import GaussianNoise, MaskingNoise
+from minivae.models.penalties import KLSparsity, L1Sparsity
+from minivae.models.vae import VAE
+from minivae.studies import run_figures
+from minivae.training.loop import train as real_train
+from minivae.training.storage import load_model
+from tests.support import needs_jit
+
+PNG = b"\x89PNG\r\n\x1a\n"
+SMALL = ["--epochs", "2", "--hidden", "8", "--batch-size", "512"]
+FIGURES = ["latent_codes.png", "latent_plane.png", "learning_curves.png", "reconstructions.png", "samples.png"]
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+def run_json(capsys, *words):
+    """Run a command with --json; return the exit code and the one object on standard output."""
+    code = cli.main([*words, "--json"])
+    return code, json.loads(capsys.readouterr().out)
+
+
+@pytest.fixture
+def trained(capsys):
+    assert cli.main(["train", "--data", "digits-threshold", *SMALL, "--out", "run"]) == 0
+    capsys.readouterr()
+    return Path("run")
+
+
+def test_train_leaves_a_run_folder_and_prints_where(capsys):
+    assert cli.main(["train", *SMALL]) == 0
+    printed = capsys.readouterr()
+    folder = Path("runs/digits-vae-001")
+    assert sorted(p.name for p in folder.iterdir()) == [
+        *["checkpoint.npz", "figures", "history.csv", "model.npz", "run.json", "summary.json"]
+    ]
+    assert sorted(p.name for p in (folder / "figures").iterdir()) == FIGURES
+    assert all(p.read_bytes()[:8] == PNG for p in (folder / "figures").iterdir())
+    rows = list(csv.DictReader((folder / "history.csv").read_text().splitlines()))
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert printed.out.splitlines()[-1].startswith(f"figures  {folder / 'figures'}{os.sep}: learning_curves.png")
+    assert "test elbo" in printed.out
+    assert "the ELBO is a lower bound on log p(x)\n" in printed.out
+    assert printed.err == ""  # no progress bar where there is no terminal
+    cli.main(["train", *SMALL])
+    assert Path("runs/digits-vae-002").is_dir()
+
+
+def test_summary_says_results_settings_and_versions(trained):
+    summary = json.loads((trained / "summary.json").read_text())
+    test = {row["quantity"]: row["value"] for row in summary["test"]}
+    assert abs(test["test elbo"] - (test["test log_lik"] - test["test kl"])) < 1e-4
+    assert test["test elbo"] < 0 < test["test kl"]
+    assert summary["settings"]["batch_size"] == 512
+    assert summary["data"] == "digits-threshold"
+    assert summary["meaning"] == "the ELBO is a lower bound on log p(x)"
+    assert {"python", "numpy", "numba", "minivae"} <= set(summary["versions"])
+    assert summary["examples_per_second"] > 0
+    model, params, _ = load_model(trained / "model.npz")
+    assert params.shape == (model.n_params,)
+    assert params.dtype == np.float32
+
+
+def test_train_json_is_one_object(capsys):
+    code, result = run_json(capsys, "train", *SMALL, "--out", "run")
+    assert code == 0
+    assert (result["command"], result["ok"]) == ("train", True)
+    assert [row["quantity"] for row in result["rows"]] == ["test elbo", "test log_lik", "test kl"]
+    assert result["settings"]["run"] == "run"
+    assert all(Path(p).is_file() for p in result["settings"]["figures"])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--model", "ae"],
+        ["--model", "ae", "--data", "digits-grey", "--likelihood", "gaussian"],
+        ["--model", "denoising"],
+        ["--model", "denoising", "--corruption", "gaussian", "--noise", "0.5", "--data", "digits-grey"],
+        ["--model", "denoising", "--corruption", "salt-and-pepper"],
+        ["--model", "sparse", "--latent", "5", "--target", "0.1", "--weight", "3"],
+        ["--model", "sparse", "--sparsity", "l1", "--latent", "5"],
+        ["--model", "contractive", "--weight", "0.01", "--activation", "softplus"],
+        ["--likelihood", "gaussian-learned", "--data", "digits-grey", "--latent", "1"],
+        ["--latent", "5", "--beta", "4", "--draws", "3", "--kl", "sampled", "--clip-norm", "1"],
+        ["--optimizer", "rmsprop", "--milestones", "1", "--decay", "0.5", "--dtype", "float64", "--activation", "elu"],
+        ["--hidden"],
+    ],
+    ids=" ".join,
+)
+def test_train_with_other_settings(words, capsys):
+    code, result = run_json(capsys, "train", *SMALL, *words, "--out", "run")
+    assert code == 0
+    assert all(np.isfinite(row["value"]) for row in result["rows"])
+    evaluated, _ = run_json(capsys, "evaluate", "run", "--draws", "3", "--examples", "20")
+    sampled, files = run_json(capsys, "sample", "run", "--out", "drawn")
+    assert (evaluated, sampled) == (0, 0)
+    assert all(Path(row["file"]).is_file() for row in files["rows"])
+
+
+def test_grey_data_are_labelled_a_cross_entropy_bound(capsys):
+    assert cli.main(["train", "--data", "digits-grey", *SMALL, "--out", "run"]) == 0
+    printed = capsys.readouterr()
+    assert printed.err.count("note: x") == 1  # said once
+    assert "with a Bernoulli likelihood the ELBO is a cross-entropy bound" in printed.err
+    assert "the ELBO is a cross-entropy bound" in printed.out
+    assert "cross-entropy bound" in json.loads(Path("run/summary.json").read_text())["meaning"]
+
+
+def test_training_on_files_of_ones_own(capsys, rng):
+    np.save("images.npy", rng.integers(0, 256, (60, 7, 9)).astype(np.uint8))
+    np.savez("table.npz", x=rng.normal(size=(60, 3)) * [1, 10, 100], y=np.arange(60) % 2)
+    for name, figures in (("images.npy", FIGURES), ("table.npz", [f for f in FIGURES if "plane" not in f])):
+        code, result = run_json(capsys, "train", "--data", name, *SMALL[:4], "--batch-size", "16", "--out", name[:5])
+        assert code == 0
+        assert sorted(Path(p).name for p in result["settings"]["figures"]) == figures
+        assert run_json(capsys, "sample", name[:5], "--out", f"{name}-drawn")[0] == 0
+
+
+LARGE = [pytest.param(name, marks=needs_jit) for name in ("mnist-dynamic", "mnist-fixed")]
+
+
+@pytest.mark.parametrize("name", [*LARGE, "frey", "iris", "wine"])
+def test_training_on_named_sets(name, data_folder, capsys):  # noqa: ARG001
+    words = ["--epochs", "1", "--hidden", "8", "--batch-size", "1024" if name.startswith("mnist") else "16"]
+    code, result = run_json(capsys, "train", "--data", name, *words, "--out", "run")
+    assert code == 0
+    assert result["settings"]["data"] == name
+
+
+def test_evaluate_prints_bounds_in_order(trained, capsys):
+    code, result = run_json(capsys, "evaluate", str(trained), "--draws", "200", "--examples", "100")
+    assert code == 0
+    values = {row["quantity"]: row["value"] for row in result["rows"]}
+    assert values["test elbo"] < values["IWAE bound, K=5"] < values["IWAE bound, K=50"] < 0
+    assert values["log p(x) estimate, K=200"] > values["IWAE bound, K=5"]
+    assert 1 <= values["effective sample size, smallest"] <= values["effective sample size, mean"] <= 200
+    # two estimates of the same KL: the latents' terms sum to it
+    assert abs(values["KL of latent 1"] + values["KL of latent 2"] - values["test kl"]) < 1e-3
+    assert values["active latents"] in (0, 1, 2)
+    assert cli.main(["evaluate", str(trained), "--draws", "20", "--examples", "10"]) == 0
+    assert "10 examples of digits-threshold" in capsys.readouterr().out
+
+
+def test_another_file_is_scaled_as_the_run_was_and_read_whole(capsys, rng):
+    table = rng.normal(size=(60, 3)) * [1, 10, 100]
+    np.save("a.npy", table)
+    np.save("b.npy", table + 10 * table.std(0))
+    np.save("d.npy", 1000 * table + 77)
+    np.save("c.npy", table[:7])
+    run_json(capsys, "train", "--data", "a.npy", *SMALL[:4], "--batch-size", "16", "--out", "run")
+    rows = {}
+    for name, n in (("a.npy", 60), ("b.npy", 60), ("c.npy", 7)):
+        code, result = run_json(capsys, "evaluate", "run", "--data", name, "--draws", "5")
+        assert (code, result["settings"]["n_examples"]) == (0, n)
+        assert "x standardised by its training rows; per original unit add -" in result["settings"]["meaning"]
+        rows[name] = result["rows"][0]["value"]
+    assert rows["b.npy"] < rows["a.npy"] - 10  # outside what the model has seen
+    code, result = run_json(capsys, "evaluate", "run", "--data", "d.npy")
+    assert code == 1
+    assert "examples is not finite. They lie far from the data" in result["error"]
+    run_json(capsys, "sample", "run", "-n", "400", "--out", "drawn")
+    spread = np.load("drawn/samples.npy").std(0)
+    assert spread[0] < spread[1] < spread[2]  # in the units of the data
+
+
+def test_grey_data_have_no_row_that_claims_log_p(capsys):
+    run_json(capsys, "train", "--data", "digits-grey", *SMALL, "--out", "run")
+    _, result = run_json(capsys, "evaluate", "run", "--draws", "10", "--examples", "10")
+    names = [row["quantity"] for row in result["rows"]]
+    assert not [name for name in names if "log p" in name or "IWAE" in name]
+    assert "cross-entropy K-sample bound, K=10" in names
+
+
+@pytest.mark.parametrize("n", ["0", "-5"])
+def test_number_of_examples_must_be_positive(n, trained, capsys):
+    assert cli.main(["evaluate", str(trained), "--examples", n]) == 1
+    assert f"examples must be an integer of at least 1, got {n}" in capsys.readouterr().err
+
+
+def test_fewer_epochs_than_done_are_refused_and_change_nothing(trained, capsys):
+    before = (trained / "run.json").read_text()
+    assert cli.main(["train", "--resume", str(trained), "--epochs", "1"]) == 1
+    assert "epochs must be at least the 2 that the checkpoint holds, got 1" in capsys.readouterr().err
+    assert (trained / "run.json").read_text() == before
+
+
+def test_sample_writes_figures_and_draws(trained, capsys):
+    code, result = run_json(capsys, "sample", str(trained), "-n", "30")
+    names = [Path(row["file"]).name for row in result["rows"]]
+    assert code == 0
+    assert {"samples.png", "reconstructions.png", "interpolations.png", "latent_plane.png", "samples.npy"} <= set(names)
+    draws = np.load(Path(result["rows"][0]["file"]).parent / "samples.npy")
+    assert draws.shape == (30, 64)
+    assert set(np.unique(draws)) == {0.0, 1.0}
+
+
+def test_samples_and_their_figure_are_of_the_same_codes():
+    # with next to no variance in p(x|z), a draw is the mean at its code
+    model = VAE.mlp(4, 2, [8], likelihood=Gaussian(1e-12))
+    params = model.init(np.random.default_rng(0))
+    draws, means = (run_figures.draw_samples(model, params, 50, 3, mean=mean) for mean in (False, True))
+    np.testing.assert_allclose(draws, means, atol=1e-5)
+    assert means.std() > 0.1
+
+
+def test_autoencoders_of_each_kind_report_their_own_terms(capsys):
+    quantities = {
+        "ae": [],
+        "denoising": ["test log_lik, corrupted input"],
+        "sparse": ["test penalty"],
+        "contractive": ["test penalty"],
+    }
+    for kind, own in quantities.items():
+        code, result = run_json(capsys, "train", *SMALL, "--model", kind, "--out", kind)
+        assert code == 0
+        assert [row["quantity"] for row in result["rows"]] == ["test log_lik", *own, "test squared error"]
+        figures = {Path(p).name for p in result["settings"]["figures"]}
+        assert {"learning_curves.png", "reconstructions.png", "receptive_fields.png"} <= figures
+        model, _, _ = load_model(Path(kind) / "model.npz")
+        assert (model.corruption is not None) == (kind == "denoising")
+        assert (model.penalty is not None) == (kind in ("sparse", "contractive"))
+    assert model.decoder.n_in == 2
+    assert load_model("sparse/model.npz")[0].decoder.n_in == 32
+    assert cli.main(["train", *SMALL, "--model", "denoising", "--out", "again"]) == 0
+    assert "Bernoulli; MaskingNoise(fraction=0.3); data digits-dynamic" in capsys.readouterr().out
+
+
+@needs_jit
+def test_pca_compares_and_draws(capsys):
+    code, result = run_json(capsys, "pca", "--latent", "3", "--out", "found")
+    assert (code, result["ok"]) == (0, True)
+    assert all(row["ok"] and row["difference"] <= row["tolerance"] for row in result["rows"])
+    components = result["settings"]["components"]
+    assert [row["component"] for row in components] == [1, 2, 3]
+    assert all(abs(row["l2_decoder_cosine"] - 1) < 1e-9 for row in components)
+    assert any(row["raw_decoder_cosine"] < 0.99 for row in components)
+    assert all(abs(row["l2_shrinkage"] - row["l2_shrinkage_exact"]) < 1e-6 for row in components)
+    names = ["loss.png", "components.png", "reconstructions.png"]
+    assert [Path(p).name for p in result["settings"]["figures"]] == names
+    assert all(Path(p).read_bytes()[:8] == PNG for p in result["settings"]["figures"])
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["denoising"], {"corruption": MaskingNoise()}),
+        (["denoising", "--corruption", "gaussian"], {"corruption": GaussianNoise()}),
+        (["denoising", "--noise", "0.2"], {"corruption": MaskingNoise(0.2)}),
+        (["sparse"], {"penalty": KLSparsity()}),
+        (["sparse", "--sparsity", "l1"], {"penalty": L1Sparsity()}),
+        (["sparse", "--target", "0.2", "--weight", "2"], {"penalty": KLSparsity(0.2, 2.0)}),
+        (["contractive"], {"penalty": Contraction()}),
+    ],
+)
+def test_corruptions_and_penalties_have_the_defaults_of_their_classes(words, expected, capsys):
+    assert cli.main(["train", *SMALL, "--epochs", "1", "--out", "run", "--quiet", "--json", "--model", *words]) == 0
+    capsys.readouterr()
+    model = load_model("run/model.npz")[0]
+    assert {name: getattr(model, name) for name in expected} == expected
+
+
+def test_pca_of_a_table_and_of_a_wrong_optimum(capsys, rng, monkeypatch):
+    np.save("table.npy", rng.normal(size=(60, 4)) @ rng.normal(size=(4, 4)))
+    code, result = run_json(capsys, "pca", "--data", "table.npy", "--latent", "2", "--out", "a")
+    assert code == 0
+    assert [Path(p).name for p in result["settings"]["figures"]] == ["loss.png"]
+    assert cli.main(["pca", "--data", "table.npy", "--latent", "2", "--seed", "3"]) == 0
+    printed = capsys.readouterr()
+    assert "PCA and linear autoencoders, 2 latents; table.npy: " in printed.out
+    assert "figures  runs/table-pca-001" in printed.out
+    assert printed.err == ""
+    right = LinearAutoencoder.optimum
+    monkeypatch.setattr(LinearAutoencoder, "optimum", lambda *a: (1.001 * right(*a)[0], right(*a)[1]))
+    code, result = run_json(capsys, "pca", "--data", "table.npy", "--latent", "2", "--out", "b")
+    assert (code, result["ok"]) == (1, False)
+    assert "linear AE by Adam, loss" in [row["check"] for row in result["rows"] if not row["ok"]]
+
+
+def test_gradcheck_passes_with_a_row_for_each_gradient(capsys):
+    code, result = run_json(capsys, "gradcheck")
+    assert (code, result["ok"]) == (0, True)
+    assert {"name", "n_checked", "relative_error", "ok"} <= set(result["rows"][0])
+    assert len(result["rows"]) > 25
+    assert cli.main(["gradcheck", "--seed", "3"]) == 0
+    assert "gradients agree with finite differences" in capsys.readouterr().out
+
+
+def test_gradcheck_fails_on_a_planted_error(capsys, monkeypatch):
+    right = kernels.diagonal_kl_backward
+    monkeypatch.setattr(kernels, "diagonal_kl_backward", lambda *args: 1.001 * right(*args))
+    code, result = run_json(capsys, "gradcheck")
+    assert (code, result["ok"]) == (1, False)
+    assert "posterior KL, kernel diagonal_kl" in [row["name"] for row in result["rows"] if not row["ok"]]
+    assert cli.main(["gradcheck"]) == 1
+    assert re.search(r"posterior KL, .* FAIL", capsys.readouterr().out)
+
+
+def test_info_tells_versions_blas_and_folders(capsys, monkeypatch):
+    monkeypatch.setenv("MINIVAE_DATA", "/some/where")
+    code, result = run_json(capsys, "info")
+    rows = {row["name"]: row["value"] for row in result["rows"]}
+    assert code == 0
+    assert rows["numpy"] == np.__version__
+    assert "threads" in rows["BLAS"]
+    assert "/some/where (not there yet)" in [row["value"] for row in result["rows"]]
+    monkeypatch.delenv("MINIVAE_DATA")
+    assert cli.main(["info"]) == 0
+    assert "set MINIVAE_DATA" in capsys.readouterr().out
+
+
+# ------------------------------------------------------------------------------------ errors and exit codes
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["train", "--data", "digit"], 1, "got 'digit'. Did you mean 'digits'"),
+        (["train", "--data", "none.npy"], 1, "got none.npy, which does not exist"),
+        (["train", "--latent", "0"], 1, "n_latent must be an integer of at least 1, got 0"),
+        (["train", "--hidden", "0"], 1, "n_hidden must be an integer of at least 1, got 0"),
+        (["train", "--beta", "-1"], 1, "beta must be a finite number at least 0, got -1.0"),
+        (["train", "--learning-rate", "0"], 1, "learning_rate must be a finite number greater than 0, got 0.0"),
+        (["train", "--likelihood", "bernouli"], 1, "Did you mean 'bernoulli'"),
+        (["train", "--model", "va"], 1, "Did you mean 'vae'"),
+        (["train", "--optimizer", "adma"], 1, "Did you mean 'adam'"),
+        (["train", "--data", "iris-", "--seed", "-1"], 1, "Did you mean 'iris'"),
+        (["train", "--epochs", "many"], 2, "argument --epochs: invalid int value: 'many'"),
+        (["train", "--image-shape", "8"], 2, "must be HEIGHTxWIDTH, got '8'"),
+        (["fly"], 2, "invalid choice: 'fly'"),
+        ([], 2, "the following arguments are required"),
+        (["evaluate", "nowhere"], 1, "got nowhere, which has no run.json"),
+        (["train", "--resume", "nowhere"], 1, "got nowhere, which has no run.json"),
+        (["train", "--resume", ""], 1, "which has no run.json"),
+        (["train", "--seed", "-1"], 1, "seed must be an integer from 0"),
+        (["gradcheck", "--seed", "-1"], 1, "seed must be an integer from 0"),
+        (["gradcheck", "--js"], 2, "unrecognized arguments: --js"),
+        (["train", "--model", "ae", "--beta", "4"], 1, "--beta is for --model vae, got it with --model ae. Drop it."),
+        (["train", "--noise", "0.1"], 1, "--noise is for --model denoising, got it with --model vae"),
+        (["train", "--model", "ae", "--weight", "1"], 1, "--weight is for --model sparse or contractive, got it with"),
+        (
+            ["train", "--model", "denoising", "--noise", "1"],
+            1,
+            "fraction must be a finite number at least 0 and below 1",
+        ),
+        (["train", "--model", "denoising", "--corruption", "mask"], 1, "Did you mean 'masking'"),
+        (["train", "--model", "sparse", "--sparsity", "l2"], 1, "sparsity must be one of kl, l1; got 'l2'"),
+        (["train", "--model", "sparse", "--target", "1"], 1, "target must be a finite number greater than 0"),
+        (["pca", "--latent", "0"], 1, "latent must be an integer of at least 1, got 0"),
+        (["pca", "--latent", "64"], 1, "latent must be below the rank of the centred data, 62, got 64"),
+        (["pca", "--data", "digit"], 1, "Did you mean 'digits'"),
+        (["pca", "--seed", "-1"], 1, "seed must be an integer from 0"),
+        (["train", "--image-shape", "8x8"], 1, "--image-shape is for a file, got it with digits"),
+        (["train", "--resume", "nowhere", "--beta", "2"], 1, "--resume keeps a run's settings, got --beta as well"),
+    ],
+)
+def test_errors_name_the_remedy_and_exit_non_zero(words, code, message, capsys):
+    assert cli.main(words) == code
+    printed = capsys.readouterr()
+    assert message in printed.err
+    assert "Traceback" not in printed.err
+    assert printed.out == ""
+    if words:
+        assert cli.main([*words, "--json"]) == code
+        result = json.loads(capsys.readouterr().out)
+        assert result["ok"] is False
+        assert message in result["error"]
+    assert not Path("runs").exists()  # refused before anything was made
+
+
+def test_a_model_too_large_for_the_machine_is_refused(capsys):
+    code, result = run_json(capsys, "train", "--latent", "200000000000")
+    assert code == 1
+    assert "this needs more memory than there is" in result["error"]
+    assert "Lower --latent, --hidden, --draws or -n." in result["error"]
+
+
+def test_an_absurd_learning_rate_is_stopped_by_the_guard(capsys):
+    words = ["train", *SMALL, "--epochs", "50", "--optimizer", "sgd", "--learning-rate", "1e20"]
+    with np.errstate(all="ignore"):
+        assert cli.main(words) == 1
+    message = capsys.readouterr().err
+    assert "training stopped at step" in message
+    assert "a lower learning_rate (now 1e+20)" in message
+
+
+def test_a_folder_that_cannot_be_used_is_refused_before_training(trained, capsys, monkeypatch):
+    monkeypatch.setattr("minivae.cli.train.train", lambda *_, **__: pytest.fail("trained before looking at the folder"))
+    Path("file").write_text("")
+    for out in (str(trained), "file", "file/below"):
+        assert cli.main(["train", "--out", out]) == 1
+        assert "out must be a" in capsys.readouterr().err
+    monkeypatch.setattr("tempfile.TemporaryFile", _refuse)
+    assert cli.main(["train", "--out", "locked"]) == 1
+    assert "out must be a folder that can be written to, got locked (" in capsys.readouterr().err
+
+
+def _refuse(*_, **__):
+    raise PermissionError(13, "Permission denied")
+
+
+@pytest.mark.parametrize("name", ["model.npz", "run.json"])
+def test_a_damaged_run_is_named(name, trained, capsys):
+    path = trained / name
+    path.write_bytes(path.read_bytes()[:100])
+    for verb in ("evaluate", "sample"):
+        assert cli.main([verb, str(trained)]) == 1
+        assert "damaged" in capsys.readouterr().err
+
+
+def test_a_run_without_its_checkpoint_is_not_overwritten(trained, capsys):
+    before = (trained / "model.npz").read_bytes()
+    (trained / "checkpoint.npz").unlink()
+    assert cli.main(["train", "--resume", str(trained), "--epochs", "5"]) == 1
+    assert "run must hold the checkpoint.npz to go on from" in capsys.readouterr().err
+    assert (trained / "model.npz").read_bytes() == before
+
+
+def test_a_damaged_checkpoint_is_named(trained, capsys):
+    path = trained / "checkpoint.npz"
+    path.write_bytes(path.read_bytes()[:-50])
+    assert cli.main(["train", "--resume", str(trained)]) == 1
+    assert "must name an intact checkpoint file" in capsys.readouterr().err
+
+
+def test_other_data_are_named_or_suggested(trained, capsys):
+    assert cli.main(["evaluate", str(trained), "--data", "digitz"]) == 1
+    assert "Did you mean 'digits'" in capsys.readouterr().err
+    assert cli.main(["sample", str(trained), "-n", "0", "--out", "none"]) == 1
+    assert "n must be an integer of at least 1, got 0" in capsys.readouterr().err
+    assert not Path("none").exists()
+
+
+def test_a_run_on_a_file_can_be_evaluated_from_elsewhere(capsys, rng, monkeypatch):
+    np.save("a.npy", rng.normal(size=(60, 3)))
+    run_json(capsys, "train", "--data", "a.npy", *SMALL[:4], "--batch-size", "16", "--out", "run")
+    Path("below").mkdir()
+    monkeypatch.chdir("below")
+    assert run_json(capsys, "evaluate", "../run", "--draws", "3")[0] == 0
+
+
+def test_a_model_of_another_run_is_refused(trained, capsys):
+    cli.main(["train", "--data", "digits-threshold", *SMALL, "--latent", "3", "--out", "other"])
+    (trained / "model.npz").write_bytes(Path("other/model.npz").read_bytes())
+    assert cli.main(["evaluate", str(trained)]) == 1
+    assert "must hold the model that run.json describes" in capsys.readouterr().err
+
+
+# ------------------------------------------------------------------------------------ interrupts and resuming
+
+
+def history(folder):
+    return (Path(folder) / "history.csv").read_text()
+
+
+def parameters(folder):
+    return load_model(Path(folder) / "model.npz")[1]
+
+
+def test_ctrl_c_writes_what_there_is_and_says_how_to_go_on(capsys, monkeypatch):
+    def interrupted(*args, **kwargs):
+        def stop(row):
+            if row["epoch"] == 2:
+                raise KeyboardInterrupt
+
+        return real_train(*args, **kwargs, on_epoch=stop)
+
+    words = ["train", "--data", "digits-threshold", "--hidden", "8", "--batch-size", "512"]
+    with monkeypatch.context() as patch:
+        patch.setattr("minivae.cli.train.train", interrupted)
+        assert cli.main([*words, "--epochs", "4", "--out", "run"]) == 130
+    printed = capsys.readouterr().out
+    assert "stopped by Ctrl-C after 2 epochs" in printed
+    assert "minivae train --resume run" in printed
+    assert len(history("run").splitlines()) == 3
+    assert cli.main(["train", "--resume", "run"]) == 0
+    assert cli.main([*words, "--epochs", "4", "--out", "whole"]) == 0
+    assert history("run") == history("whole")
+    np.testing.assert_array_equal(parameters("run"), parameters("whole"))
+
+
+def test_resume_may_lengthen_a_run(trained, capsys):
+    assert cli.main(["train", "--resume", str(trained), "--epochs", "4"]) == 0
+    assert cli.main(["train", "--data", "digits-threshold", *SMALL, "--epochs", "4", "--out", "whole"]) == 0
+    assert history(trained) == history("whole")
+    assert cli.main(["evaluate", str(trained), "--draws", "5", "--examples", "5"]) == 0
+    capsys.readouterr()
+
+
+def spawn(*words):
+    return subprocess.Popen(
+        [sys.executable, "-m", "minivae", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_a_killed_run_goes_on_as_if_nothing_had_happened(how):
+    words = ["--data", "digits-threshold", "--hidden", "8", "--batch-size", "64", "--epochs"]
+    process = spawn("train", *words, "100000", "--out", "run")
+    deadline = time.monotonic() + 120
+    while not Path("run/run.json").is_file() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(1.5)
+    process.send_signal(how)
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode == (-signal.SIGKILL if how == signal.SIGKILL else 130), output + errors
+    assert "Traceback" not in errors
+    done = 3
+    if Path("run/checkpoint.npz").is_file():
+        with np.load("run/checkpoint.npz") as archive:
+            done = len(archive["history"])
+    assert cli.main(["train", "--resume", "run", "--epochs", str(done + 2)]) == 0
+    assert cli.main(["train", *words, str(done + 2), "--out", "whole"]) == 0
+    assert history("run") == history("whole")
+    np.testing.assert_array_equal(parameters("run"), parameters("whole"))
+
+
+def test_module_and_command_are_one_and_help_names_every_verb():
+    process = spawn("--help")
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    for verb in ("train", "evaluate", "sample", "pca", "gradcheck", "info"):
+        assert verb in output

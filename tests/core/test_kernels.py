@@ -1,0 +1,188 @@
+"""Each kernel equals its NumPy line, compiled and interpreted, in both precisions."""
+
+import ast
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from minivae.core import kernels
+from tests import reference
+
+K, B, L, D = 3, 5, 2, 4
+RETURNING = [
+    "dense",
+    "dense_backward",
+    "tanh_backward",
+    "relu",
+    "relu_backward",
+    "reparameterize",
+    "reparameterize_backward",
+    "diagonal_kl",
+    "diagonal_kl_backward",
+    "diagonal_log_prob",
+    "diagonal_log_prob_backward",
+    "exp_minus_abs",
+    "bernoulli_log_prob",
+    "bernoulli_backward",
+    "gaussian_shared",
+    "gaussian_per_pixel",
+    "pathwise_rows",
+    "score_rows",
+    "earlier_average",
+]
+IN_PLACE = {"adam": 0, "rmsprop": 0}  # and which argument holds the result
+
+
+def arguments(name, dtype):
+    rng = np.random.default_rng(1)
+    head, eps, rows = rng.normal(size=(B, 2 * L)), rng.normal(size=(K, B, L)), rng.normal(size=(K, B))
+    out, real = rng.normal(size=(K * B, D)), rng.normal(size=(B, D))
+    params, y = rng.normal(size=(D + 1) * 3), rng.normal(size=(B, D))
+    values = {
+        "dense": (params, real, 3),
+        "dense_backward": (params, real, rng.normal(size=(B, 3)), np.full_like(params, np.nan), True),
+        "tanh_backward": (np.tanh(y), real),
+        "relu": (y,),
+        "relu_backward": (np.maximum(y, 0), real),
+        "reparameterize": (head, eps),
+        "reparameterize_backward": (head, eps, rng.normal(size=eps.shape), rows),
+        "diagonal_kl": (head,),
+        "diagonal_kl_backward": (head, rng.normal(size=B)),
+        "diagonal_log_prob": (head, eps),
+        "diagonal_log_prob_backward": (head, eps, rows),
+        "bernoulli_log_prob": (out, rng.random((B, D)), np.exp(-np.abs(out))),
+        "bernoulli_backward": (out, rng.random((B, D)), np.exp(-np.abs(out)), rows.ravel()),
+        "exp_minus_abs": (out,),
+        "gaussian_shared": (out, np.array([-0.7]), real),
+        "gaussian_per_pixel": (rng.normal(size=(K * B, 2 * D)), real),
+        "pathwise_rows": (out, rng.normal(size=out.shape)),
+        "score_rows": (rows[:, 0], rng.normal(size=(2, L)), eps[:, 0], rng.random(L) + 0.5),
+        "earlier_average": (real[:, 0], 0.7),
+        "adam": (*(rng.normal(size=50) for _ in range(3)), rng.random(50), np.array([0.9, 0.999, 0.01, 1e-8])),
+        "rmsprop": (*(rng.normal(size=50) for _ in range(3)), 2 + rng.random(50), np.array([0.9, 0.01, 1e-8, 1.0])),
+    }[name]
+    return [np.ascontiguousarray(v, dtype) if isinstance(v, np.ndarray) else v for v in values]
+
+
+def as_tuple(result):
+    return result if isinstance(result, tuple) else (result,)
+
+
+@pytest.mark.parametrize(("dtype", "rtol"), [(np.float64, 1e-12), (np.float32, 2e-5)])
+@pytest.mark.parametrize("name", RETURNING)
+def test_kernel_equals_its_numpy_line(name, dtype, rtol):
+    kernel = getattr(kernels, name)
+    expected = as_tuple(getattr(reference, name)(*arguments(name, np.float64)))
+    for version in (kernel, getattr(kernel, "py_func", kernel)):
+        found = as_tuple(version(*arguments(name, dtype)))
+        for a, b in zip(found, expected, strict=True):
+            assert a.dtype == dtype
+            np.testing.assert_allclose(a, b, rtol=rtol, atol=rtol)
+
+
+@pytest.mark.parametrize(("dtype", "rtol"), [(np.float64, 1e-12), (np.float32, 1e-5)])
+@pytest.mark.parametrize("name", IN_PLACE)
+def test_kernel_in_place_equals_its_numpy_line(name, dtype, rtol):
+    kernel = getattr(kernels, name)
+    expected = arguments(name, np.float64)
+    getattr(reference, name)(*expected)
+    for version in (kernel, getattr(kernel, "py_func", kernel)):
+        found = arguments(name, dtype)
+        version(*found)
+        for a, b in zip(found, expected, strict=True):
+            assert a.dtype == dtype
+            np.testing.assert_allclose(a, b, rtol=rtol, atol=rtol)
+
+
+@pytest.mark.parametrize("name", [*RETURNING, *IN_PLACE])
+def test_a_nan_in_any_argument_reaches_the_result(name):
+    for i, original in enumerate(arguments(name, np.float64)):
+        if (
+            (name in ("adam", "rmsprop") and i == 4)
+            or (name == "bernoulli_backward" and i == 0)  # of the logits only the sign is looked at; e has their NaN
+            or not isinstance(original, np.ndarray)
+            or (name == "dense_backward" and i == 3)
+        ):
+            continue  # settings are checked when the optimiser is built; gradients are overwritten
+        args = arguments(name, np.float64)
+        first = name.startswith("dense") or name == "earlier_average"  # whose last draw counts for nothing
+        args[i][(0,) * original.ndim if first else (-1,) * original.ndim] = np.nan  # a log-variance
+        with np.errstate(invalid="ignore"):
+            result = getattr(kernels, name)(*args)
+        arrays = [args[IN_PLACE[name]]] if name in IN_PLACE else as_tuple(result)
+        if name == "dense_backward":
+            arrays = (*arrays, args[3])
+        assert not all(np.isfinite(a).all() for a in arrays), f"argument {i} of {name}"
+
+
+@pytest.mark.parametrize("need_dx", [True, False])
+def test_dense_backward_overwrites_the_gradient(need_dx):
+    args = arguments("dense_backward", np.float64)[:4]
+    expected = [a.copy() for a in args]
+    dx, dx_expected = kernels.dense_backward(*args, need_dx), reference.dense_backward(*expected, need_dx)
+    np.testing.assert_allclose(args[3], expected[3], rtol=1e-12)
+    assert dx.shape == dx_expected.shape
+
+
+FILES = {path.stem: ast.parse(path.read_text()) for path in Path(kernels.__file__).parent.glob("*.py")}
+KERNELS = {
+    topic: {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    for topic, tree in FILES.items()
+    if topic not in ("__init__", "compiled")
+}
+
+
+def test_every_kernel_is_compared_and_public():
+    defined = set().union(*KERNELS.values())
+    assert sum(map(len, KERNELS.values())) == len(defined)
+    assert defined == {*RETURNING, *IN_PLACE}
+    assert {*kernels.__all__} == {*defined, "LOG_2PI"}
+
+
+@pytest.mark.parametrize("topic", KERNELS)
+def test_kernels_import_numpy_and_how_to_compile_only(topic):
+    imported = set()
+    for node in ast.walk(FILES[topic]):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            imported.add(node.module)
+    assert imported <= {"numpy", "typing", "minivae.core.kernels.compiled"}
+
+
+@pytest.mark.parametrize("topic", KERNELS)
+def test_no_kernel_calls_one_of_another_file(topic):
+    # Numba's cache on disk sees edits of the kernel's own file only: a callee elsewhere would stay as it was compiled
+    taken = {a.name for n in ast.walk(FILES[topic]) if isinstance(n, ast.ImportFrom) for a in n.names}
+    assert taken <= {"Any", "jit", "jit_reassociated", "LOG_2PI"}
+
+
+def test_bernoulli_is_finite_for_logits_that_overflow_a_naive_formula():
+    logits, x = np.array([[1000.0, -1000.0]]), np.array([[1.0, 0.0]])
+    e = kernels.exp_minus_abs(logits)
+    assert kernels.bernoulli_log_prob(logits, x, e)[0] == 0
+    np.testing.assert_array_equal(kernels.bernoulli_backward(logits, x, e, np.ones(1)), [[0.0, 0.0]])
+    assert kernels.bernoulli_log_prob(-logits, x, e)[0] == -2000
+    np.testing.assert_array_equal(kernels.bernoulli_backward(-logits, x, e, np.ones(1)), [[1.0, -1.0]])
+
+
+@pytest.mark.parametrize("bad", [-0.01, 1.01, 255.0])
+def test_bernoulli_gives_no_probability_outside_its_support(bad):
+    x = np.array([[0.0, 1.0, 0.5], [0.0, bad, 1.0]])
+    log_prob = kernels.bernoulli_log_prob(np.zeros((2, 3)), x, np.ones((2, 3)))
+    np.testing.assert_allclose(log_prob, [-3 * np.log(2), -np.inf])
+
+
+def test_kl_keeps_its_digits_near_the_prior():
+    # to second order KL = log_var^2 / 4; exp(log_var) - 1 - log_var would have lost every digit
+    kl = kernels.diagonal_kl(np.array([[0.0, 1e-6]]))
+    np.testing.assert_allclose(kl, 0.25e-12 * (1 + 1e-6 / 3), rtol=1e-4)
+
+
+def test_rows_of_the_decoder_pair_with_examples_draw_by_draw():
+    logits, x = np.zeros((4, 1)), np.array([[0.0], [1.0]])
+    logits[:, 0] = [1.0, 2.0, 3.0, 4.0]  # draws (1, 2) of examples (0, 1), then (3, 4)
+    log_prob = kernels.bernoulli_log_prob(logits, x, kernels.exp_minus_abs(logits))
+    expected = [-np.log1p(np.exp(1)), -np.log1p(np.exp(-2)), -np.log1p(np.exp(3)), -np.log1p(np.exp(-4))]
+    np.testing.assert_allclose(log_prob, expected, rtol=1e-14)

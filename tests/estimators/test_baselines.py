@@ -1,0 +1,129 @@
+"""Baselines: they know no draw that they are applied to, and they do lower the variance."""
+
+import numpy as np
+import pytest
+
+from minivae.core.kernels.estimators import earlier_average
+from minivae.estimators.baselines import LearnedBaseline, MovingAverage
+from minivae.estimators.signals import leave_one_out, leave_one_out_signal, optimal_baseline
+from minivae.nn.optim import Adam
+from minivae.nn.sequential import mlp
+
+
+@pytest.mark.parametrize("shape", [(2,), (5, 3), (4, 3, 2)])
+def test_leave_one_out_is_the_mean_of_the_others(shape, rng):
+    f = rng.normal(size=shape)
+    expected = [np.delete(f, k, axis=0).mean(axis=0) for k in range(len(f))]
+    np.testing.assert_allclose(leave_one_out(f), expected, rtol=1e-13, atol=1e-14)
+
+
+def test_leave_one_out_does_not_change_when_a_constant_is_added(rng):
+    f = rng.integers(-8, 8, (4, 6)) / 8.0
+    np.testing.assert_array_equal(leave_one_out_signal(f + 1024), leave_one_out_signal(f))  # no rounding: exactly
+    for constant in (0.1, -1e3, 1e9):
+        f = rng.normal(size=(7, 5))
+        change = leave_one_out_signal(f + constant) - leave_one_out_signal(f)
+        # each f + constant is rounded by half an eps, twice in a signal; the sums of 7 differences by an eps a term
+        assert np.abs(change).max() <= np.finfo(float).eps * (abs(constant) + 2 * 7 * np.abs(f).max())
+        np.testing.assert_allclose(leave_one_out_signal(f), f - leave_one_out(f), atol=1e-14)
+
+
+@pytest.mark.parametrize("f", [np.ones(1), np.ones((1, 5)), np.float64(3.0), np.ones((0, 2))])
+def test_leave_one_out_needs_two_draws(f):
+    with pytest.raises(ValueError, match=r"f must hold at least 2 draws .* Use n_draws=2 or more"):
+        leave_one_out(f)
+
+
+def test_the_optimal_baseline_has_the_least_second_moment(rng):
+    f, score = rng.normal(size=(50, 3)), rng.normal(size=(50, 3, 2))
+
+    def second_moment(c):
+        return np.mean((f[..., None] - c) ** 2 * score**2, axis=0)
+
+    best = optimal_baseline(f, score)
+    assert best.shape == (3, 2)
+    for shift in (-0.01, 0.01):
+        assert (second_moment(best) < second_moment(best + shift)).all()
+
+
+def test_the_optimal_baseline_wants_a_score_for_each_f():
+    with pytest.raises(ValueError, match=r"score must have the shape of f and one more axis, got \(3, 2\)"):
+        optimal_baseline(np.ones(4), np.ones((3, 2)))
+
+
+def test_a_moving_average_weights_earlier_steps_by_powers_of_the_decay(rng):
+    f, x, rule = rng.normal(size=(12, 4, 3)), np.zeros((3, 2)), MovingAverage(0.7)
+    state, found = rule.init(rng), []
+    for step in f:
+        found.append(rule.predict(state, x))
+        rule.update(state, x, step)
+    np.testing.assert_array_equal(found[0], np.zeros(3))
+    np.testing.assert_allclose(np.array(found)[:, 0], earlier_average(f.mean(axis=(1, 2)), 0.7), rtol=1e-12)
+
+
+def test_a_moving_average_of_a_constant_is_that_constant_from_the_second_step_on(rng):
+    rule = MovingAverage(0.99)
+    state = rule.init(rng, np.float32)
+    rule.update(state, np.zeros((2, 1)), np.full(2, -80.0, np.float32))
+    np.testing.assert_allclose(rule.predict(state, np.zeros((2, 1))), [-80.0, -80.0], rtol=1e-6)
+    assert rule.predict(state, np.zeros((2, 1))).dtype == np.float32
+
+
+def test_without_debiasing_a_moving_average_sets_out_from_zero(rng):
+    rule, x = MovingAverage(0.9, debias=False), np.zeros((1, 1))
+    state = rule.init(rng)
+    for step in range(5):
+        np.testing.assert_allclose(rule.predict(state, x), [-7 * (1 - 0.9**step)], rtol=1e-12)
+        rule.update(state, x, np.array([-7.0]))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_learned_baseline_explains_what_depends_on_x(dtype, rng):
+    rule = LearnedBaseline(mlp([2, 16, 1], "tanh"), Adam(1e-2))
+    average, average_state = rule.average, rule.average.init(rng)
+    state = rule.init(rng, dtype)
+    left = np.zeros((2, 0))
+    for step in range(600):
+        x = rng.normal(size=(32, 2)).astype(dtype)
+        f = (3 * np.tanh(x[:, 0]) - 90 + 0.1 * rng.standard_normal((4, 32))).astype(dtype)
+        if step >= 500:
+            errors = [f - rule.predict(state, x), f - average.predict(average_state, x)]
+            left = np.hstack([left, np.reshape(errors, (2, -1))])
+        rule.update(state, x, f)
+        average.update(average_state, x, f)
+    learned, averaged = np.mean(left**2, axis=1)
+    assert rule.predict(state, x).dtype == dtype
+    # the average leaves Var f = 9 E tanh^2 + 0.01 = 3.56; the network leaves the noise, and little more
+    assert averaged > 3
+    assert learned < 0.1
+
+
+@pytest.mark.parametrize("rule", [MovingAverage(0.5), LearnedBaseline.mlp(2, [4])], ids=["average", "learned"])
+def test_a_prediction_made_before_the_update_knows_nothing_of_this_f(rule, rng):
+    x, f = rng.normal(size=(5, 2)), rng.normal(size=(3, 5))
+    predictions = []
+    for last in (f, f + 100):
+        state = rule.init(np.random.default_rng(3))
+        rule.update(state, x, f)
+        predictions.append(rule.predict(state, x))
+        rule.update(state, x, last)
+    np.testing.assert_array_equal(*predictions)
+    assert all(isinstance(array, np.ndarray) for array in state.values())  # what a checkpoint can hold
+
+
+def test_the_state_is_the_callers_and_saved_states_go_on_alike(rng):
+    rule, x, f = LearnedBaseline.mlp(2, [4]), rng.normal(size=(5, 2)), rng.normal(size=5)
+    state = rule.init(rng)
+    rule.update(state, x, f)
+    copy = {name: array.copy() for name, array in state.items()}
+    for one in (state, copy):
+        rule.update(one, x, f)
+    for name in state:
+        np.testing.assert_array_equal(state[name], copy[name])
+
+
+def test_settings_are_checked():
+    with pytest.raises(ValueError, match="decay must be a finite number at least 0 and below 1, got 1"):
+        MovingAverage(1.0)
+    with pytest.raises(ValueError, match="network must give 1 value, got 2"):
+        LearnedBaseline(mlp([3, 2]))

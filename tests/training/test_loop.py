@@ -1,0 +1,544 @@
+"""The loop: what it promises about order, noise, the best model, stopping, guards and resuming."""
+
+import signal
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from minivae.core.errors import FileError, NonFiniteError
+from minivae.core.files import load_arrays, save_arrays
+from minivae.distributions.likelihoods import Bernoulli, Gaussian, NotALikelihoodWarning
+from minivae.models.autoencoder import Autoencoder
+from minivae.models.discrete import BernoulliVAE
+from minivae.models.vae import VAE
+from minivae.nn.optim import SGD, Adam, RMSprop, StepDecay
+from minivae.training.loop import train
+from minivae.training.settings import Settings
+
+N, D = 60, 6
+
+
+@pytest.fixture
+def x():
+    """Return two patterns with noise: something to learn."""
+    rng = np.random.default_rng(7)
+    pattern = np.array([[1, 1, 1, 0, 0, 0], [0, 0, 0, 1, 1, 1]])[rng.integers(0, 2, N)]
+    return np.abs(pattern - (rng.random((N, D)) < 0.1)).astype(np.float32)
+
+
+@pytest.fixture
+def model():
+    return VAE.mlp(D, 1, [8], "tanh")
+
+
+def same(a, b):
+    assert a.history == b.history
+    np.testing.assert_array_equal(a.params, b.params)
+    assert a.best_epoch == b.best_epoch
+
+
+def test_training_improves_the_bound(model, x):
+    result = train(model, x[:40], x[40:], Settings(epochs=60, batch_size=8, optimizer=Adam(0.01)))
+    first, best = result.history[0]["valid_elbo"], result.history[result.best_epoch - 1]["valid_elbo"]
+    assert best > first + 0.5
+    assert result.stopped == "finished"
+
+
+def test_the_same_seed_gives_the_same_model_bit_for_bit(model, x):
+    a, b, c = (train(model, x[:40], x[40:], Settings(epochs=3, batch_size=8, seed=s)) for s in (5, 5, 6))
+    same(a, b)
+    assert not np.array_equal(a.params, c.params)
+
+
+def test_settings_and_order_in_memory_do_not_change_the_course(model, x):
+    plain = train(model, x[:40], x[40:], Settings(epochs=3, batch_size=8))
+    same(plain, train(model, np.asfortranarray(x[:40]), x[40:], Settings(epochs=3, batch_size=8)))
+    alone = train(model, x[:40], None, Settings(epochs=3, batch_size=8))  # validation draws from its own stream
+    assert [row["train_loss"] for row in alone.history] == [row["train_loss"] for row in plain.history]
+
+
+def test_history_has_the_stated_columns(model, x):
+    rows = train(model, x[:40], x[40:], Settings(epochs=2, batch_size=8)).history
+    names = ("loss", "elbo", "log_lik", "kl")
+    columns = ["epoch", "step", "learning_rate", *(f"{part}_{n}" for part in ("train", "valid") for n in names)]
+    assert list(rows[0]) == columns
+    assert [(row["epoch"], row["step"]) for row in rows] == [(1, 5), (2, 10)]
+    for row in rows:
+        for part in ("train", "valid"):
+            assert abs(row[f"{part}_elbo"] - (row[f"{part}_log_lik"] - row[f"{part}_kl"])) < 1e-5
+            assert abs(row[f"{part}_loss"] + row[f"{part}_elbo"]) < 1e-5
+
+
+def test_beta_is_in_the_loss_and_not_in_the_elbo(model, x):
+    row = train(model, x[:40], x[40:], Settings(epochs=1, batch_size=8, beta=4.0)).history[0]
+    for part in ("train", "valid"):
+        assert abs(row[f"{part}_elbo"] - (row[f"{part}_log_lik"] - row[f"{part}_kl"])) < 1e-5
+        assert abs(row[f"{part}_loss"] - (4 * row[f"{part}_kl"] - row[f"{part}_log_lik"])) < 1e-5
+
+
+class Recorder(Autoencoder):
+    """An autoencoder that notes the batches it is shown."""
+
+    def loss_and_grad(self, params, x, eps, grads):
+        self.__dict__.setdefault("seen", []).append(x.copy())
+        return super().loss_and_grad(params, x, eps, grads)
+
+
+def test_every_epoch_shows_every_example_once_in_other_batches():
+    x = np.arange(20, dtype=np.float64)[:, None] / 20
+    recorder = Recorder.mlp(1, 1, [])
+    train(recorder, x, None, Settings(epochs=2, batch_size=6, dtype="float64"))
+    batches = recorder.__dict__["seen"][1:]  # the first is the warm-up
+    assert [len(b) for b in batches] == [6, 6, 6, 2] * 2
+    for epoch in (batches[:4], batches[4:]):
+        np.testing.assert_array_equal(np.sort(np.concatenate(epoch), axis=0), x)
+    # a full reshuffle changes which examples stand together, not only where the batches begin
+    assert [sorted(b.ravel()) for b in batches[:4]] != [sorted(b.ravel()) for b in batches[4:]]
+
+
+def test_training_loss_is_the_mean_over_examples_not_over_batches():
+    x = np.arange(7, dtype=np.float64)[:, None]
+    model = Autoencoder.mlp(1, 1, [])
+    settings = Settings(epochs=1, batch_size=3, optimizer=SGD(1e-300), dtype="float64")
+    row = train(model, x, x, settings).history[0]
+    assert abs(row["train_loss"] - row["valid_loss"]) < 1e-12
+
+
+def test_dynamic_binarisation_draws_anew_with_the_grey_values_as_means():
+    grey = np.tile(np.array([[0.0, 0.25, 1.0]]), (400, 1))
+    recorder = Recorder.mlp(3, 1, [], likelihood=Bernoulli())
+    train(recorder, grey, None, Settings(epochs=10, batch_size=400, binarize=True))
+    batches = np.array(recorder.__dict__["seen"][1:])  # the first is the warm-up
+    assert set(np.unique(batches)) == {0.0, 1.0}
+    assert not np.array_equal(batches[0], batches[1])
+    mean = batches.mean(axis=(0, 1))
+    assert mean[0] == 0
+    assert mean[2] == 1
+    assert abs(mean[1] - 0.25) <= 5 * np.sqrt(0.25 * 0.75 / 4000)
+
+
+def test_best_parameters_are_those_of_the_best_epoch(model, x):
+    settings = Settings(epochs=25, batch_size=8, optimizer=Adam(0.05))
+    result = train(model, x[:20], x[20:], settings)
+    losses = [row["valid_loss"] for row in result.history]
+    assert result.best_epoch == 1 + int(np.argmin(losses))
+    shorter = train(model, x[:20], x[20:], Settings(**{**vars(settings), "epochs": result.best_epoch}))
+    np.testing.assert_array_equal(result.params, shorter.params)
+
+
+def test_early_stopping_counts_epochs_without_a_better_one(model, x):
+    result = train(model, x[:20], x[20:], Settings(epochs=500, batch_size=4, optimizer=Adam(0.05), patience=5))
+    assert result.stopped == "early"
+    assert len(result.history) == result.best_epoch + 5
+
+
+def test_the_schedule_sets_the_learning_rate_of_its_epochs(model, x):
+    settings = Settings(epochs=5, batch_size=8, optimizer=Adam(0.01), schedule=StepDecay((2, 4), 0.5))
+    rates = [row["learning_rate"] for row in train(model, x, None, settings).history]
+    np.testing.assert_allclose(rates, [0.01, 0.01, 0.005, 0.005, 0.0025])
+
+
+def test_clipping_bounds_the_step(model, x):
+    settings = Settings(
+        epochs=1, batch_size=N, optimizer=SGD(1.0), clip_norm=1e-3, start_at_mean=False, dtype="float64"
+    )
+    start = model.init(np.random.default_rng(0), np.float64)
+    after = train(model, x, None, settings).params
+    assert abs(np.linalg.norm(after - start) - 1e-3) < 1e-12
+
+
+BASELINES = ["score-moving-average", "score-learned"]
+
+
+@pytest.mark.parametrize("estimator", ["path-derivative", "score-leave-one-out", *BASELINES])
+def test_a_vae_learns_with_every_estimator(estimator, model, x):
+    kl = "sampled" if estimator == "path-derivative" else "closed"
+    how = Settings(epochs=60, batch_size=12, optimizer=Adam(0.02), n_draws=4, kl=kl, estimator=estimator)
+    history = train(model, x, x, how).history
+    pathwise = train(model, x, x, Settings(**{**vars(how), "estimator": None})).history
+    assert history[-1]["valid_kl"] > 0.3  # the encoder is used
+    assert history[-1]["valid_elbo"] > history[0]["valid_elbo"] + 0.5
+    assert history[0] != pathwise[0]  # and it is not the same gradient
+
+
+@pytest.mark.parametrize("estimator", BASELINES)
+def test_a_learnt_baseline_knows_earlier_steps_only(estimator, x):
+    model = VAE.mlp(D, 1, [4], "tanh")
+    seen, take = [], VAE.loss_and_grad
+
+    class Spy(VAE):
+        def loss_and_grad(self, params, x, eps, grads, **how):
+            loss, terms = take(self, params, x, eps, grads, **how)
+            if "baseline" in how:
+                seen.append((how["baseline"], x.copy(), terms.log_lik))
+            return loss, terms
+
+    spy = Spy(model.encoder, model.posterior, model.decoder, model.likelihood)
+    settings = Settings(epochs=2, batch_size=20, estimator=estimator, seed=3)
+    train(spy, x, None, settings)
+    rule = settings.baseline(model)
+    state = rule.init(np.random.default_rng([3, 3]), np.float32)
+    assert len(seen) == 6
+    for c, batch, f in seen:  # what the steps before have taught it, and then this one
+        np.testing.assert_array_equal(c, rule.predict(state, batch))
+        rule.update(state, batch, f)
+
+
+@pytest.mark.parametrize("estimator", BASELINES)
+def test_a_resumed_run_goes_on_with_its_baseline(estimator, model, x, tmp_path):
+    how = {"batch_size": 8, "estimator": estimator}
+    whole = train(model, x[:40], x[40:], Settings(epochs=6, **how))
+    file = tmp_path / "checkpoint.npz"
+    train(model, x[:40], x[40:], Settings(epochs=2, **how), checkpoint=file)
+    same(train(model, x[:40], x[40:], Settings(epochs=6, **how), checkpoint=file, resume=True), whole)
+
+
+def test_an_estimator_that_the_model_does_not_know_is_refused(x):
+    with pytest.raises(ValueError, match="estimator must be one that Autoencoder knows, got 'score'. Drop it."):
+        train(Autoencoder.mlp(D, 1), x, None, Settings(estimator="score"))
+    for own, estimator in (("score", "pathwise"), ("score-leave-one-out", "score-learned"), ("exact", "score")):
+        with pytest.raises(ValueError, match="A discrete latent has no path"):
+            train(BernoulliVAE.mlp(D, 2, estimator=own), x, None, Settings(estimator=estimator))
+    bits = BernoulliVAE.mlp(D, 2, [8], estimator="score")
+    plain, learned = (
+        train(bits, x, x, Settings(epochs=2, batch_size=20, estimator=e)).history for e in (None, "score-learned")
+    )
+    assert plain != learned
+
+
+@pytest.mark.parametrize("kind", [VAE, Autoencoder])
+@pytest.mark.parametrize("optimizer", [Adam(0.01), RMSprop(0.01, centered=True), SGD(0.01, 0.9)])
+def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(kind, optimizer, x, tmp_path):
+    model = kind.mlp(D, 1, [8], likelihood=Bernoulli())
+    how = {"batch_size": 8, "optimizer": optimizer, "schedule": StepDecay((3,), 0.5), "binarize": True, "n_draws": 2}
+    whole = train(model, x[:40], x[40:], Settings(epochs=6, **how))
+    file = tmp_path / "checkpoint.npz"
+    train(model, x[:40], x[40:], Settings(epochs=2, **how), checkpoint=file)
+    resumed = train(model, x[:40], x[40:], Settings(epochs=6, **how), checkpoint=file, resume=True)
+    same(resumed, whole)
+
+
+def interrupt_in_epoch(number):
+    def on_epoch(row):
+        if row["epoch"] == number:
+            raise KeyboardInterrupt
+
+    return on_epoch
+
+
+def test_ctrl_c_keeps_the_best_model_and_the_run_goes_on_from_there(model, x, tmp_path):
+    settings, file = Settings(epochs=6, batch_size=8), tmp_path / "checkpoint.npz"
+    whole = train(model, x[:40], x[40:], settings)
+    stopped = train(model, x[:40], x[40:], settings, checkpoint=file, on_epoch=interrupt_in_epoch(3))
+    assert stopped.stopped == "interrupted"
+    assert len(stopped.history) == 3
+    np.testing.assert_array_equal(stopped.params, train(model, x[:40], x[40:], Settings(epochs=3, batch_size=8)).params)
+    same(train(model, x[:40], x[40:], settings, checkpoint=file, resume=True), whole)
+
+
+def test_ctrl_c_in_the_middle_of_an_epoch_resumes_from_its_start(x, tmp_path):
+    class Interrupted(VAE):
+        def loss_and_grad(self, *args, **kwargs):
+            self.__dict__["calls"] = self.__dict__.get("calls", 0) + 1
+            if self.__dict__["calls"] == 14:  # the warm-up, ten steps, and the third step of the third epoch
+                raise KeyboardInterrupt
+            return super().loss_and_grad(*args, **kwargs)
+
+    model, settings, file = VAE.mlp(D, 1, [8]), Settings(epochs=5, batch_size=8), tmp_path / "checkpoint.npz"
+    fragile = Interrupted(model.encoder, model.posterior, model.decoder, model.likelihood)
+    object.__setattr__(fragile, "__class__", Interrupted)
+    stopped = train(fragile, x[:40], x[40:], settings, checkpoint=file)
+    assert (stopped.stopped, len(stopped.history)) == ("interrupted", 2)
+    resumed = train(fragile, x[:40], x[40:], settings, checkpoint=file, resume=True)
+    same(resumed, train(model, x[:40], x[40:], settings))
+
+
+def test_resuming_a_run_that_stopped_early_changes_nothing(model, x, tmp_path):
+    settings, file = Settings(epochs=500, batch_size=4, optimizer=Adam(0.05), patience=5), tmp_path / "checkpoint.npz"
+    a = train(model, x[:20], x[20:], settings, checkpoint=file)
+    b = train(model, x[:20], x[20:], settings, checkpoint=file, resume=True)
+    same(a, b)
+    assert a.stopped == b.stopped == "early"
+    assert b.seconds == a.seconds > 0
+
+
+def test_fewer_epochs_than_a_checkpoint_holds_are_refused(model, x, tmp_path):
+    file = tmp_path / "checkpoint.npz"
+    train(model, x[:40], x[40:], Settings(epochs=3, batch_size=8), checkpoint=file)
+    with pytest.raises(ValueError, match="epochs must be at least the 3 that the checkpoint holds, got 2"):
+        train(model, x[:40], x[40:], Settings(epochs=2, batch_size=8), checkpoint=file, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("params", np.zeros(1, np.float32)),
+        ("best", np.zeros(3)),
+        ("optimizer.m", None),
+        ("history", np.empty((0, 11))),
+        ("params", "nan"),
+    ],
+)
+def test_a_checkpoint_with_wrong_arrays_is_refused(name, value, model, x, tmp_path):
+    file, settings = tmp_path / "checkpoint.npz", Settings(epochs=1, batch_size=8)
+    train(model, x[:40], x[40:], settings, checkpoint=file)
+    header, arrays = load_arrays(file, "checkpoint")
+    if value is None:
+        del arrays[name]
+    else:
+        arrays[name] = np.full_like(arrays[name], np.nan) if isinstance(value, str) else value
+    header.pop("format")
+    save_arrays(file, header, arrays)
+    with pytest.raises(FileError, match=f"checkpoint must be complete, got .*{name}"):
+        train(model, x[:40], x[40:], settings, checkpoint=file, resume=True)
+
+
+def test_resuming_a_finished_run_changes_nothing(model, x, tmp_path):
+    settings, file = Settings(epochs=3, batch_size=8), tmp_path / "checkpoint.npz"
+    a = train(model, x[:40], x[40:], settings, checkpoint=file)
+    same(train(model, x[:40], x[40:], settings, checkpoint=file, resume=True), a)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"model": VAE.mlp(D, 2, [8], "tanh")}, r"differs in model.encoder.layers\[2\].n_out: 2 -> 4"),
+        ({"model": VAE.mlp(D, 1, [8], "relu")}, r"class: Tanh -> ReLU"),
+        ({"settings": {"beta": 2.0}}, r"settings.beta: 1.0 -> 2.0 \(saved -> now\)"),
+        ({"settings": {"seed": 1}}, r"settings.seed: 0 -> 1"),
+        ({"settings": {"optimizer": Adam(0.5)}}, "settings.optimizer.learning_rate: 0.001 -> 0.5"),
+        ({"rows": slice(1, 41)}, "data.train.crc32"),
+    ],
+)
+def test_a_checkpoint_of_another_run_is_refused(change, message, model, x, tmp_path):
+    file = tmp_path / "checkpoint.npz"
+    train(model, x[:40], x[40:], Settings(epochs=1, batch_size=8), checkpoint=file)
+    settings = Settings(epochs=2, batch_size=8, **change.get("settings", {}))
+    rows = change.get("rows", slice(0, 40))
+    with pytest.raises(FileError, match=message):
+        train(change.get("model", model), x[rows], x[40:], settings, checkpoint=file, resume=True)
+
+
+def test_a_place_that_cannot_be_written_to_is_found_before_training(model, x, tmp_path, monkeypatch):
+    monkeypatch.setattr("minivae.training.loop._epoch", lambda *_: pytest.fail("trained before looking"))
+    settings = Settings(epochs=1, batch_size=8)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FileError, match="checkpoint's folder must be a folder that can be written to"):
+        train(model, x, None, settings, checkpoint=tmp_path / "file" / "c.npz")
+    with pytest.raises(FileError, match="checkpoint must name a file, got .*, which is a folder"):
+        train(model, x, None, settings, checkpoint=tmp_path)
+
+
+@pytest.mark.parametrize("keep", [0, 100, -40])
+def test_a_truncated_checkpoint_is_refused(keep, model, x, tmp_path):
+    file, settings = tmp_path / "checkpoint.npz", Settings(epochs=1, batch_size=8)
+    train(model, x[:40], x[40:], settings, checkpoint=file)
+    file.write_bytes(file.read_bytes()[:keep])
+    with pytest.raises(FileError, match="must name an intact checkpoint file, got .*damaged"):
+        train(model, x[:40], x[40:], settings, checkpoint=file, resume=True)
+
+
+def test_resume_needs_a_checkpoint(model, x, tmp_path):
+    with pytest.raises(ValueError, match="checkpoint must name the file to resume from"):
+        train(model, x, None, Settings(batch_size=8), resume=True)
+    with pytest.raises(FileError, match="does not exist"):
+        train(model, x, None, Settings(batch_size=8), checkpoint=tmp_path / "none.npz", resume=True)
+
+
+# ------------------------------------------------------------------------------------------- the guard
+
+
+@pytest.mark.parametrize("rate", [1e6, 1e30])
+def test_an_absurd_learning_rate_is_named_by_the_guard(rate, x):
+    model = VAE.mlp(D, 1, [8], "relu", Gaussian())
+    settings = Settings(epochs=200, batch_size=8, optimizer=SGD(rate))
+    with np.errstate(all="ignore"), pytest.raises(NonFiniteError) as error:
+        train(model, x[:40], None, settings)
+    message = str(error.value)
+    assert message.startswith("training stopped at step ")
+    assert "holds" in message
+    assert f"a lower learning_rate (now {rate:g}), or set clip_norm" in message
+
+
+def test_a_rate_that_is_too_high_but_finite_is_warned_of(x):
+    model = Autoencoder.mlp(D, 1, [8], "tanh", Bernoulli())
+    with pytest.warns(UserWarning, match=r"learning_rate 100000 is probably too high: the validation loss went from"):
+        train(model, x[:40], x[40:], Settings(epochs=1, batch_size=8, optimizer=SGD(1e5)))
+
+
+def test_the_guard_names_a_gradient_and_its_step(x):
+    class Broken(VAE):
+        def loss_and_grad(self, params, x, eps, grads, **how):
+            result = super().loss_and_grad(params, x, eps, grads, **how)
+            self.__dict__["calls"] = self.__dict__.get("calls", 0) + 1
+            if self.__dict__["calls"] == 8:  # the warm-up, and seven steps
+                dict(self.named(grads))["decoder.2.weight"][0, 0] = np.inf
+            return result
+
+    good = VAE.mlp(D, 1, [8], "tanh")
+    model = Broken(good.encoder, good.posterior, good.decoder, good.likelihood)
+    with pytest.raises(NonFiniteError, match=r"stopped at step 7 \(epoch 2\).*decoder.2.weight holds 1 NaN or inf"):
+        train(model, x[:40], None, Settings(epochs=5, batch_size=8))
+
+
+def test_the_guard_sees_what_the_last_step_of_an_epoch_spoils(model, x):
+    # one step in all: no later loss could show that its update overflowed
+    settings = Settings(epochs=1, batch_size=40, optimizer=SGD(1e39))
+    with np.errstate(all="ignore"), pytest.raises(NonFiniteError, match="step 1 .*the parameters are not finite after"):
+        train(model, x[:40], None, settings)
+    for rate in (1e38, 1e39):
+        settings = Settings(epochs=1, batch_size=40, optimizer=SGD(rate))
+        with np.errstate(all="ignore"), pytest.raises(NonFiniteError, match="Likely remedy: a lower learning_rate"):
+            train(VAE.mlp(D, 1, [8], "relu"), x[:40], x[40:], settings)
+
+
+def test_a_gradient_too_large_for_a_float32_norm_can_still_be_clipped(x):
+    class Steep(Autoencoder):
+        def loss_and_grad(self, params, x, eps, grads):
+            result = super().loss_and_grad(params, x, eps, grads)
+            grads[:] = 1e25
+            return result
+
+    good = Autoencoder.mlp(D, 1, [8], "tanh")
+    model = Steep(good.encoder, good.decoder, good.likelihood)
+    settings = Settings(epochs=1, batch_size=40, optimizer=SGD(1.0), clip_norm=1e-3, start_at_mean=False)
+    after = train(model, x[:40], None, settings).params
+    start = good.init(np.random.default_rng(0), np.float32)
+    assert abs(np.linalg.norm(after.astype(float) - start) - 1e-3) < 1e-6
+
+
+def test_after_the_guard_the_checkpoint_of_the_last_good_epoch_remains(x, tmp_path):
+    class Broken(VAE):
+        def loss_and_grad(self, params, x, eps, grads, **how):
+            self.__dict__["calls"] = self.__dict__.get("calls", 0) + 1
+            if self.__dict__["calls"] == 14:  # the warm-up, and thirteen steps
+                raise NonFiniteError("planted")
+            return super().loss_and_grad(params, x, eps, grads, **how)
+
+    good, file, settings = VAE.mlp(D, 1, [8]), tmp_path / "checkpoint.npz", Settings(epochs=4, batch_size=8)
+    model = Broken(good.encoder, good.posterior, good.decoder, good.likelihood)
+    with pytest.raises(NonFiniteError, match="step 13"):
+        train(model, x[:40], x[40:], settings, checkpoint=file)
+    resumed = train(model, x[:40], x[40:], settings, checkpoint=file, resume=True)
+    same(resumed, train(good, x[:40], x[40:], settings))
+
+
+# ------------------------------------------------------------------------------------------- bad input
+
+
+def test_fewer_examples_than_the_batch_is_said_and_works(model, x):
+    with pytest.warns(UserWarning, match="batch_size should be at most the number of training examples, 10, got 128"):
+        result = train(model, x[:10], None, Settings(epochs=2))
+    assert [row["step"] for row in result.history] == [1, 2]
+
+
+def test_grey_values_are_warned_of_once(model, x):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        train(model, 0.5 * x[:40], 0.5 * x[40:], Settings(epochs=2, batch_size=8))
+    assert [w.category for w in caught] == [NotALikelihoodWarning]
+
+
+def test_validation_rows_may_be_equal_where_the_variance_is_learned(x):
+    for likelihood in ("gaussian-learned", "gaussian-per-pixel"):
+        model = VAE.mlp(D, 1, [8], "tanh", likelihood)
+        result = train(model, x[:40], np.repeat(x[:1], 3, axis=0), Settings(epochs=1, batch_size=8))
+        assert np.isfinite(result.params).all()
+        with pytest.raises(ValueError, match="x must vary"):
+            train(model, np.repeat(x[:1], 8, axis=0), None, Settings(epochs=1, batch_size=8))
+
+
+def test_dtype_may_be_a_numpy_type(model, x, tmp_path):
+    train(model, x, None, Settings(epochs=1, batch_size=8, dtype=np.float64), checkpoint=tmp_path / "c.npz")
+
+
+def test_values_that_float32_cannot_hold_are_refused():
+    model = VAE.mlp(2, 1, [4], "tanh", Gaussian())
+    with pytest.raises(ValueError, match="x_train must be finite, got 1 NaN or infinite"):
+        train(model, np.array([[1e300, 0.0], [0.0, 1.0]]), None, Settings(batch_size=2))
+
+
+def test_a_single_example_can_be_trained_on(model, x):
+    result = train(model, x[:1], None, Settings(epochs=2, batch_size=1))
+    assert np.isfinite(result.params).all()
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (np.full((4, D), np.nan), "x_train must be finite"),
+        (np.ones((4, D), int), "x_train must be a floating-point array, got dtype int64"),
+        (np.ones((4, D + 1)), r"x_train must have shape \(batch, 6\), got \(4, 7\)"),
+        (np.ones((4, 2, 3)), "Flatten images"),
+        (np.full((4, D), 255.0), r"must lie in \[0, 1\]"),
+        (np.empty((0, D)), "x_train must hold at least one value"),
+    ],
+)
+def test_bad_data_are_refused_before_any_work(model, bad, message, tmp_path):
+    file = tmp_path / "checkpoint.npz"
+    with pytest.raises(ValueError, match=message):
+        train(model, bad, None, Settings(epochs=1), checkpoint=file)
+    with pytest.raises(ValueError, match=message.replace("x_train", "x_valid")):
+        train(model, np.ones((4, D)), bad, Settings(epochs=1, batch_size=4), checkpoint=file)
+    assert not file.exists()
+
+
+def test_data_that_cannot_be_binarised_are_refused():
+    model = VAE.mlp(2, 1, [], likelihood=Gaussian())
+    with pytest.raises(ValueError, match=r"x_train must lie in \[0, 1\] to be binarised, got -1 to 1"):
+        train(model, np.array([[-1.0, 1.0]]), None, Settings(binarize=True, batch_size=1))
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"epochs": 0}, "epochs must be an integer of at least 1, got 0"),
+        ({"batch_size": 0}, "batch_size must be an integer of at least 1"),
+        ({"n_draws": 0}, "n_draws must be an integer of at least 1"),
+        ({"beta": -0.5}, "beta must be a finite number at least 0, got -0.5"),
+        ({"clip_norm": 0}, "clip_norm must be a finite number greater than 0"),
+        ({"patience": 0}, "patience must be an integer of at least 1"),
+        ({"kl": "close"}, "Did you mean 'closed'"),
+        ({"estimator": "score-learnt"}, "Did you mean 'score-learned'"),
+        ({"estimator": "path-derivative"}, "kl must be 'sampled' for the path derivative"),
+        ({"estimator": "score-leave-one-out"}, "n_draws must be at least 2 for a leave-one-out baseline"),
+        ({"dtype": "float16"}, "dtype must be float32 or float64, got 'float16'"),
+        ({"dtype": "flat32"}, "dtype must be float32 or float64, got 'flat32'"),
+        ({"seed": -1}, "seed must be an integer from 0"),
+        ({"seed": 1.5}, "seed must be an integer from 0"),
+        ({"seed": 10**400}, "seed must be an integer from 0"),
+        ({"optimizer": Adam}, "optimizer must be an optimiser"),
+        ({"optimizer": 3}, "optimizer must be an optimiser, got 3"),
+        ({"schedule": None}, "schedule must be a StepDecay, got None"),
+        ({"binarize": "no"}, "binarize must be True or False, got 'no'"),
+    ],
+)
+def test_settings_out_of_range_are_refused(setting, message):
+    with pytest.raises(ValueError, match=message):
+        Settings(**setting)
+
+
+def test_ctrl_c_waits_for_the_end_of_the_step_and_the_handler_is_put_back(x):
+    class Signalled(VAE):
+        def loss_and_grad(self, params, x, eps, grads, **how):
+            calls = self.__dict__["calls"] = self.__dict__.get("calls", 0) + 1
+            if calls == 7:
+                signal.raise_signal(signal.SIGINT)
+            result = super().loss_and_grad(params, x, eps, grads, **how)
+            self.__dict__["done"] = calls
+            return result
+
+    good, before = VAE.mlp(D, 1, [8]), signal.getsignal(signal.SIGINT)
+    model = Signalled(good.encoder, good.posterior, good.decoder, good.likelihood)
+    result = train(model, x[:40], x[40:], Settings(epochs=9, batch_size=8))
+    assert (result.stopped, len(result.history)) == ("interrupted", 1)
+    assert model.__dict__["done"] == 7
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_training_in_a_thread_works(model, x):
+    with ThreadPoolExecutor(1) as pool:
+        result = pool.submit(train, model, x[:40], x[40:], Settings(epochs=2, batch_size=8)).result()
+    same(result, train(model, x[:40], x[40:], Settings(epochs=2, batch_size=8)))
