@@ -32,6 +32,7 @@ PUBLISHED = {
     10000: (-108.49, -102.62),
     20000: (-106.23, -100.04),
 }
+SAMPLED = mv.Elbo(kl="sampled")
 PUBLISHED_TEST = {65000: (-103.31, -97.10)}
 
 
@@ -48,25 +49,27 @@ class SoftplusGaussian(mv.distributions.DiagonalGaussian):
         dmu, dlog_var = self.split(dinner)
         return np.concatenate([dmu, dlog_var * 2 * sigmoid(s) / np.logaddexp(s, s.dtype.type(0))], axis=1)
 
-    def sample(self, head: Any, eps: Any) -> Any:
-        z, log_q, cache = super().sample(self._inner(head), eps)
+    def sample(self, params: Any, head: Any, eps: Any) -> Any:
+        z, log_q, cache = super().sample(params, self._inner(head), eps)
         return z, log_q, (head, cache)
 
-    def kl(self, head: Any) -> Any:
-        return super().kl(self._inner(head))
+    def log_prob(self, params: Any, head: Any, z: Any) -> Any:
+        return super().log_prob(params, self._inner(head), z)
 
-    def log_prob(self, head: Any, z: Any) -> Any:
-        return super().log_prob(self._inner(head), z)
-
-    def backward(self, cache: Any, dz: Any, dlog_q: Any) -> Any:
+    def backward(self, params: Any, cache: Any, dz: Any, dlog_q: Any, grads: Any) -> Any:
         head, inner = cache
-        return self._outer(head, super().backward(inner, dz, dlog_q))
+        return self._outer(head, super().backward(params, inner, dz, dlog_q, grads))
+
+    def score(self, params: Any, cache: Any, dlog_q: Any, grads: Any) -> Any:
+        head, inner = cache
+        return self._outer(head, super().score(params, inner, dlog_q, grads))
 
 
 def uniform_start(model: mv.VAE, rng: np.random.Generator) -> Any:
     """Return float32 parameters uniform in +-1/sqrt(n_in), biases too."""
     params = np.empty(model.n_params, np.float32)
-    for net, part in zip((model.encoder, model.decoder), model.slices, strict=False):
+    parts = dict(zip(model.boxes, model.slices, strict=True))
+    for net, part in ((model.encoder, parts["encoder"]), (model.decoder, parts["decoder"])):
         for layer, own in zip(net.layers, net.slices, strict=True):
             if isinstance(layer, mv.Dense):
                 params[part][own] = rng.uniform(-1, 1, layer.n_params) / np.sqrt(layer.n_in)
@@ -95,16 +98,16 @@ def run(steps: int, seed: int, ours: bool, quiet: bool) -> list[dict[str, Any]]:
             order = rng.permutation(len(data.x_train))
         chosen, order = order[:BATCH], order[BATCH:]
         eps = model.draw_noise(rng, 1, BATCH, np.float32)
-        model.loss_and_grad(params, data.x_train[chosen], eps, grads, kl="sampled")
+        model.loss_and_grad(params, data.x_train[chosen], eps, grads, SAMPLED)
         optimizer.update(params, grads, state)
         if step % 1000 == 0 or step == steps:
-            elbo = float(model.elbo(params, data.x_valid, eps=eps_valid, kl="sampled").mean())
+            elbo = float(model.elbo(params, data.x_valid, eps=eps_valid, objective=SAMPLED).mean())
             if elbo > best_elbo:  # early stopping on the validation ELBO
                 best_elbo, best = elbo, params.copy()
             if step in PUBLISHED:
                 log_p = mv.log_marginal(model, params, data.x_valid, DRAWS, fixed).log_p.mean()
                 rows += _rows(f"validation, {step} steps", PUBLISHED[step], (elbo, float(log_p)))
-    test_elbo = float(model.elbo(best, data.x_test, rng=fixed, kl="sampled").mean())
+    test_elbo = float(model.elbo(best, data.x_test, rng=fixed, objective=SAMPLED).mean())
     test_log_p = float(mv.log_marginal(model, best, data.x_test, DRAWS, fixed).log_p.mean())
     rows += _rows(f"test, best of {steps} steps", PUBLISHED_TEST.get(steps), (test_elbo, test_log_p))
     print(f"{steps} steps in {time.monotonic() - start:.0f} s")

@@ -230,9 +230,10 @@ def jax_log_p(problem: Problem) -> tuple[Step, float]:
 def minivae_study(problem: Problem) -> tuple[Step, float]:
     """Return head_moments of both estimators, 1,000 draws of each example; the value is of the given noise."""
     rng = np.random.default_rng(1)
-    estimators = {"pathwise": mv.models.EncoderEstimator("pathwise"), "score": mv.models.EncoderEstimator("score")}
+    objectives = [mv.Elbo("pathwise"), mv.Elbo("score")]
+    estimators = {str(how.estimator): mv.models.EncoderEstimator(how) for how in objectives}
     draws = mv.models.encoder_draws(problem.model, problem.params, problem.x, problem.eps)
-    value = float(np.mean(draws.rows("pathwise") ** 2) + np.mean(draws.rows("score") ** 2))
+    value = sum(float(np.mean(draws.rows(how) ** 2)) for how in objectives)
     return lambda: mv.models.head_moments(problem.model, problem.params, problem.x, estimators, DRAWS, rng), value
 
 

@@ -1,10 +1,9 @@
 """How Sphinx builds the book: ``sphinx-build -W lectures build/book``; nothing is run or fetched for it."""
 
+import importlib
 import importlib.metadata
 import pkgutil
 import re
-
-import minivae
 
 project = "minivae"
 author = "the minivae authors"
@@ -35,13 +34,23 @@ def setup(app):
     app.connect("autodoc-process-docstring", tidy, priority=400)  # before napoleon's 500
 
 
+ROOMS = ["core", "nn", "datasets", "distributions", "estimators", "models", "classical", "training"]
+ROOMS += ["exercises", "studies", "cli"]
+
+
 def add_modules(app, docname, source):
-    """Append every module of the package to the page of the reference."""
-    if docname == "api":
-        names = [m.name for m in pkgutil.iter_modules(minivae.__path__) if m.name not in ("__main__", "datasets")]
-        for name in names:
-            directive = f".. automodule:: minivae.{name}\n   :members:"
-            source[0] += f"\n## {name}\n\n```{{eval-rst}}\n{directive}\n```\n"
+    """Append every module of the package to the page of the reference, room by room."""
+    if docname != "api":
+        return
+    for room in ROOMS:
+        package = importlib.import_module(f"minivae.{room}")
+        source[0] += f"\n## {room}\n\n{package.__doc__.splitlines()[0]}\n"
+        for module in pkgutil.walk_packages(package.__path__, f"minivae.{room}."):
+            if module.ispkg:
+                continue
+            directive = f".. automodule:: {module.name}\n   :members:"
+            title = module.name.removeprefix("minivae.")
+            source[0] += f"\n### {title}\n\n```{{eval-rst}}\n{directive}\n```\n"
 
 
 def tidy(app, what, name, obj, options, lines):

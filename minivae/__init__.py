@@ -20,6 +20,7 @@ from minivae.classical import PCA, LinearAutoencoder
 from minivae.core.errors import FileError, NonFiniteError
 from minivae.datasets import load
 from minivae.distributions import Bernoulli, Gaussian, GaussianPerPixel
+from minivae.estimators import Elbo, Reconstruction
 from minivae.models import VAE, Autoencoder, iwae_bound, log_marginal
 from minivae.nn import Adam, Dense, Sequential, check_gradient, mlp
 from minivae.training import Settings, load_model, save_model, train
@@ -48,11 +49,13 @@ __all__ = [
     "Autoencoder",
     "Bernoulli",
     "Dense",
+    "Elbo",
     "FileError",
     "Gaussian",
     "GaussianPerPixel",
     "LinearAutoencoder",
     "NonFiniteError",
+    "Reconstruction",
     "Sequential",
     "Settings",
     "check",

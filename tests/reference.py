@@ -42,6 +42,12 @@ def reparameterize_backward(head, eps, dz, dlog_q):
     return np.concatenate([dz.sum(0), dlog_var.sum(0)], axis=1)
 
 
+def reparameterize_score(head, eps, dlog_q):
+    _, log_var = split(head)
+    dmu, dlog_var = eps / np.exp(log_var / 2) * dlog_q[:, :, None], 0.5 * (eps**2 - 1) * dlog_q[:, :, None]
+    return np.concatenate([dmu.sum(0), dlog_var.sum(0)], axis=1)
+
+
 def diagonal_kl(head):
     mu, log_var = split(head)
     return 0.5 * (mu**2 + np.exp(log_var) - 1 - log_var).sum(1)
@@ -55,14 +61,6 @@ def diagonal_kl_backward(head, dkl):
 def diagonal_log_prob(head, z):
     mu, log_var = split(head)
     return -0.5 * ((z - mu) ** 2 / np.exp(log_var) + log_var + LOG_2PI).sum(-1)
-
-
-def diagonal_log_prob_backward(head, z, dlog_prob):
-    mu, log_var = split(head)
-    d = dlog_prob[:, :, None]
-    dmu = (z - mu) / np.exp(log_var) * d
-    dlog_var = 0.5 * ((z - mu) ** 2 / np.exp(log_var) - 1) * d
-    return np.concatenate([dmu.sum(0), dlog_var.sum(0)], axis=1), -dmu
 
 
 def repeated(x, n_rows):

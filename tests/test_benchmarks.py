@@ -8,6 +8,7 @@ from scipy import stats
 from benchmarks.autoencoders import measure, models
 from benchmarks.beta_bernoulli import RULES, BetaBernoulli, steps_until_close
 from benchmarks.fixed_mnist import SoftplusGaussian, uniform_start
+from minivae.distributions.kl import closed_kl
 from minivae.models.autoencoder import Autoencoder
 from minivae.models.vae import VAE
 from minivae.nn.activations import Sigmoid
@@ -20,15 +21,22 @@ def test_the_softplus_posterior_has_the_right_scale_and_gradient(rng):
     q = SoftplusGaussian(2)
     head, eps = rng.normal(size=(3, 4)), rng.normal(size=(5, 3, 2))
     dz, dlog_q = rng.normal(size=eps.shape), rng.normal(size=eps.shape[:2])
-    z, log_q, cache = q.sample(head, eps)
-    np.testing.assert_allclose(log_q, q.log_prob(head, z), rtol=1e-12)
+    none = q.init()
+    z, log_q, cache = q.sample(none, head, eps)
+    np.testing.assert_allclose(log_q, q.log_prob(none, head, z), rtol=1e-12)
     np.testing.assert_allclose(z, head[:, :2] + np.log1p(np.exp(head[:, 2:])) * eps, rtol=1e-12)
 
     def value(theta):
-        z, log_q, _ = q.sample(theta.reshape(head.shape), eps)
+        z, log_q, _ = q.sample(none, theta.reshape(head.shape), eps)
         return float(np.sum(dz * z) + np.sum(dlog_q * log_q))
 
-    assert check_gradient(value, q.backward(cache, dz, dlog_q).ravel(), head.ravel()).ok
+    def at_fixed_z(theta):
+        return float(np.sum(dlog_q * q.log_prob(none, theta.reshape(head.shape), z)))
+
+    assert check_gradient(value, q.backward(none, cache, dz, dlog_q, none).ravel(), head.ravel()).ok
+    assert check_gradient(at_fixed_z, q.score(none, cache, dlog_q, none).ravel(), head.ravel()).ok
+    # a softplus is not an exponential: the formula of the Gaussian's KL is not its own
+    assert closed_kl(q, q.prior()) is None
 
 
 def test_the_uniform_start_is_within_its_limits(rng):

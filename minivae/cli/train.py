@@ -1,6 +1,7 @@
-"""What ``minivae train`` does: settings from the words, a run folder, training or resuming, the results."""
+"""``minivae train``: settings from the words, a run folder, training or resuming, the results."""
 
 import argparse
+import dataclasses
 import os
 import signal
 import warnings
@@ -8,17 +9,18 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from minivae import datasets
-from minivae.cli.tables import Rows, print_table
-from minivae.core import checks
+from minivae.cli.tables import print_table
+from minivae.cli.verbs import Outcome, Verb, add_quiet, image_shape
 from minivae.core.errors import FileError
 from minivae.core.files import load_arrays, writable
-from minivae.distributions.likelihoods import Gaussian, named_likelihood
-from minivae.models.autoencoder import Autoencoder
-from minivae.models.contraction import Contraction
-from minivae.models.corruptions import CORRUPTIONS, SaltAndPepperNoise
-from minivae.models.penalties import KLSparsity, L1Sparsity
+from minivae.distributions.likelihoods import LIKELIHOODS, Gaussian, named_likelihood
+from minivae.estimators.objectives import Elbo
+from minivae.estimators.weights import ESTIMATORS, KL_MODES
+from minivae.models.base import Model
+from minivae.models.recipes import RECIPES, Option, Recipe, default_of
 from minivae.models.vae import VAE
-from minivae.nn.optim import OPTIMIZERS, StepDecay
+from minivae.nn.activations import ACTIVATIONS
+from minivae.nn.optim import OPTIMIZERS, Adam, StepDecay
 from minivae.studies.results import write_results
 from minivae.training import runs
 from minivae.training.checkpoints import check_epochs
@@ -26,62 +28,72 @@ from minivae.training.loop import Result, train
 from minivae.training.runs import Run
 from minivae.training.settings import Settings
 
-# Values of the options of train that are not given; None in the parser tells them from those that are.
-_DEFAULTS: dict[str, Any] = {
-    "data": "digits",
-    "image_shape": None,
-    "model": "vae",
-    "likelihood": None,
-    "latent": None,
-    "hidden": [128],
-    "activation": "relu",
-    "batch_size": 128,
-    "optimizer": "adam",
-    "learning_rate": 1e-3,
-    "milestones": [],
-    "decay": 0.1,
-    "beta": 1.0,
-    "draws": 1,
-    "kl": None,
-    "estimator": None,
-    "clip_norm": None,
-    "corruption": "masking",
-    "noise": None,
-    "sparsity": "kl",
-    "target": KLSparsity.target,
-    "weight": None,
-    "seed": 0,
-    "dtype": "float32",
-}
+_FREE = ("epochs", "patience")  # these may change when a run is resumed
+_OBJECTIVE = ("estimator", "beta", "kl")
+# options that are fields of Settings under another name, or its own, with their types
+_SETTINGS = {"batch_size": "batch_size", "clip_norm": "clip_norm", "draws": "n_draws", "dtype": "dtype", "seed": "seed"}
+_COMMON = {"hidden": "n_hidden", "activation": "activation"}  # of every model
+_DEFAULT = {f.name: f.default for f in dataclasses.fields(Settings)}
 
 
-# The options of train that are for some models only.
-_ONLY = {
-    **dict.fromkeys(("beta", "draws", "kl", "estimator"), ("vae",)),
-    **dict.fromkeys(("corruption", "noise"), ("denoising",)),
-    **dict.fromkeys(("sparsity", "target"), ("sparse",)),
-    "weight": ("sparse", "contractive"),
-}
+def _options(t: argparse.ArgumentParser) -> None:
+    """Add the options of data, model, objective and training; one that is not given has the default of its class."""
+    hidden = " ".join(str(n) for n in default_of(VAE.mlp, "n_hidden"))
+    t.add_argument("--data", help=f"{', '.join(datasets.names())}, or a .npy, .npz or IDX file (default {_data()})")
+    t.add_argument("--image-shape", type=image_shape, metavar="HxW", help="height x width of the images in a file")
+    t.add_argument("--model", help=f"{', '.join(RECIPES)} (default {next(iter(RECIPES))})")
+    t.add_argument("--likelihood", help=f"{', '.join(LIKELIHOODS)} (default: what suits the data)")
+    latents = {name: recipe.n_latent for name, recipe in RECIPES.items() if recipe.n_latent != Recipe.n_latent}
+    others = "".join(f", or {n} for {name}" for name, n in latents.items())
+    t.add_argument("--latent", type=int, metavar="N", help=f"latent dimensions (default {Recipe.n_latent}{others})")
+    t.add_argument("--hidden", type=int, nargs="*", metavar="N", help=f"widths of the hidden layers (default {hidden})")
+    activation = default_of(VAE.mlp, "activation")
+    t.add_argument("--activation", help=f"{', '.join(ACTIVATIONS)} (default {activation})")
+    for option in _own_options().values():
+        t.add_argument(f"--{option.name}", type=option.kind, help=option.help)
+    t.add_argument("--beta", type=float, help=f"weight of the KL in the loss, never in a reported ELBO ({_of('beta')})")
+    t.add_argument("--kl", help=f"{' or '.join(KL_MODES)} (default: the formula where there is one)")
+    t.add_argument("--estimator", help=f"of the encoder's gradient: {', '.join(ESTIMATORS)} (default: what suits q)")
+    t.add_argument("--draws", type=int, metavar="K", help="draws of z an example and step (default: the estimator's)")
+    t.add_argument("--epochs", type=int, metavar="N", help=f"passes over the data at most ({_of('epochs')})")
+    patience = f"stop after N epochs without a better one ({_of('patience')})"
+    t.add_argument("--patience", type=int, metavar="N", help=patience)
+    t.add_argument("--batch-size", type=int, metavar="N", help=f"examples a step ({_of('batch_size')})")
+    t.add_argument("--optimizer", help=f"{', '.join(OPTIMIZERS)} (default {next(iter(OPTIMIZERS))})")
+    rate = f"step size (default {default_of(Adam, 'learning_rate'):g} for adam)"
+    t.add_argument("--learning-rate", type=float, metavar="R", help=rate)
+    milestones = "multiply it by --decay at these epochs"
+    t.add_argument("--milestones", type=int, nargs="+", metavar="EPOCH", help=milestones)
+    decay = f"factor at each milestone (default {default_of(StepDecay, 'factor'):g})"
+    t.add_argument("--decay", type=float, metavar="F", help=decay)
+    t.add_argument("--clip-norm", type=float, metavar="C", help="largest norm of the gradient (default: not clipped)")
+    t.add_argument("--dtype", help=f"float32 or float64 ({_of('dtype')})")
+    t.add_argument("--seed", type=int, help=f"the same seed gives the same model, bit for bit ({_of('seed')})")
+    t.add_argument("--out", metavar="DIR", help="run folder (default runs/DATA-MODEL-NNN)")
+    t.add_argument("--resume", metavar="DIR", help="continue the run in this folder")
+    add_quiet(t)
 
 
-MODELS = ("vae", "ae", "denoising", "sparse", "contractive")
+def _own_options() -> dict[str, Option]:
+    """Return the options that belong to some models only."""
+    return {option.name: option for recipe in RECIPES.values() for option in recipe.options}
 
 
-_FREE = {"epochs": 300, "patience": 30}  # these may change when a run is resumed
+def _of(name: str) -> str:
+    value = default_of(Elbo, "beta") if name == "beta" else _DEFAULT[name]
+    return f"default {value:g}" if isinstance(value, float) else f"default {value}"
 
 
-def train_command(options: argparse.Namespace) -> tuple[int, Rows, dict[str, Any]]:
+def _data() -> str:
+    return str(default_of(datasets.load, "name"))
+
+
+def _run(options: argparse.Namespace) -> Outcome:
     """Train, or resume, the run that the words describe, and print its results."""
     signal.signal(signal.SIGTERM, _raise_interrupt)
     run, dataset, resume = _new(options) if options.resume is None else _resumed(options)
     if not options.json:
-        hidden = [layer.n_out for layer in run.model.encoder.layers if layer.n_params][:-1]
-        print(
-            f"{type(run.model).__name__} {'-'.join(str(n) for n in [run.model.n_x, *hidden])}, latent "
-            f"{run.model.decoder.n_in}, {run.model.n_params:,} parameters; {type(run.model.likelihood).__name__}; "
-            f"{_extras(run.model)}data {dataset.name}: {len(dataset.x_train):,} / {len(dataset.x_valid):,} / "
-            f"{len(dataset.x_test):,} examples to train / validate / test on"
-        )
+        print(_title(run.model, dataset))
     result = train(
         run.model,
         dataset.x_train,
@@ -101,84 +113,89 @@ def train_command(options: argparse.Namespace) -> tuple[int, Rows, dict[str, Any
     return (130 if result.stopped == "interrupted" else 0), rows, settings
 
 
-def _extras(model: VAE | Autoencoder) -> str:
-    """Return the corruption and the penalty of an autoencoder that has them, as text."""
-    extras = [model.corruption, model.penalty] if isinstance(model, Autoencoder) else []
-    return "".join(f"{extra}; " for extra in extras if extra is not None)
+def _title(model: Model, dataset: datasets.Dataset) -> str:
+    """Say what is trained on what."""
+    hidden = [layer.n_out for layer in model.encoder.layers if layer.n_params][:-1]
+    boxes = [getattr(model, name, None) for name in ("posterior", "likelihood", "corruption", "penalty")]
+    extras = "; ".join(str(box) for box in boxes if box is not None)
+    return (
+        f"{type(model).__name__} {'-'.join(str(n) for n in [model.n_x, *hidden])}, latent {model.decoder.n_in}, "
+        f"{model.n_params:,} parameters; {extras}\n"
+        f"data {dataset.name}: {len(dataset.x_train):,} / {len(dataset.x_valid):,} / {len(dataset.x_test):,} examples "
+        f"to train / validate / test on"
+    )
 
 
 def _raise_interrupt(*_: Any) -> NoReturn:
     raise KeyboardInterrupt
 
 
+def _given(options: argparse.Namespace, names: Any) -> dict[str, Any]:
+    """Return the options of these names that were given."""
+    return {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+
+
 def _new(options: argparse.Namespace) -> tuple[Run, datasets.Dataset, bool]:
-    kind = checks.choice(options.model or "vae", MODELS, "model")
-    for name, kinds in _ONLY.items():
-        if getattr(options, name) is not None and kind not in kinds:
+    """Return a new run as the words describe it, in a folder made for it, and its data."""
+    source = options.data or _data()
+    if options.image_shape is not None and source in datasets.names():
+        raise ValueError(f"--image-shape is for a file, got it with {source}. Drop it.")
+    kind = options.model or next(iter(RECIPES))
+    recipe = RECIPES.choose(kind)
+    own = _given(options, _own_options())
+    for name in own:
+        kinds = [k for k, other in RECIPES.items() if name in {option.name for option in other.options}]
+        if kind not in kinds:
             raise ValueError(f"--{name} is for --model {' or '.join(kinds)}, got it with --model {kind}. Drop it.")
-    if options.image_shape is not None and (options.data or "digits") in datasets.names():
-        raise ValueError(f"--image-shape is for a file, got it with {options.data or 'digits'}. Drop it.")
-    given = {key: getattr(options, key) for key in (*_DEFAULTS, *_FREE)}
-    o = argparse.Namespace(**{key: (_DEFAULTS | _FREE)[key] if v is None else v for key, v in given.items()})
-    dataset = runs.open_data(o.data, o.image_shape)
-    likelihood = named_likelihood(o.likelihood or dataset.likelihood, Gaussian())
-    if isinstance(likelihood, Gaussian) and likelihood.learned:  # start at the spread of the data, not far from it
-        likelihood = Gaussian(max(float(dataset.x_train.var(axis=0).mean()), 1e-6), learned=True)
-    latent = o.latent if o.latent is not None else 32 if kind == "sparse" else 2
-    if kind == "vae":
-        model: VAE | Autoencoder = VAE.mlp(dataset.n_x, latent, o.hidden, o.activation, likelihood)
-    else:
-        boxes = {"corruption": _corruption(kind, o, dataset), "penalty": _penalty(kind, o)}
-        model = Autoencoder.mlp(dataset.n_x, latent, o.hidden, o.activation, likelihood, **boxes)
-    rule = OPTIMIZERS[checks.choice(o.optimizer, OPTIMIZERS, "optimizer")]
-    settings = Settings(
-        epochs=o.epochs,
-        batch_size=o.batch_size,
-        optimizer=rule(learning_rate=o.learning_rate),
-        schedule=StepDecay(tuple(o.milestones), o.decay),
-        beta=o.beta,
-        n_draws=o.draws,
-        kl=o.kl or ("sampled" if o.estimator == "path-derivative" else "closed"),
-        estimator=o.estimator,
-        clip_norm=o.clip_norm,
-        patience=o.patience,
-        binarize=dataset.dynamic,
-        dtype=o.dtype,
-        seed=o.seed,
-    )
+    dataset = runs.open_data(source, options.image_shape)
+    model = _model(recipe, options, dataset, own)
+    settings = _settings(options, model, dataset, kind)
     for part in (dataset.x_train, dataset.x_valid, dataset.x_test):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # said once, by train
             model.check_data(part)
-    name = f"{Path(o.data).name.split('.')[0]}-{o.model}"
-    source = str(Path(o.data).resolve()) if runs.is_path(o.data) else o.data
-    run = Run(runs.new_folder(options.out, name), source, o.image_shape, model, settings)
+    folder = runs.new_folder(options.out, f"{Path(source).name.split('.')[0]}-{kind}")
+    source = str(Path(source).resolve()) if runs.is_path(source) else source
+    run = Run(folder, source, options.image_shape, model, settings)
     run.save()
     return run, dataset, False
 
 
-def _corruption(kind: str, o: argparse.Namespace, dataset: datasets.Dataset) -> Any:
-    if kind != "denoising":
-        return None
-    name = checks.choice(o.corruption, CORRUPTIONS, "corruption")
-    if name == "salt-and-pepper":  # to the ends of the data's own range
-        fraction = SaltAndPepperNoise.fraction if o.noise is None else o.noise
-        return SaltAndPepperNoise(fraction, float(dataset.x_train.min()), float(dataset.x_train.max()))
-    return CORRUPTIONS[name]() if o.noise is None else CORRUPTIONS[name](o.noise)
+def _model(recipe: Recipe, options: argparse.Namespace, dataset: datasets.Dataset, own: dict[str, Any]) -> Model:
+    likelihood = named_likelihood(options.likelihood or dataset.likelihood, Gaussian()).starting_at(dataset.x_train)
+    common = {_COMMON[name]: value for name, value in _given(options, _COMMON).items()}
+    latent = recipe.n_latent if options.latent is None else options.latent
+    common |= {"n_x": dataset.n_x, "n_latent": latent, "likelihood": likelihood}
+    return recipe.build(dataset.x_train, common, own)
 
 
-def _penalty(kind: str, o: argparse.Namespace) -> Any:
-    weight = {} if o.weight is None else {"weight": o.weight}
-    if kind == "contractive":
-        return Contraction(**weight)
-    if kind != "sparse":
-        return None
-    name = checks.choice(o.sparsity, ("kl", "l1"), "sparsity")
-    return KLSparsity(o.target, **weight) if name == "kl" else L1Sparsity(**weight)
+def _settings(options: argparse.Namespace, model: Model, dataset: datasets.Dataset, kind: str) -> Settings:
+    """Return the settings that are given, resolved for the model; what it cannot do is refused here."""
+    values = {_SETTINGS[name]: value for name, value in _given(options, _SETTINGS).items()} | _given(options, _FREE)
+    objective = _given(options, _OBJECTIVE)
+    if objective and not model.variational:
+        raise ValueError(
+            f"--{next(iter(objective))} is for a model whose code is a distribution, as that of --model vae is, got it "
+            f"with --model {kind}. Drop it."
+        )
+    if objective:
+        values["objective"] = Elbo(**objective)
+    rate = {} if options.learning_rate is None else {"learning_rate": options.learning_rate}
+    values["optimizer"] = OPTIMIZERS.choose(options.optimizer or next(iter(OPTIMIZERS)))(**rate)
+    if options.decay is not None and options.milestones is None:
+        raise ValueError(
+            f"--decay is the factor at each of the --milestones, got {options.decay:g} and none. Give both."
+        )
+    if options.milestones is not None:
+        factor = {} if options.decay is None else {"factor": options.decay}
+        values["schedule"] = StepDecay(tuple(options.milestones), **factor)
+    return Settings(binarize=dataset.dynamic, **values).resolved(model)
 
 
 def _resumed(options: argparse.Namespace) -> tuple[Run, datasets.Dataset, bool]:
-    changed = [key for key in (*_DEFAULTS, "out") if getattr(options, key) is not None]
+    """Return the run in a folder and its data, and whether there is a checkpoint to go on from."""
+    words = vars(options).keys() - {*_FREE, "resume", "quiet", "json", "run"}
+    changed = sorted(_given(options, words))
     if changed:
         raise ValueError(
             f"--resume keeps a run's settings, got --{changed[0].replace('_', '-')} as well. Only --epochs and "
@@ -186,9 +203,8 @@ def _resumed(options: argparse.Namespace) -> tuple[Run, datasets.Dataset, bool]:
         )
     run = runs.open_run(options.resume)
     writable(run.folder, "run")
-    values = {key: getattr(options, key) for key in _FREE if getattr(options, key) is not None}
-    settings = Settings(**{**vars(run.settings), **values})
-    run = Run(run.folder, run.source, run.image_shape, run.model, settings)
+    settings = dataclasses.replace(run.settings, **_given(options, _FREE))
+    run = dataclasses.replace(run, settings=settings)
     if run.checkpoint.is_file():
         check_epochs(load_arrays(run.checkpoint, "checkpoint")[1], settings)
     elif (run.folder / "model.npz").is_file():
@@ -206,9 +222,15 @@ def _print_training(run: Run, result: Result, summary: dict[str, Any]) -> None:
         f"{how} after {len(result.history)} epochs, {result.seconds:.1f} s, "
         f"{result.examples_per_second:,.0f} examples/s; best epoch {result.best_epoch}\n"
     )
+    print("on the test set:")
     print_table(summary["test"])
     print(f"\n{summary['meaning']}")
     print(f"model    {run.folder / 'model.npz'}")
     if result.stopped == "interrupted":
         print(f"resume   minivae train --resume {run.folder}")
     print(f"figures  {run.folder / 'figures'}{os.sep}: {', '.join(Path(p).name for p in summary['figures'])}")
+
+
+VERB = Verb(
+    "train", "train a model, and leave a run folder with model, history, figures, summary", _options, _run, seeded=False
+)

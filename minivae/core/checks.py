@@ -118,33 +118,36 @@ def gradient(params: Any, grads: Any, n_params: int) -> None:
         )
 
 
-def noise(eps: Any, rng: Any, shape: tuple[int, int, int], dtype: Any, name: str = "eps") -> Array:
-    """Return noise of shape (draws, batch, n_noise): ``eps`` itself, or drawn from ``rng``."""
+def noise_or_generator(eps: Any, rng: Any, name: str = "eps") -> None:
+    """Refuse both or neither of the noise itself and a generator to draw it from."""
     if (eps is None) == (rng is None):
         raise ValueError(
             f"give either {name} (the noise itself) or rng (a numpy.random.Generator), "
             f"got {'neither' if eps is None else 'both'}. For example rng=np.random.default_rng(0)."
         )
     if rng is not None:
-        return generator(rng).standard_normal(shape, dtype=dtype)
+        generator(rng)
+
+
+def noise(eps: Any, shape: tuple[int, int], dtype: Any, name: str = "eps") -> Array:
+    """Return noise of shape (draws, batch, n_noise), ``shape`` being (batch, n_noise), or say what is wrong with it."""
+    if eps is None:
+        noise_or_generator(eps, None, name)
     eps = np.asarray(eps)
-    if eps.dtype == dtype and eps.ndim == 3 and eps.shape[1:] == shape[1:] and eps.flags.c_contiguous and len(eps):
+    if eps.dtype == dtype and eps.ndim == 3 and eps.shape[1:] == shape and eps.flags.c_contiguous and len(eps):
         return eps  # the usual case, at the price of a look
     if eps.dtype.kind != "f":
         raise ValueError(f"{name} must be a floating-point array, got dtype {eps.dtype}. Use {name}.astype(float).")
-    want = (eps.shape[0] if eps.ndim == 3 else shape[0], *shape[1:])
-    if eps.ndim != 3 or eps.shape[0] < 1 or eps.shape[1] not in (1, shape[1]) or eps.shape[2] != shape[2]:
+    if eps.ndim != 3 or eps.shape[0] < 1 or eps.shape[1] not in (1, shape[0]) or eps.shape[2] != shape[1]:
         raise ValueError(
-            f"{name} must have shape (draws, batch, n_latent) = (K, {shape[1]}, {shape[2]}), or (K, 1, {shape[2]}) "
+            f"{name} must have shape (draws, batch, n_latent) = (K, {shape[0]}, {shape[1]}), or (K, 1, {shape[1]}) "
             f"to share draws between examples, got {eps.shape}. One draw each is {name}[None]."
         )
-    return np.ascontiguousarray(np.broadcast_to(eps, want), dtype=dtype)
+    return np.ascontiguousarray(np.broadcast_to(eps, (len(eps), *shape)), dtype=dtype)
 
 
 def draw_weights(weights: Any, n_draws: int, dtype: Any) -> Array:
-    """Return one weight a draw: 1 / K each, or the given quadrature weights, which must sum to one."""
-    if weights is None:
-        return np.full(n_draws, 1.0 / n_draws, dtype)
+    """Return the given quadrature weights, one a draw, which must sum to one."""
     weights = np.asarray(weights, dtype)
     if weights.shape != (n_draws,) or not abs(float(weights.sum()) - 1) < 1e-4:
         raise ValueError(
@@ -156,6 +159,8 @@ def draw_weights(weights: Any, n_draws: int, dtype: Any) -> Array:
 
 def baseline(value: Any, n_batch: int, dtype: Any) -> Array:
     """Return what is taken off the score function's signal: one number, or one for each example."""
+    if type(value) is float and math.isfinite(value):  # the usual case, at the price of a look
+        return np.full((), value, dtype)
     c = np.asarray(value, dtype)
     if c.shape not in ((), (n_batch,)) or not np.isfinite(c).all():
         raise ValueError(

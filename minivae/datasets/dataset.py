@@ -18,7 +18,7 @@ class Dataset:
     ----------
     name : str
         Says the binarisation, where there is one.
-    x_train, x_valid, x_test : float32 arrays of shape (n, n_x)
+    x_train, x_valid, x_test : float32 arrays of shape (n, D)
         For a ``-dynamic`` set these are the probabilities; train with binarize=True.
     y_train, y_valid, y_test : int arrays of shape (n,), or None
         Labels, for figures only.

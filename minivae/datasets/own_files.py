@@ -53,6 +53,7 @@ def load_file(path: str | Path, image_shape: tuple[int, int] | None = None) -> D
             f"{image_shape[1]}. Give height x width."
         )
     unit = bool(x.min() >= 0 and x.max() <= 1)
+    # the same generator for ever: another split would show old runs their training rows as test rows
     place = np.random.default_rng(0).permutation(len(x)) % 10
     likelihood = "bernoulli" if unit else "gaussian-learned"
     masks = (place < 8, place == 8, place == 9)

@@ -1,23 +1,35 @@
 """q(z|x), p(z) and p(x|z); a model whose log p(x) is known, and noise nodes that integrate exactly."""
 
+from minivae.distributions.bits import Bits, all_states
 from minivae.distributions.diagonal import DiagonalGaussian
+from minivae.distributions.families import POSTERIORS, named_posterior
+from minivae.distributions.kl import ClosedKl, closed_kl, closes
 from minivae.distributions.likelihoods import LIKELIHOODS, Bernoulli, Gaussian, GaussianPerPixel, NotALikelihoodWarning
 from minivae.distributions.linear_gaussian import LinearGaussian
 from minivae.distributions.nodes import gauss_hermite, normal_nodes
-from minivae.distributions.priors import prior_log_prob
-from minivae.distributions.protocols import Likelihood, Posterior
+from minivae.distributions.priors import FairBits, StandardNormal
+from minivae.distributions.protocols import Likelihood, Posterior, Prior
 
 __all__ = [
     "LIKELIHOODS",
+    "POSTERIORS",
     "Bernoulli",
+    "Bits",
+    "ClosedKl",
     "DiagonalGaussian",
+    "FairBits",
     "Gaussian",
     "GaussianPerPixel",
     "Likelihood",
     "LinearGaussian",
     "NotALikelihoodWarning",
     "Posterior",
+    "Prior",
+    "StandardNormal",
+    "all_states",
+    "closed_kl",
+    "closes",
     "gauss_hermite",
+    "named_posterior",
     "normal_nodes",
-    "prior_log_prob",
 ]

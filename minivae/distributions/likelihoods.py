@@ -7,14 +7,16 @@ data dimensions) and, computed in the same pass, its derivative with respect to 
 
 import math
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from minivae.core import checks, kernels
 from minivae.core.arrays import Array, sigmoid
-from minivae.core.registry import saved
+from minivae.core.boxes import NoParameters
+from minivae.core.registry import Table, saved
 from minivae.distributions.protocols import Likelihood
 
 
@@ -22,19 +24,17 @@ class NotALikelihoodWarning(UserWarning):
     """The value computed is a useful loss but not the logarithm of a probability of the data."""
 
 
-class _NoParameters:
-    """What likelihoods without parameters of their own share."""
+class _Fixed(NoParameters):
+    """What the likelihoods without parameters of their own share."""
 
-    n_params: int = 0
-
-    def init(self, dtype: Any = np.float64) -> Array:
-        """Return no parameters."""
-        return np.empty(0, dtype)
+    def starting_at(self, x: Array) -> Self:  # noqa: ARG002
+        """Return the likelihood as it is."""
+        return self
 
 
 @saved
 @dataclass(frozen=True)
-class Bernoulli(_NoParameters):
+class Bernoulli(_Fixed):
     """Independent Bernoulli pixels; the decoder gives their logits l.
 
     log p(x|z) = sum_j x_j l_j - log(1 + exp(l_j)), d/dl = x - sigmoid(l).
@@ -169,9 +169,18 @@ class Gaussian(_RealLine):
         """One where the variance is learned (log v), else none."""
         return int(self.learned)
 
-    def init(self, dtype: Any = np.float64) -> Array:
+    def init(self, rng: np.random.Generator | None = None, dtype: Any = np.float64) -> Array:  # noqa: ARG002
         """Return [log v] where it is learned, else no parameters."""
         return np.full(self.n_params, math.log(self.variance), dtype)
+
+    def named(self, params: Array) -> Iterator[tuple[str, Array]]:
+        """Yield ("log_var", [log v]) where it is learned."""
+        if self.learned:
+            yield "log_var", params
+
+    def starting_at(self, x: Array) -> "Gaussian":
+        """Return the likelihood with the mean variance of the columns, where it is learned: not far from the data."""
+        return Gaussian(max(float(x.var(axis=0).mean()), 1e-6), learned=True) if self.learned else self
 
     def log_var(self, params: Array) -> Array:
         """Return log v, shape (1,)."""
@@ -215,7 +224,7 @@ class Gaussian(_RealLine):
 
 @saved
 @dataclass(frozen=True)
-class GaussianPerPixel(_NoParameters, _RealLine):
+class GaussianPerPixel(_Fixed, _RealLine):
     """N(m, diag(exp(s))) with both the mean m and the log-variance s of each pixel from the decoder.
 
     log p(x|z) = -1/2 sum_j [ (x_j - m_j)^2 exp(-s_j) + s_j + log 2 pi ],
@@ -267,12 +276,11 @@ class GaussianPerPixel(_NoParameters, _RealLine):
         return m + np.exp(0.5 * out[:, m.shape[1] :]) * rng.standard_normal(m.shape, dtype=out.dtype)
 
 
-LIKELIHOODS: dict[str, Likelihood] = {
-    "bernoulli": Bernoulli(),
-    "gaussian": Gaussian(),
-    "gaussian-learned": Gaussian(learned=True),
-    "gaussian-per-pixel": GaussianPerPixel(),
-}
+LIKELIHOODS: Table[Likelihood] = Table("likelihood")
+LIKELIHOODS.add("bernoulli", Bernoulli())
+LIKELIHOODS.add("gaussian", Gaussian())
+LIKELIHOODS.add("gaussian-learned", Gaussian(learned=True))
+LIKELIHOODS.add("gaussian-per-pixel", GaussianPerPixel())
 
 
 def named_likelihood(likelihood: Likelihood | str | None, default: Likelihood) -> Likelihood:
@@ -284,7 +292,7 @@ def named_likelihood(likelihood: Likelihood | str | None, default: Likelihood) -
     if likelihood is None:
         return default
     if isinstance(likelihood, str):
-        return LIKELIHOODS[checks.choice(likelihood, LIKELIHOODS, "likelihood")]
+        return LIKELIHOODS.choose(likelihood)
     if isinstance(likelihood, type) or not hasattr(likelihood, "n_out"):
         raise ValueError(f"likelihood must be a likelihood, got {likelihood!r}. For example Bernoulli().")
     return likelihood

@@ -1,16 +1,73 @@
-"""p(z)."""
+"""p(z): what the latents are drawn from where nothing is known of x."""
+
+import math
+from dataclasses import dataclass
 
 import numpy as np
 
-from minivae.core import kernels
+from minivae.core import checks, kernels
 from minivae.core.arrays import Array
+from minivae.core.boxes import NoParameters
+from minivae.core.registry import saved
 
 
-def prior_log_prob(z: Array) -> Array:
-    """Return log N(z; 0, I), shape (K, B), for z of shape (K, B, L); its gradient is -z.
+@saved
+@dataclass(frozen=True)
+class StandardNormal(NoParameters):
+    """p(z) = N(0, I); d log p / dz = -z.
 
-    >>> prior_log_prob(np.zeros((1, 1, 2))).item()  # -log(2 pi)
+    Examples
+    --------
+    >>> p = StandardNormal(2)
+    >>> p.log_prob(p.init(), np.zeros((1, 1, 2))).item()  # -log(2 pi)
     -1.8378770664093453
     """
-    n_latent = z.shape[-1]
-    return -0.5 * (np.einsum("kbl,kbl->kb", z, z) + z.dtype.type(n_latent * kernels.LOG_2PI))
+
+    n_latent: int
+    formula = "z ~ N(0, I)"
+
+    def __post_init__(self) -> None:
+        checks.width(self.n_latent, "n_latent")
+
+    def log_prob(self, params: Array, z: Array) -> Array:  # noqa: ARG002
+        """Return log p(z), shape (K, B)."""
+        return -0.5 * (np.einsum("kbl,kbl->kb", z, z) + z.dtype.type(self.n_latent * kernels.LOG_2PI))
+
+    def backward(self, params: Array, z: Array, dlog_prob: Array, grads: Array) -> Array:  # noqa: ARG002
+        """Return dz = -z dlog_prob."""
+        return z * -dlog_prob[:, :, None]
+
+    def sample(self, params: Array, n: int, rng: np.random.Generator) -> Array:
+        """Draw z ~ N(0, I), shape (n, L)."""
+        return checks.generator(rng).standard_normal((n, self.n_latent), dtype=params.dtype)
+
+
+@saved
+@dataclass(frozen=True)
+class FairBits(NoParameters):
+    """p(z) = 2^-L for every z in {0, 1}^L.
+
+    Examples
+    --------
+    >>> p = FairBits(3)
+    >>> round(p.log_prob(p.init(), np.ones((1, 1, 3))).item() / math.log(0.5), 10)
+    3.0
+    """
+
+    n_latent: int
+    formula = "fair bits z"
+
+    def __post_init__(self) -> None:
+        checks.width(self.n_latent, "n_latent")
+
+    def log_prob(self, params: Array, z: Array) -> Array:  # noqa: ARG002
+        """Return -L log 2, shape (K, B)."""
+        return np.full(z.shape[:2], -self.n_latent * math.log(2), z.dtype)
+
+    def backward(self, params: Array, z: Array, dlog_prob: Array, grads: Array) -> Array:  # noqa: ARG002
+        """Return zero: every code is as probable as any other."""
+        return np.zeros_like(z)
+
+    def sample(self, params: Array, n: int, rng: np.random.Generator) -> Array:
+        """Draw fair bits, shape (n, L)."""
+        return checks.generator(rng).integers(0, 2, (n, self.n_latent)).astype(params.dtype)

@@ -1,16 +1,42 @@
-"""What a posterior q(z|x), a prior p(z) and a likelihood p(x|z) must give."""
+"""What a posterior q(z|x), a prior p(z) and a likelihood p(x|z) must give. Each is a box and may own parameters.
+
+Shapes: B examples, K draws, L latents, R = K B decoder rows; log-probabilities in nats. ``params`` and ``grads`` are
+the box's own slice of the flat vectors, often empty; ``backward`` and ``score`` overwrite ``grads``.
+"""
 
 from typing import Any, Protocol
 
 import numpy as np
 
 from minivae.core.arrays import Array
+from minivae.core.boxes import Box
 
 
-class Posterior(Protocol):
-    """A family of distributions over z, with the noise as an argument.
+class Prior(Box, Protocol):
+    """A distribution p(z) over the latents."""
 
-    Shapes: head (B, n_head) from the encoder, eps and z (K, B, n_latent), log-densities (K, B).
+    @property
+    def n_latent(self) -> int:
+        """Dimension of z."""
+
+    @property
+    def formula(self) -> str:
+        """What z is drawn from, for titles: "z ~ N(0, I)", say."""
+
+    def log_prob(self, params: Array, z: Array) -> Array:
+        """Return log p(z), shape (K, B), for z of shape (K, B, L)."""
+
+    def backward(self, params: Array, z: Array, dlog_prob: Array, grads: Array) -> Array:
+        """Return dz through ``log_prob``."""
+
+    def sample(self, params: Array, n: int, rng: np.random.Generator) -> Array:
+        """Draw n values of z, shape (n, L), in the dtype of the parameters."""
+
+
+class Posterior(Box, Protocol):
+    """A family of distributions q(z|x), with the noise as an argument.
+
+    Shapes: head (B, n_head) from the encoder; eps and z (K, B, n_latent); log-densities (K, B).
     """
 
     @property
@@ -21,40 +47,55 @@ class Posterior(Protocol):
     def n_head(self) -> int:
         """Width that the encoder must give."""
 
-    def sample(self, head: Array, eps: Array) -> tuple[Array, Array, Any]:
-        """Return z(eps), log q(z|x) at that z, and the cache for ``backward``."""
-
-    def backward(self, cache: Any, dz: Array, dlog_q: Array) -> Array:
-        """Return dhead through both results of ``sample``: the total derivative."""
-
-    def kl(self, head: Array) -> Array:
-        """Return KL(q || N(0, I)), shape (B,)."""
-
-    def kl_backward(self, head: Array, dkl: Array) -> Array:
-        """Return dhead through ``kl``."""
-
-    def kl_per_latent(self, head: Array) -> Array:
-        """Return the KL's terms, shape (B, n_latent)."""
-
-    def log_prob(self, head: Array, z: Array) -> Array:
-        """Return log q(z|x) at any z."""
-
-    def log_prob_backward(self, head: Array, z: Array, dlog_prob: Array) -> tuple[Array, Array]:
-        """Return dhead at fixed z (the score), and dz at fixed head."""
-
-    def mean(self, head: Array) -> Array:
-        """Return E_q[z], shape (B, n_latent)."""
-
-
-class Likelihood(Protocol):
-    """log p(x | decoder output); ``params`` is its own slice of the flat vector, often empty."""
+    @property
+    def has_path(self) -> bool:
+        """Whether z is a differentiable function of the head, so that a gradient can go through the draw."""
 
     @property
-    def n_params(self) -> int:
-        """Number of parameters that belong to the likelihood itself."""
+    def n_states(self) -> int | None:
+        """How many values z can take, where that is a number that can be enumerated."""
 
-    def init(self, dtype: Any = np.float64) -> Array:
-        """Return initial parameters, shape (n_params,)."""
+    def prior(self) -> Prior:
+        """Return the prior that goes with it unless another is given."""
+
+    def draw_noise(self, rng: np.random.Generator, shape: tuple[int, ...], dtype: Any) -> Array:
+        """Return noise in the distribution that ``sample`` expects."""
+
+    def check_noise(self, eps: Array) -> None:
+        """Refuse noise that is visibly of another distribution."""
+
+    def sample(self, params: Array, head: Array, eps: Array) -> tuple[Array, Array, Any]:
+        """Return z(eps), log q(z|x) at that z, and the cache for ``backward`` and ``score``."""
+
+    def states(self, params: Array, head: Array) -> tuple[Array, Array, Any]:
+        """Return every z, shape (S, 1, L), log q(z|x) of shape (S, B), and the cache for ``score``."""
+
+    def backward(self, params: Array, cache: Any, dz: Array, dlog_q: Array, grads: Array) -> Array:
+        """Return dhead through both results of ``sample``: the total derivative."""
+
+    def score(self, params: Array, cache: Any, dlog_q: Array, grads: Array) -> Array:
+        """Return dhead through log q(z|x) at fixed z: the weighted sum of scores."""
+
+    def log_prob(self, params: Array, head: Array, z: Array) -> Array:
+        """Return log q(z|x) at any z."""
+
+    def mean(self, params: Array, head: Array) -> Array:
+        """Return E_q[z], shape (B, L)."""
+
+    def code(self, params: Array, head: Array) -> Array:
+        """Return the one z that stands for q(z|x) in a reconstruction: its mean, or its mode, shape (B, L)."""
+
+
+class Likelihood(Box, Protocol):
+    """log p(x | decoder output).
+
+    ``forward`` gives the log-probability of each decoder row (nats, summed over the data dimensions) and, computed in
+    the same pass, its derivative with respect to the decoder's output; ``backward`` weights that derivative. Decoder
+    row r belongs to data row r % B, so K draws need no copies.
+    """
+
+    def starting_at(self, x: Array) -> "Likelihood":
+        """Return the likelihood with initial parameters that suit the data."""
 
     def n_out(self, n_x: int) -> int:
         """Return the width that the decoder must give for data of width n_x."""

@@ -1,14 +1,15 @@
-"""The gradient of an expectation: estimators, baselines, costs, and their exact means and variances."""
+"""The gradient of an expectation: estimators, objectives, baselines, costs, and their exact means and variances."""
 
 from minivae.estimators.baselines import Baseline, LearnedBaseline, MovingAverage
 from minivae.estimators.costs import Cosine, Cost, Exponential, FunctionCost, Linear, Quadratic, SeparableCost
-from minivae.estimators.exact.bits import BernoulliExpectation, all_states
+from minivae.estimators.exact.bits import BernoulliExpectation
 from minivae.estimators.exact.costs import exact_moments, variance_crossings
 from minivae.estimators.exact.elbo import elbo_gradient_moments
 from minivae.estimators.moments import Moments, RunningMoments, Summary, summarize
+from minivae.estimators.objectives import Elbo, Objective, Reconstruction
 from minivae.estimators.on_costs import (
-    ESTIMATORS,
-    Estimator,
+    COST_ESTIMATORS,
+    CostEstimator,
     ImportanceScore,
     LeaveOneOutScore,
     MeasureValued,
@@ -18,13 +19,20 @@ from minivae.estimators.on_costs import (
     sample_gradients,
 )
 from minivae.estimators.signals import leave_one_out, leave_one_out_signal, optimal_baseline
+from minivae.estimators.terms import ElboTerms, ReconstructionTerms
+from minivae.estimators.weights import ESTIMATORS, Draws, Estimator, Weights
 
 __all__ = [
+    "COST_ESTIMATORS",
     "ESTIMATORS",
     "Baseline",
     "BernoulliExpectation",
     "Cosine",
     "Cost",
+    "CostEstimator",
+    "Draws",
+    "Elbo",
+    "ElboTerms",
     "Estimator",
     "Exponential",
     "FunctionCost",
@@ -36,13 +44,16 @@ __all__ = [
     "Moments",
     "MovingAverage",
     "MovingAverageScore",
+    "Objective",
     "Pathwise",
     "Quadratic",
+    "Reconstruction",
+    "ReconstructionTerms",
     "RunningMoments",
     "ScoreFunction",
     "SeparableCost",
     "Summary",
-    "all_states",
+    "Weights",
     "elbo_gradient_moments",
     "exact_moments",
     "leave_one_out",

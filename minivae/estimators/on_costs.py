@@ -19,13 +19,13 @@ from minivae.estimators.signals import leave_one_out_signal, optimal_baseline
 CONSTANTS = ("none", "constant", "mean", "optimal")
 
 
-class Estimator:
+class CostEstimator:
     """Base of the estimators; ``n_group`` consecutive rows share draws, and groups are independent."""
 
     n_group: int = 1
     n_noise: int = 1
 
-    def prepare(self, cost: Cost, mu: Any, sigma: Any, rng: np.random.Generator) -> "Estimator":  # noqa: ARG002
+    def prepare(self, cost: Cost, mu: Any, sigma: Any, rng: np.random.Generator) -> "CostEstimator":  # noqa: ARG002
         """Return the estimator with all settled that needs draws of its own; most need none."""
         return self
 
@@ -68,7 +68,7 @@ class Estimator:
 
 
 @dataclass(frozen=True)
-class Pathwise(Estimator):
+class Pathwise(CostEstimator):
     """Differentiate through the draw z = mu + sigma eps: g = f'(z), f'(z) eps (reparameterization).
 
     Examples
@@ -84,7 +84,7 @@ class Pathwise(Estimator):
 
 
 @dataclass(frozen=True, eq=False)
-class ScoreFunction(Estimator):
+class ScoreFunction(CostEstimator):
     """Differentiate the density: g = (f(z) - c) s, with the scores s = eps / sigma, (eps^2 - 1) / sigma.
 
     Parameters
@@ -157,7 +157,7 @@ class ScoreFunction(Estimator):
 
 
 @dataclass(frozen=True)
-class LeaveOneOutScore(Estimator):
+class LeaveOneOutScore(CostEstimator):
     """Score function in groups of n_group draws, each with the mean f of the others as its baseline.
 
     The rows of a group are dependent; what counts is the variance of a group's mean.
@@ -184,7 +184,7 @@ class LeaveOneOutScore(Estimator):
 
 
 @dataclass(frozen=True)
-class MovingAverageScore(Estimator):
+class MovingAverageScore(CostEstimator):
     """Score function whose baseline is the decaying average of the f of earlier draws (0 at the first draw).
 
     The weights of the earlier draws sum to one: the start at zero is divided out, as in ``MovingAverage``.
@@ -208,7 +208,7 @@ class MovingAverageScore(Estimator):
 
 
 @dataclass(frozen=True)
-class ImportanceScore(Estimator):
+class ImportanceScore(CostEstimator):
     """Score function on draws from the wider N(mu, (scale sigma)^2), weighted by q / proposal.
 
     z = mu + scale sigma eps, and g = w f(z) s(z) with w = scale^D exp(-(scale^2 - 1) |eps|^2 / 2).
@@ -232,7 +232,7 @@ class ImportanceScore(Estimator):
 
 
 @dataclass(frozen=True)
-class MeasureValued(Estimator):
+class MeasureValued(CostEstimator):
     """Write the derivative of the density as a difference of two densities, and f at a draw of each [1]_.
 
     With z_i -> x for a draw z whose coordinate i is replaced by x:
@@ -282,7 +282,7 @@ class MeasureValued(Estimator):
         return rows
 
 
-ESTIMATORS: dict[str, Estimator] = {
+COST_ESTIMATORS: dict[str, CostEstimator] = {
     "pathwise": Pathwise(),
     "score": ScoreFunction(),
     "score-constant": ScoreFunction("constant"),
@@ -296,21 +296,21 @@ ESTIMATORS: dict[str, Estimator] = {
 }
 
 
-def named_estimator(estimator: Estimator | str) -> Estimator:
+def named_estimator(estimator: CostEstimator | str) -> CostEstimator:
     """Return an estimator given as itself or by its name.
 
     >>> named_estimator("score-mean")
     ScoreFunction(baseline='mean', n_pilot=1000)
     """
     if isinstance(estimator, str):
-        return ESTIMATORS[checks.choice(estimator, ESTIMATORS, "estimator")]
-    if not isinstance(estimator, Estimator):
+        return COST_ESTIMATORS[checks.choice(estimator, COST_ESTIMATORS, "estimator")]
+    if not isinstance(estimator, CostEstimator):
         raise ValueError(f"estimator must be an estimator or its name, got {estimator!r}. For example 'pathwise'.")
     return estimator
 
 
 def sample_gradients(
-    estimator: Estimator | str, cost: Cost, mu: Any, sigma: Any, n_draws: int, rng: np.random.Generator
+    estimator: CostEstimator | str, cost: Cost, mu: Any, sigma: Any, n_draws: int, rng: np.random.Generator
 ) -> Array:
     """Return n_draws rows (d/dmu, d/dsigma) of an estimator, shape (n_draws, 2, D): prepare, draw, differentiate.
 

@@ -1,22 +1,20 @@
 """The boxes put together: VAE and autoencoder, their gradients, their bounds."""
 
-from minivae.models.autoencoder import Autoencoder, ReconstructionTerms
+from minivae.models.autoencoder import Autoencoder
+from minivae.models.base import Model
 from minivae.models.bounds import LogMarginal, iwae_bound, log_marginal, log_weights
 from minivae.models.contraction import Contraction, jacobian
 from minivae.models.corruptions import CORRUPTIONS, Corruption, GaussianNoise, MaskingNoise, SaltAndPepperNoise
-from minivae.models.discrete import BernoulliVAE
 from minivae.models.encoder_draws import EncoderDraws, EncoderEstimator, encoder_draws, head_moments
 from minivae.models.penalties import KLSparsity, L1Sparsity, Penalty
-from minivae.models.vae import VAE, ElboTerms
+from minivae.models.vae import VAE
 
 __all__ = [
     "CORRUPTIONS",
     "VAE",
     "Autoencoder",
-    "BernoulliVAE",
     "Contraction",
     "Corruption",
-    "ElboTerms",
     "EncoderDraws",
     "EncoderEstimator",
     "GaussianNoise",
@@ -24,8 +22,8 @@ __all__ = [
     "L1Sparsity",
     "LogMarginal",
     "MaskingNoise",
+    "Model",
     "Penalty",
-    "ReconstructionTerms",
     "SaltAndPepperNoise",
     "encoder_draws",
     "head_moments",

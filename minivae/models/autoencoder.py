@@ -12,39 +12,16 @@ from minivae.core.arrays import Array
 from minivae.core.errors import raise_non_finite
 from minivae.core.parallel import row_chunks
 from minivae.core.registry import saved
+from minivae.core.seeds import Stream, stream
 from minivae.distributions.likelihoods import Gaussian, named_likelihood
 from minivae.distributions.protocols import Likelihood
-from minivae.models.base import EncoderDecoder, mirrored
+from minivae.estimators.objectives import Reconstruction
+from minivae.estimators.terms import ReconstructionTerms
+from minivae.models.base import EncoderDecoder, Quantity, mirrored, quantity
 from minivae.models.corruptions import Corruption
-from minivae.models.penalties import KLSparsity, Penalty
-from minivae.nn.activations import Sigmoid
+from minivae.models.penalties import Penalty
 from minivae.nn.layer import Layer
 from minivae.nn.sequential import Sequential
-
-
-@dataclass(frozen=True)
-class ReconstructionTerms:
-    """What the loss of an autoencoder is made of, in nats.
-
-    Attributes
-    ----------
-    log_lik : array of shape (B,)
-        log p(x | z), z the code of x, or of corrupted x (then the mean over the draws).
-    penalty : float or None
-        What the penalty adds to the loss, its weight included; None where the model has none.
-    """
-
-    log_lik: Array
-    penalty: float | None = None
-
-    def means(self) -> dict[str, float]:
-        """Return the batch mean of log_lik, and the penalty where there is one, in nats per example."""
-        means = {"log_lik": float(self.log_lik.mean())}
-        return means if self.penalty is None else means | {"penalty": self.penalty}
-
-    def loss(self) -> float:
-        """Return -log_lik averaged over the batch, plus the penalty: what training minimises."""
-        return float(-self.log_lik.mean()) + (self.penalty or 0.0)
 
 
 @saved
@@ -92,6 +69,8 @@ class Autoencoder(EncoderDecoder):
     likelihood: Likelihood
     corruption: Corruption | None = None
     penalty: Penalty | None = None
+    variational = False
+    continuous = False
 
     def __post_init__(self) -> None:
         if self.encoder.n_out is None:
@@ -113,13 +92,14 @@ class Autoencoder(EncoderDecoder):
     ) -> "Autoencoder":
         """Build an autoencoder from dense layers, the decoder mirroring the encoder; Gaussian() unless given.
 
-        With ``KLSparsity``, whose codes lie in (0, 1), the encoder ends in a Sigmoid.
+        With ``KLSparsity``, whose codes lie in (0, 1), the encoder ends in a Sigmoid; so with any penalty's
+        ``last_layer``.
         """
         likelihood = named_likelihood(likelihood, Gaussian())
         n_latent = checks.width(n_latent, "n_latent")
         encoder, decoder = mirrored(n_x, n_latent, n_latent, n_hidden, activation, likelihood)
-        if isinstance(penalty, KLSparsity):
-            encoder = Sequential([*encoder.layers, Sigmoid()])
+        if penalty is not None and penalty.last_layer is not None:
+            encoder = Sequential([*encoder.layers, penalty.last_layer])
         return cls(
             encoder=encoder,
             decoder=decoder,
@@ -128,12 +108,23 @@ class Autoencoder(EncoderDecoder):
             penalty=penalty,
         )
 
+    @property
+    def random(self) -> bool:
+        """Whether a corruption draws noise."""
+        return self.corruption is not None and self.corruption.active
+
+    @property
+    def objective(self) -> Reconstruction:
+        """What it is trained for: the reconstruction, and its penalty."""
+        return Reconstruction()
+
     def loss_and_grad(
         self,
         params: Array,
         x: Array,
         eps: Array | None,
         grads: Array,
+        objective: Reconstruction | None = None,
     ) -> tuple[float, ReconstructionTerms]:
         """Return the loss and its terms, and overwrite ``grads`` with the loss's gradient.
 
@@ -144,6 +135,8 @@ class Autoencoder(EncoderDecoder):
             Checked for shape only: ``check_data`` looks at every value, once.
         eps : array of shape (K, B, n_x), or None
             Noise for the corruption, as ``draw_noise`` gives it; None without one.
+        objective : Reconstruction, optional
+            The only one that it has.
 
         Raises
         ------
@@ -161,6 +154,7 @@ class Autoencoder(EncoderDecoder):
         """
         checks.gradient(params, grads, self.n_params)
         x = checks.batch(x, self.n_x, params.dtype)
+        objective = self.objective if objective is None else objective.resolved(self)
         seen = self._seen(x, eps)  # (K B, n_x)
         encoder, decoder, likelihood = self.unpack(params)
         dencoder, ddecoder, dlikelihood = self.unpack(grads)
@@ -175,7 +169,7 @@ class Autoencoder(EncoderDecoder):
             mean = statistics.mean(axis=0, dtype=np.float64)
             added = penalty.value(mean)
         terms = ReconstructionTerms(log_lik.reshape(-1, len(x)).mean(axis=0), added)
-        loss = terms.loss()
+        loss = objective.loss(terms)
         if not math.isfinite(loss):
             raise_non_finite(self.trace(params, x, eps), "the loss")
 
@@ -216,11 +210,13 @@ class Autoencoder(EncoderDecoder):
 
         Without one, or at level zero, return None and leave the generator as it was.
         """
-        if self.corruption is None or not self.corruption.active:
+        if self.corruption is None or not self.random:
             return None
         return self.corruption.draw(rng, (n_draws, n_batch, self.n_x), dtype)
 
-    def terms(self, params: Array, x: Any, *, eps: Array | None = None) -> ReconstructionTerms:
+    def terms(
+        self, params: Array, x: Any, *, eps: Array | None = None, objective: Reconstruction | None = None
+    ) -> ReconstructionTerms:
         """Return the loss's terms; memory stays bounded.
 
         Parameters
@@ -230,6 +226,7 @@ class Autoencoder(EncoderDecoder):
             Checked: finite, in the likelihood's support.
         eps : array of shape (K, B, n_x), optional
             Noise for the corruption, as in training (and as ``train`` validates); without it the encoder sees x itself.
+        objective : Reconstruction, optional
 
         Returns
         -------
@@ -238,10 +235,12 @@ class Autoencoder(EncoderDecoder):
         """
         checks.flat(params, self.n_params)
         x = self.check_data(x, dtype=params.dtype)
+        if objective is not None:
+            objective.resolved(self)
         encoder, decoder, likelihood = self.unpack(params)
         penalty = self.penalty if self.penalty is not None and self.penalty.weight else None
         if eps is not None:
-            eps = checks.noise(eps, None, (1, len(x), self.n_x), params.dtype)
+            eps = checks.noise(eps, (len(x), self.n_x), params.dtype)
         n_draws = 1 if eps is None else len(eps)
         log_lik, total = np.empty(len(x), params.dtype), np.zeros(1)
         for rows in row_chunks(len(x), n_draws):
@@ -257,7 +256,7 @@ class Autoencoder(EncoderDecoder):
             return ReconstructionTerms(log_lik, None if self.penalty is None else 0.0)
         return ReconstructionTerms(log_lik, penalty.value(total / (n_draws * len(x))))
 
-    def corrupt(self, x: Any, rng: np.random.Generator) -> Array:
+    def seen(self, x: Any, rng: np.random.Generator) -> Array:
         """Return x as the encoder sees it in training: corrupted once where the model has a corruption.
 
         Examples
@@ -265,7 +264,7 @@ class Autoencoder(EncoderDecoder):
         >>> import numpy as np
         >>> from minivae.models.corruptions import MaskingNoise
         >>> model = Autoencoder.mlp(n_x=4, n_latent=1, corruption=MaskingNoise(0.5))
-        >>> model.corrupt(np.ones((1, 4)), np.random.default_rng(1))
+        >>> model.seen(np.ones((1, 4)), np.random.default_rng(1))
         array([[1., 1., 0., 1.]])
         """
         x = checks.data(x, self.n_x)
@@ -273,9 +272,9 @@ class Autoencoder(EncoderDecoder):
 
     def _seen(self, x: Array, eps: Array | None) -> Array:
         """Return what the encoder sees, shape (K B, n_x): draw by draw, so that row r belongs to example r % B."""
-        if self.corruption is None or not self.corruption.active:
+        if self.corruption is None or not self.random:
             return x
-        eps = checks.noise(eps, None, (1, len(x), self.n_x), x.dtype)
+        eps = checks.noise(eps, (len(x), self.n_x), x.dtype)
         return self.corruption.apply(x, eps).reshape(-1, self.n_x)
 
     def embed(self, params: Array, x: Any) -> Array:
@@ -285,3 +284,24 @@ class Autoencoder(EncoderDecoder):
     def reconstruct(self, params: Array, x: Any) -> Array:
         """Return E[x|z] at the code of each example, shape (B, n_x)."""
         return self.decode(params, self.embed(params, x))
+
+    def says(self, params: Array, x: Any) -> Array:
+        """Return the variance of each latent over the examples, shape (n_latent,)."""
+        return self.embed(params, x).var(axis=0)
+
+    def quantities(self, params: Array, x: Array, seed: int, n_draws: int | None = None) -> list[Quantity]:  # noqa: ARG002
+        """Return the reconstruction's log-likelihood, from corrupted input too, the penalty and the squared error."""
+        terms = self.terms(params, x)
+        rows = [quantity("log_lik", terms.log_lik)]
+        eps = self.draw_noise(stream(seed, Stream.TEST_NOISE), 1, len(x), params.dtype)
+        if eps is not None:
+            rows.append(quantity("log_lik, corrupted input", self.terms(params, x, eps=eps).log_lik))
+        if terms.penalty is not None:
+            rows.append(quantity("penalty", terms.penalty))
+        error = np.mean((x - self.reconstruct(params, x)) ** 2, axis=1)
+        return [*rows, quantity("squared error", error, "per pixel")]
+
+    def meaning(self, x: Array) -> str:
+        """Say what log_lik is for such data."""
+        grey = "" if self.likelihood.is_density(x) else " (a cross-entropy: x lies strictly between 0 and 1)"
+        return f"log_lik is the log-likelihood of the reconstruction{grey}"

@@ -1,32 +1,142 @@
-"""What every encoder-decoder model shares: one flat vector of parameters, names for its parts, a trace."""
+"""What every encoder-decoder model shares: boxes in one flat vector of parameters, names for its parts, data checks."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from minivae.core import checks
 from minivae.core.arrays import Array
-from minivae.distributions.protocols import Likelihood
-from minivae.nn.dense import Dense
+from minivae.core.boxes import Box, slices_of
+from minivae.distributions.protocols import Likelihood, Posterior, Prior
+from minivae.estimators.objectives import Objective
+from minivae.estimators.weights import Draws
 from minivae.nn.layer import Layer
 from minivae.nn.sequential import Sequential, mlp
 
+Quantity = dict[str, Any]
+
+
+class Model(Protocol):
+    """What training, evaluation, storage and the command line ask of a model: they know no more of it.
+
+    ``params`` and ``grads`` are flat vectors, ``eps`` the noise in the shape that ``draw_noise`` gives (None where
+    there is none), terms ``ElboTerms`` or ``ReconstructionTerms``.
+    """
+
+    @property
+    def encoder(self) -> Sequential:
+        """From x to the head or the code."""
+
+    @property
+    def decoder(self) -> Sequential:
+        """From the code to what the likelihood needs."""
+
+    @property
+    def likelihood(self) -> Likelihood:
+        """p(x|z)."""
+
+    @property
+    def variational(self) -> bool:
+        """Whether its code is a distribution q(z|x), with a prior from which z can be drawn."""
+
+    @property
+    def random(self) -> bool:
+        """Whether training it needs noise."""
+
+    @property
+    def continuous(self) -> bool:
+        """Whether its latents have a prior on the real line, so that there is a plane to decode."""
+
+    @property
+    def n_params(self) -> int:
+        """Length of the flat parameter vector."""
+
+    @property
+    def n_x(self) -> int:
+        """Width of the data."""
+
+    @property
+    def objective(self) -> Objective:
+        """What it is trained for unless said otherwise."""
+
+    def init(self, rng: np.random.Generator, dtype: Any = np.float64, x: Array | None = None) -> Array:
+        """Return initial parameters."""
+
+    def named(self, params: Array) -> Iterator[tuple[str, Array]]:
+        """Yield the name and the view of each parameter array."""
+
+    def check_data(self, x: Any, name: str = "x", dtype: Any = None) -> Array:
+        """Return x as an array that the model takes, or refuse it."""
+
+    def draw_noise(self, rng: np.random.Generator, n_draws: int, n_batch: int, dtype: Any) -> Array | None:
+        """Return noise for n_draws draws of n_batch examples."""
+
+    @property
+    def loss_and_grad(self) -> Callable[..., tuple[float, Any]]:
+        """(params, x, eps, grads, objective=None, ...) -> loss, terms; overwrites ``grads``. May take a baseline."""
+
+    @property
+    def terms(self) -> Callable[..., Any]:
+        """(params, x, *, eps=None, objective=None, ...) -> the terms of each example; memory stays bounded."""
+
+    def quantities(self, params: Array, x: Any, seed: int, n_draws: int | None = None) -> list[Quantity]:
+        """Return what is to be known of the model on data: rows of a table, more of them where n_draws is given."""
+
+    def meaning(self, x: Array) -> str:
+        """Say in one sentence what the numbers are for such data."""
+
+    def embed(self, params: Array, x: Any) -> Array:
+        """Return the codes of x, shape (B, n_latent)."""
+
+    def decode(self, params: Array, z: Array) -> Array:
+        """Return E[x|z]."""
+
+    def reconstruct(self, params: Array, x: Any) -> Array:
+        """Return E[x|z] at the code of each example."""
+
+    def says(self, params: Array, x: Any) -> Array:
+        """Return how much each latent says of x, shape (n_latent,): the largest is the most worth looking at."""
+
+    def seen(self, x: Any, rng: np.random.Generator) -> Array:
+        """Return x as the encoder sees it in training."""
+
+
+class Variational(Model, Protocol):
+    """What the bounds and the gradient studies ask of a model whose code is a distribution."""
+
+    @property
+    def posterior(self) -> Posterior:
+        """q(z|x)."""
+
+    @property
+    def prior(self) -> Prior:
+        """p(z)."""
+
+    def sample(self, params: Array, n: int, rng: np.random.Generator, *, mean: bool = False) -> Array:
+        """Draw n data points, or their means E[x|z], z from the prior."""
+
+    def draw(self, params: Array, x: Array, eps: Array | None) -> tuple[Array, Array, Draws]:
+        """Return head, z and what is known of the draws."""
+
 
 class EncoderDecoder:
-    """Base of the models: [encoder | decoder | likelihood] in one flat vector."""
+    """Base of the models: their boxes in one flat vector, encoder first and likelihood last."""
 
     encoder: Sequential
     decoder: Sequential
     likelihood: Likelihood
 
     @cached_property
-    def slices(self) -> tuple[slice, slice, slice]:
-        """Where encoder, decoder and likelihood stand in the flat vector."""
-        a = self.encoder.n_params
-        b = a + self.decoder.n_params
-        return slice(0, a), slice(a, b), slice(b, b + self.likelihood.n_params)
+    def boxes(self) -> dict[str, Box]:
+        """The boxes by name, in the order of their parameters."""
+        return {"encoder": self.encoder, "decoder": self.decoder, "likelihood": self.likelihood}
+
+    @cached_property
+    def slices(self) -> tuple[slice, ...]:
+        """Where each box stands in the flat vector."""
+        return slices_of(list(self.boxes.values()))
 
     @property
     def n_params(self) -> int:
@@ -40,10 +150,14 @@ class EncoderDecoder:
             raise ValueError("encoder must have a known input width, got none. Put a Dense layer in it.")
         return self.encoder.n_in
 
-    def unpack(self, params: Array) -> tuple[Array, Array, Array]:
-        """Return the views (encoder, decoder, likelihood) of a flat vector of parameters or gradients."""
-        encoder, decoder, likelihood = self.slices
-        return params[encoder], params[decoder], params[likelihood]
+    @property
+    def n_latent(self) -> int | None:
+        """Width of the code."""
+        return self.decoder.n_in
+
+    def unpack(self, params: Array) -> tuple[Array, ...]:
+        """Return the view of each box, in the order of ``boxes``, of a flat vector of parameters or gradients."""
+        return tuple(map(params.__getitem__, self.slices))
 
     def init(self, rng: np.random.Generator, dtype: Any = np.float64, x: Array | None = None) -> Array:
         """Return initial parameters, shape (n_params,); float32 and float64 start at the same point.
@@ -52,23 +166,18 @@ class EncoderDecoder:
         the prior's centre may stay unused when the data lie far from zero.
         """
         dtype = checks.float_dtype(dtype)
-        parts = [self.encoder.init(rng, dtype), self.decoder.init(rng, dtype), self.likelihood.init(dtype)]
-        last = self.decoder.layers[-1]
-        if x is not None and isinstance(last, Dense):
-            _, bias = last.unpack(parts[1][self.decoder.slices[-1]])
+        parts = {name: box.init(rng, dtype) for name, box in self.boxes.items()}
+        bias = None if x is None else self.decoder.out_bias(parts["decoder"])
+        if x is not None and bias is not None:
             bias[:] = self.likelihood.out_at_mean(x)
-        return np.concatenate(parts)
+        return np.concatenate(list(parts.values()))
 
     def named(self, params: Array) -> Iterator[tuple[str, Array]]:
         """Yield the name and the view of each parameter array, for example ("encoder.0.weight", W)."""
         checks.flat(params, self.n_params)
-        encoder, decoder, likelihood = self.unpack(params)
-        for name, view in self.encoder.named(encoder):
-            yield f"encoder.{name}", view
-        for name, view in self.decoder.named(decoder):
-            yield f"decoder.{name}", view
-        if likelihood.size:
-            yield "likelihood.log_var", likelihood
+        for (box_name, box), part in zip(self.boxes.items(), self.slices, strict=True):
+            for name, view in box.named(params[part]):
+                yield f"{box_name}.{name}", view
 
     def check_data(self, x: Any, name: str = "x", dtype: Any = None) -> Array:
         """Return x as an array that the model takes, or refuse it: shape, dtype, finite, in the support."""
@@ -81,7 +190,7 @@ class EncoderDecoder:
         """Return E[x|z], shape (batch, n_x), for codes z of shape (batch, n_latent)."""
         checks.flat(params, self.n_params)
         z = checks.data(z, self.decoder.n_in, params.dtype, name="z")
-        _, decoder, likelihood = self.unpack(params)
+        decoder, likelihood = self.unpack(params)[-2:]
         return self.likelihood.mean(likelihood, self.decoder.forward(decoder, z)[0])
 
     def _head(self, params: Array, x: Any) -> Array:
@@ -111,7 +220,7 @@ def mirrored(
 ) -> tuple[Sequential, Sequential]:
     """Return an encoder of dense layers from n_x values to the head, and the decoder that mirrors it.
 
-    >>> from minivae.distributions.likelihoods import Bernoulli
+    >>> from minivae import Bernoulli
     >>> [net.n_params for net in mirrored(4, 2, 1, [8], "relu", Bernoulli())]
     [58, 52]
     """
@@ -119,3 +228,17 @@ def mirrored(
     hidden = checks.widths(n_hidden, "n_hidden")
     encoder = mlp([n_x, *hidden, n_head], activation)
     return encoder, mlp([n_latent, *hidden[::-1], likelihood.n_out(n_x)], activation)
+
+
+def quantity(name: str, values: Any, unit: str = "nats per example") -> Quantity:
+    """Return a row of a table: the mean of one value an example with its standard error, or one number without.
+
+    >>> quantity("active latents", 2, "latents")["value"]
+    2
+    """
+    row = {"quantity": name, "value": values, "standard_error": None, "unit": unit}
+    if np.ndim(values):
+        values = np.asarray(values, np.float64)
+        error = float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
+        row |= {"value": float(values.mean()), "standard_error": error}
+    return row

@@ -6,15 +6,14 @@ together with how many of the draws counted.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from minivae.core import checks
 from minivae.core.arrays import Array, log_mean_exp
 from minivae.core.parallel import for_each_chunk, row_chunks
-from minivae.distributions.priors import prior_log_prob
-from minivae.models.vae import VAE
+from minivae.models.base import Variational
 
 _DRAWS_AT_ONCE = 16
 
@@ -39,13 +38,13 @@ class LogMarginal:
     n_draws: int
 
 
-def log_weights(model: VAE, params: Array, x: Array, eps: Array) -> Array:
+def log_weights(model: Variational, params: Array, x: Array, eps: Array) -> Array:
     """Return log w = log p(x|z) + log p(z) - log q(z|x) at z(eps), shape (K, B), in nats.
 
     Parameters
     ----------
     model, params
-        The VAE and its flat parameters.
+        The model and its flat parameters.
     x : array of shape (B, n_x)
     eps : array of shape (K, B, n_latent), or (K, 1, n_latent) to share the draws
 
@@ -60,16 +59,16 @@ def log_weights(model: VAE, params: Array, x: Array, eps: Array) -> Array:
     """
     checks.flat(params, model.n_params)
     x = model.check_data(x, dtype=params.dtype)
-    eps = checks.noise(eps, None, (1, len(x), model.posterior.n_latent), params.dtype)
+    eps = checks.noise(eps, (len(x), model.posterior.n_latent), params.dtype)
+    model.posterior.check_noise(eps)
     return _log_weights(model, params, x, eps)
 
 
-def _log_weights(model: VAE, params: Array, x: Array, eps: Array) -> Array:
-    _, z, log_q, log_p = model.draw(params, x, eps)
-    return log_p + prior_log_prob(z) - log_q
+def _log_weights(model: Variational, params: Array, x: Array, eps: Array) -> Array:
+    return model.draw(params, x, eps)[2].f
 
 
-def iwae_bound(model: VAE, params: Array, x: Array, eps: Array) -> Array:
+def iwae_bound(model: Variational, params: Array, x: Array, eps: Array) -> Array:
     """Return log (1/K) sum_k w_k of each example, shape (B,): one draw of the K-sample bound.
 
     E[iwae_bound] = L_K, and ELBO = L_1 <= L_2 <= ... <= log p(x) [1]_. K is the first axis of eps.
@@ -95,7 +94,7 @@ def iwae_bound(model: VAE, params: Array, x: Array, eps: Array) -> Array:
     return log_mean_exp(log_weights(model, params, x, eps), axis=0)
 
 
-def log_marginal(model: VAE, params: Array, x: Any, n_draws: int, rng: np.random.Generator) -> LogMarginal:
+def log_marginal(model: Variational, params: Array, x: Any, n_draws: int, rng: np.random.Generator) -> LogMarginal:
     """Estimate log p(x) of each example by importance sampling with q(z|x) as the proposal.
 
         log p(x) ~ log (1/K) sum_k p(x|z_k) p(z_k) / q(z_k|x),   z_k ~ q(z|x)
@@ -105,7 +104,7 @@ def log_marginal(model: VAE, params: Array, x: Any, n_draws: int, rng: np.random
     Parameters
     ----------
     model, params
-        The VAE and its flat parameters.
+        The model and its flat parameters.
     x : array of shape (B, n_x)
     n_draws : int
         K.
@@ -136,7 +135,7 @@ def log_marginal(model: VAE, params: Array, x: Any, n_draws: int, rng: np.random
         squares = np.zeros_like(top)
         for start in range(0, n_draws, _DRAWS_AT_ONCE):
             k = min(_DRAWS_AT_ONCE, n_draws - start)
-            eps = model.draw_noise(rng, k, len(top), params.dtype)
+            eps = cast(Array, model.draw_noise(rng, k, len(top), params.dtype))
             log_w = _log_weights(model, params, x[rows], eps).astype(np.float64)
             new_top = np.maximum(top, log_w.max(axis=0))
             shrink = np.exp(top - new_top)

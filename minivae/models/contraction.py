@@ -1,6 +1,5 @@
 """The Jacobian of an encoder, and the penalty on its norm, whose gradient backpropagates through backpropagation."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -9,8 +8,6 @@ import numpy as np
 from minivae.core import checks
 from minivae.core.arrays import Array
 from minivae.core.registry import saved
-from minivae.nn.activations import Activation
-from minivae.nn.dense import Dense
 from minivae.nn.sequential import Sequential
 
 
@@ -46,8 +43,7 @@ class Contraction:
     Examples
     --------
     >>> import numpy as np
-    >>> from minivae.nn.dense import Dense
-    >>> from minivae.nn.sequential import Sequential
+    >>> from minivae.nn import Dense, Sequential
     >>> net = Sequential([Dense(3, 2)])
     >>> params = np.array([1.0, 0.0, 0.0, 2.0, 0.0, 0.0, 0.0, 0.0])  # W = [[1, 0], [0, 2], [0, 0]]
     >>> z, caches = net.forward(params, np.ones((4, 3)))
@@ -56,18 +52,15 @@ class Contraction:
     """
 
     weight: float = 0.1
+    last_layer = None
 
     def __post_init__(self) -> None:
         checks.number(self.weight, "weight", low=0, closed=True)
 
     def check(self, encoder: Sequential) -> None:
         """Refuse layers whose second derivative is not known."""
-        for layer in encoder.layers:
-            if isinstance(layer, Sequential):
-                self.check(layer)
-            elif not isinstance(layer, Dense) and (
-                not isinstance(layer, Activation) or type(layer).curvature is Activation.curvature
-            ):
+        for layer in encoder.flat_layers():
+            if not hasattr(layer, "curvature") and not hasattr(layer, "matrix"):
                 raise ValueError(
                     f"encoder must hold Dense layers and activations with a curvature for Contraction, got "
                     f"{type(layer).__name__}. Give it a curvature, or leave the penalty out."
@@ -79,11 +72,11 @@ class Contraction:
         Above the last activation the rows are those of all examples, of shape (1, L, n); below it (B, L, n).
         """
         rows = [np.eye(z.shape[1], dtype=z.dtype)[None]]  # dz/dz
-        for layer, cache, (theta,) in reversed(list(_steps(encoder, caches, params))):
-            if isinstance(layer, Dense):
-                rows.append(_times(rows[-1], layer.unpack(theta)[0].T))
+        for layer, cache, (theta,) in reversed(list(encoder.steps(caches, params))):
+            if hasattr(layer, "matrix"):
+                rows.append(_times(rows[-1], layer.matrix(theta).T))
             else:
-                rows.append(rows[-1] * cast(Activation, layer).slope(cache)[:, None])
+                rows.append(rows[-1] * layer.slope(cache)[:, None])
         rows.reverse()
         squares = np.einsum("bli,bli->b", rows[0], rows[0])
         return np.broadcast_to(squares[:, None], (len(z), 1)), rows
@@ -101,20 +94,19 @@ class Contraction:
     ) -> tuple[None, Array]:
         """Return the gradient for the encoder's parameters: drows from the data to the code, then dx the way back."""
         grads = np.zeros_like(params)
-        steps = list(_steps(encoder, caches, params, grads))
+        steps = list(encoder.steps(caches, params, grads))
         drows: Array = 2 * dstatistics[:, :, None] * cache[0]  # (B, L, n_x)
         dxs: list[Array | None] = []
         for (layer, x, (theta, dtheta)), rows in zip(steps, cache[1:], strict=True):
-            if isinstance(layer, Dense):
-                W, dW = layer.unpack(theta)[0], layer.unpack(dtheta)[0]
+            if hasattr(layer, "matrix"):
+                W, dW = layer.matrix(theta), layer.matrix(dtheta)
                 drows = drows if len(drows) == len(rows) else drows.sum(axis=0, keepdims=True)
                 np.dot(drows.reshape(-1, layer.n_in).T, rows.reshape(-1, layer.n_out), out=dW)
                 drows = _times(drows, W)
                 dxs.append(None)
             else:
-                activation = cast(Activation, layer)
-                dxs.append(activation.curvature(x) * np.einsum("bli,bli->bi", drows, rows))
-                drows = drows * activation.slope(x)[:, None]
+                dxs.append(layer.curvature(x) * np.einsum("bli,bli->bi", drows, rows))
+                drows = drows * layer.slope(x)[:, None]
         d: Array = np.zeros((len(dstatistics), drows.shape[1]), drows.dtype)  # nothing comes through the code itself
         for (layer, x, (theta, dtheta)), dx in zip(reversed(steps), reversed(dxs), strict=True):
             own = np.empty_like(dtheta)
@@ -137,8 +129,7 @@ def jacobian(encoder: Sequential, params: Array, x: Array) -> Array:
     Examples
     --------
     >>> import numpy as np
-    >>> from minivae.nn.dense import Dense
-    >>> from minivae.nn.sequential import Sequential
+    >>> from minivae.nn import Dense, Sequential
     >>> jacobian(Sequential([Dense(1, 1)]), np.array([3.0, 0.0]), np.ones((2, 1))).ravel()
     array([3., 3.])
     """
@@ -148,16 +139,6 @@ def jacobian(encoder: Sequential, params: Array, x: Array) -> Array:
     z, caches = encoder.forward(params, x)
     rows = contraction.forward(encoder, params, z, caches)[1][0]
     return np.broadcast_to(rows, (len(x), *rows.shape[1:]))
-
-
-def _steps(net: Sequential, caches: list[Any], *flats: Array) -> Iterator[tuple[Any, Any, list[Array]]]:
-    """Yield each layer, those inside others too, with its cache and its slices of the flat vectors."""
-    for layer, part, cache in zip(net.layers, net.slices, caches, strict=True):
-        own = [flat[part] for flat in flats]
-        if isinstance(layer, Sequential):
-            yield from _steps(layer, cache, *own)
-        else:
-            yield layer, cache, own
 
 
 def _times(rows: Array, matrix: Array) -> Array:

@@ -5,21 +5,33 @@ zero a corruption draws nothing and changes nothing, so the model is the plain a
 """
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 
 from minivae.core import checks
 from minivae.core.arrays import Array
-from minivae.core.registry import saved
+from minivae.core.registry import Table, saved
 
 
 class Corruption(Protocol):
-    """A random change of x."""
+    """A random change of x.
+
+    Attributes
+    ----------
+    level : str
+        The name of the argument that says how strong it is.
+    """
+
+    level: str
 
     @property
     def active(self) -> bool:
         """Whether it changes anything."""
+
+    @classmethod
+    def fitting(cls, x: Array, **values: float) -> Self:
+        """Return the corruption for data x, with these values of its own."""
 
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...], dtype: Any) -> Array:
         """Return noise of the given shape, in the distribution that ``apply`` expects."""
@@ -28,10 +40,20 @@ class Corruption(Protocol):
         """Return the corrupted x, of the shape of the noise; x broadcasts against it."""
 
 
-class _Uniform:
+class _Fitting:
+    """What most corruptions share: they do not depend on the data."""
+
+    @classmethod
+    def fitting(cls, x: Array, **values: float) -> Self:  # noqa: ARG003
+        """Return the corruption for data x."""
+        return cls(**values)
+
+
+class _Uniform(_Fitting):
     """What the corruptions that choose pixels share: a fraction, and noise uniform in [0, 1)."""
 
     fraction: float
+    level = "fraction"
 
     def __post_init__(self) -> None:
         checks.number(self.fraction, "fraction", low=0, closed=True, high=1)
@@ -48,7 +70,7 @@ class _Uniform:
 
 @saved
 @dataclass(frozen=True)
-class GaussianNoise:
+class GaussianNoise(_Fitting):
     """x + std eps, eps ~ N(0, I).
 
     Parameters
@@ -64,6 +86,7 @@ class GaussianNoise:
     """
 
     std: float = 0.3
+    level = "std"
 
     def __post_init__(self) -> None:
         checks.number(self.std, "std", low=0, closed=True)
@@ -139,14 +162,18 @@ class SaltAndPepperNoise(_Uniform):
         checks.number(self.low, "low", low=-np.inf)
         checks.number(self.high, "high", low=self.low)
 
+    @classmethod
+    def fitting(cls, x: Array, **values: float) -> "SaltAndPepperNoise":
+        """Return the corruption to the ends of the range of the data."""
+        return cls(low=float(x.min()), high=float(x.max()), **values)
+
     def apply(self, x: Array, noise: Array) -> Array:
         """Return low where noise < fraction / 2, high where noise >= 1 - fraction / 2, else x."""
         low, high = noise.dtype.type(self.low), noise.dtype.type(self.high)
         return np.where(noise < self.fraction / 2, low, np.where(noise >= 1 - self.fraction / 2, high, x))
 
 
-CORRUPTIONS: dict[str, type] = {
-    "gaussian": GaussianNoise,
-    "masking": MaskingNoise,
-    "salt-and-pepper": SaltAndPepperNoise,
-}
+CORRUPTIONS: Table[type[Any]] = Table("corruption")
+CORRUPTIONS.add("gaussian", GaussianNoise)
+CORRUPTIONS.add("masking", MaskingNoise)
+CORRUPTIONS.add("salt-and-pepper", SaltAndPepperNoise)

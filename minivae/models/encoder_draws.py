@@ -1,12 +1,12 @@
 """The ELBO's gradient for the encoder of a VAE, one row for each draw: what the estimators give, how much they vary.
 
 One pass through the model gives log p(x|z), d log p(x|z) / dz and the score of q for each draw; every estimator is
-simple algebra on these. Rows are gradients of the ELBO (to be maximised) of each example.
+three weights on these. Rows are gradients of the ELBO (to be maximised) of each example.
 """
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, cast
 
@@ -15,10 +15,11 @@ import numpy as np
 from minivae.core import checks
 from minivae.core.arrays import Array
 from minivae.core.parallel import for_each_chunk, row_chunks
-from minivae.estimators.elbo_gradients import ElboEstimator, KlMode, check_estimator, draw_values, path_gradient
+from minivae.estimators.backward import head_gradient
 from minivae.estimators.moments import RunningMoments
-from minivae.estimators.signals import leave_one_out_signal
-from minivae.models.vae import VAE
+from minivae.estimators.objectives import Elbo
+from minivae.estimators.weights import Draws, Weights
+from minivae.models.base import Variational
 
 _DRAWS_AT_ONCE = 64
 
@@ -35,29 +36,36 @@ class EncoderDraws:
     x : array of shape (B, D)
     head : array of shape (B, H)
         The encoder's output.
-    eps, z : array of shape (K, B, L)
+    eps : array of shape (K, B, L), or None
+        None where the K "draws" are all the states of z.
+    z : array of shape (K, B, L)
     log_q, log_lik : array of shape (K, B)
         log q(z|x) and log p(x|z).
+    cache : object
+        Of the posterior, each draw being a batch row of its own: then its sums over draws have one term. Of states it
+        is that of ``Posterior.states``.
     back : callable
         Takes the derivative of log p(x|z) back to z.
 
     Examples
     --------
     >>> import numpy as np
+    >>> from minivae import VAE, Elbo
     >>> model, rng = VAE.mlp(n_x=4, n_latent=1), np.random.default_rng(0)
     >>> draws = encoder_draws(model, model.init(rng), np.ones((3, 4)), rng.standard_normal((10, 3, 1)))
-    >>> draws.rows("pathwise").shape, draws.rows("score").shape
+    >>> draws.rows(Elbo("pathwise")).shape, draws.rows(Elbo("score")).shape
     ((10, 3, 2), (10, 3, 2))
     """
 
-    model: VAE
+    model: Any
     params: Array
     x: Array
     head: Array
-    eps: Array
+    eps: Array | None
     z: Array
     log_q: Array
     log_lik: Array
+    cache: Any
     back: Callable[[], Array]
 
     @cached_property
@@ -65,68 +73,103 @@ class EncoderDraws:
         """d log p(x|z) / dz, shape (K, B, L); the score function does without it."""
         return self.back().reshape(self.z.shape)
 
-    def at(self, eps: Array) -> "EncoderDraws":
-        """Return other draws of the same examples."""
-        return _draws(self.model, self.params, self.x, eps.astype(self.head.dtype))
-
-    def values(self, kl: KlMode = "closed") -> Array:
-        """Return the score function's f, shape (K, B): log p(x|z), with the sampled KL also log p(z) - log q(z|x)."""
-        return draw_values(self.log_lik, self.log_q, self.z, float(kl == "sampled"))
+    @cached_property
+    def log_prior(self) -> Array:
+        """log p(z), shape (K, B); a closed KL does without it."""
+        return self.model.prior.log_prob(self._own[1], self.z)
 
     @cached_property
     def score(self) -> Array:
         """d log q(z|x) / d head at fixed z, shape (K, B, H)."""
-        return self._each(self.model.posterior.log_prob_backward(self._heads, self._flat(self.z), self._ones)[0])
+        own, grads = self._own[0], np.empty_like(self._own[0])
+        if self.eps is None:  # the examples share the states: one after the other
+            ones = np.ones(len(self.head), self.head.dtype)
+            each = (np.outer(one, ones) for one in np.eye(len(self.log_q), dtype=ones.dtype))
+            return np.stack([self.model.posterior.score(own, self.cache, dlog_q, grads) for dlog_q in each])
+        ones = np.ones((1, self.log_q.size), self.head.dtype)
+        return self._each(self.model.posterior.score(own, self.cache, ones, grads))
 
-    def rows(
-        self,
-        estimator: ElboEstimator = "pathwise",
-        kl: KlMode = "closed",
-        baseline: Any = 0.0,
-        n_group: int | None = None,
-    ) -> Array:
+    def at(self, eps: Array) -> "EncoderDraws":
+        """Return other draws of the same examples."""
+        return _draws(self.model, self.params, self.x, eps.astype(self.head.dtype))
+
+    def values(self, objective: Elbo | None = None) -> Array:
+        """Return the score function's f, shape (K, B): log p(x|z), with a sampled KL also log p(z) - log q(z|x)."""
+        return self._known((objective or self.model.objective).resolved(self.model), self.log_q.shape).f
+
+    def rows(self, objective: Elbo | None = None, baseline: Any = 0.0, n_group: int | None = None) -> Array:
         """Return the gradient of the ELBO for the head by each draw, shape (K, B, H).
 
         Parameters
         ----------
-        estimator, kl
-            As in ``VAE.loss_and_grad``.
+        objective : Elbo, optional
+            Estimator and KL; the model's own unless given. Its beta is not looked at.
         baseline : float or array that broadcasts to (B, H)
             Taken off f by the score function; it may differ between the head's outputs.
         n_group : int, optional
-            For "score-leave-one-out": the draws come in groups of so many, all K in one unless given. The rows of
-            a group depend on each other, and groups do not.
+            The draws come in groups of so many, for an estimator that uses several at once; all K in one unless given.
+            The rows of a group depend on each other, and groups do not.
         """
-        n_group = len(self.eps) if n_group is None else checks.width(n_group, "n_group")
-        check_estimator(estimator, kl, n_group)
-        if len(self.eps) % n_group:
-            raise ValueError(f"n_group must divide the {len(self.eps)} draws, got {n_group}. Choose another.")
-        posterior = self.model.posterior
-        if estimator in ("pathwise", "path-derivative"):
-            _, _, path = posterior.sample(self._heads, self._flat(self.eps))
-            dz, total = self._flat(self.slope), estimator == "pathwise"
-            weight = self.head.dtype.type(kl == "sampled")
-            rows = path_gradient(posterior, self._heads, path, self._flat(self.z), self._ones, dz, weight, total)
-            rows = self._each(rows)
+        objective = self.model.objective if objective is None else objective.resolved(self.model)
+        n_draws = len(self.log_q)
+        n_group = n_draws if n_group is None else checks.width(n_group, "n_group")
+        objective.check(self.model, n_group)
+        if n_draws % n_group:
+            raise ValueError(f"n_group must divide the {n_draws} draws, got {n_group}. Choose another.")
+        counts = self._counts(objective, n_group)
+        posterior, prior = self._own
+        if counts.path is None:
+            c = _baseline(baseline, self.head)
+            rows: Array = (self._each(cast(Array, counts.score)) - c) * self.score
         else:
-            f = self.values(kl)
-            if estimator == "score-leave-one-out":
-                groups = f.reshape(-1, n_group, f.shape[1]).swapaxes(0, 1)
-                f = leave_one_out_signal(groups).swapaxes(0, 1).reshape(f.shape)
-            rows = (f[:, :, None] - _baseline(baseline, self.head)) * self.score
-        if kl == "closed":
-            rows = rows - posterior.kl_backward(self.head, np.ones(len(self.head), rows.dtype))
+            draws = self._known(objective, (1, self.log_q.size))
+            boxes, theirs = (self.model.posterior, self.model.prior), (posterior, prior)
+            dz = self._flat(self.slope)
+            if counts.decoder is not self._ones:
+                dz = dz * counts.decoder[:, :, None]
+            grads = np.empty_like(posterior), np.empty_like(prior)
+            rows = self._each(head_gradient(counts, draws, boxes, theirs, grads, self._flat(self.z), self.cache, dz))
+        if objective.kl == "closed":
+            ones = np.ones(len(self.head), rows.dtype)
+            rows = rows - self.model.closed_kl.backward(prior, self.head, ones, np.empty_like(prior))
         return rows
 
-    # every draw as a batch row of its own: then the posterior's sums over draws have one term
+    def _known(self, objective: Elbo, shape: tuple[int, ...]) -> Draws:
+        """Return what is known of the draws, in this shape; each counts one."""
+        arrays = (self.log_lik, self.log_q, None if objective.kl == "closed" else self.log_prior)
+        log_lik, log_q, log_prior = (None if a is None else a.reshape(shape) for a in arrays)
+        share = self._ones if shape == self._ones.shape else self._ones.reshape(shape)
+        return Draws(cast(Array, log_lik), cast(Array, log_q), log_prior, share)
 
-    @cached_property
-    def _heads(self) -> Array:
-        return np.tile(self.head, (len(self.eps), 1))
+    def _counts(self, objective: Elbo, n_group: int) -> Weights:
+        """Return the weights of the draws, each a row of its own, shape (1, K B), as taken within its group."""
+        draws = self._known(objective, (1, self.log_q.size))
+        if n_group == 1:
+            return objective.weights(draws)
+        n_draws, n_batch = self.log_q.shape
+        groups = (n_draws // n_group, n_group, n_batch)
+
+        def grouped(array: Array | None) -> Array | None:  # the draws of a group along the first axis
+            return None if array is None else array.reshape(groups).swapaxes(0, 1).reshape(n_group, -1)
+
+        def apart(array: Array | None) -> Array | None:
+            return None if array is None else array.reshape(n_group, -1, n_batch).swapaxes(0, 1).reshape(1, -1)
+
+        together = Draws(*map(grouped, (draws.log_lik, draws.log_q, draws.log_prior, draws.share)))  # type: ignore[arg-type]
+        counts = objective.weights(together)
+        decoder = self._ones if counts.decoder is together.share else apart(counts.decoder)
+        path = decoder if counts.path is counts.decoder else apart(counts.path)
+        return Weights(cast(Array, decoder), path, apart(counts.score))
 
     @cached_property
     def _ones(self) -> Array:
         return np.ones((1, self.log_q.size), self.head.dtype)
+
+    @cached_property
+    def _own(self) -> tuple[Array, Array]:
+        """The parameters of posterior and prior."""
+        _, posterior, prior, _, _ = self.model.unpack(self.params)
+        return posterior, prior
 
     def _flat(self, array: Array) -> Array:
         return array.reshape(1, self.log_q.size, -1)
@@ -139,22 +182,21 @@ class EncoderDraws:
 class EncoderEstimator:
     """One way to estimate the encoder's gradient: the arguments of ``EncoderDraws.rows``."""
 
-    estimator: ElboEstimator = "pathwise"
-    kl: KlMode = "closed"
+    objective: Elbo = field(default_factory=Elbo)
     baseline: Any = 0.0
     n_group: int = 1
 
     def __post_init__(self) -> None:
-        if checks.width(self.n_group, "n_group") < 2 and self.estimator == "score-leave-one-out":
+        least = self.objective.row.least_draws
+        if checks.width(self.n_group, "n_group") < least:
             raise ValueError(
-                "n_group must be at least 2 for a leave-one-out baseline, got 1: a single draw has no others. Use "
-                "EncoderEstimator('score-leave-one-out', n_group=4)."
+                f"n_group must be at least {least} for the estimator {self.objective.estimator!r}, got {self.n_group}: "
+                f"a single draw has no others. Use n_group={self.objective.row.usual_draws}."
             )
-        check_estimator(self.estimator, self.kl, self.n_group)
 
 
 def head_moments(
-    model: VAE,
+    model: Variational,
     params: Array,
     x: Any,
     estimators: Mapping[str, EncoderEstimator],
@@ -177,8 +219,9 @@ def head_moments(
     Examples
     --------
     >>> import numpy as np
+    >>> from minivae import VAE, Elbo
     >>> model, rng = VAE.mlp(n_x=4, n_latent=1), np.random.default_rng(0)
-    >>> both = {"pathwise": EncoderEstimator(), "score": EncoderEstimator("score")}
+    >>> both = {name: EncoderEstimator(Elbo(name)) for name in ("pathwise", "score")}
     >>> moments = head_moments(model, model.init(rng), np.ones((3, 4)), both, 100, rng)
     >>> bool((moments["score"].variance > moments["pathwise"].variance).mean() > 0.5)
     True
@@ -198,9 +241,9 @@ def head_moments(
         moments = [RunningMoments(how.n_group) for how in estimators.values()]
         for start in range(0, n_draws, at_once):
             eps = model.draw_noise(rng, min(at_once, n_draws - start), rows.stop - rows.start, params.dtype)
-            draws = _draws(model, params, x[rows], eps)
+            draws = _draws(model, params, x[rows], cast(Array, eps))
             for (name, how), running in zip(estimators.items(), moments, strict=True):
-                running.add(draws.rows(how.estimator, how.kl, baselines[name][rows], how.n_group))
+                running.add(draws.rows(how.objective, baselines[name][rows], how.n_group))
         return moments
 
     parts = for_each_chunk(study, row_chunks(len(x), -(-at_once // 4)), rng)
@@ -220,7 +263,7 @@ def _baseline(value: Any, head: Array) -> Array:
     return np.broadcast_to(c, head.shape)
 
 
-def encoder_draws(model: VAE, params: Array, x: Any, eps: Any) -> EncoderDraws:
+def encoder_draws(model: Variational, params: Array, x: Any, eps: Any) -> EncoderDraws:
     """Send the noise through the model, and the derivative of log p(x|z) back to z.
 
     Parameters
@@ -233,18 +276,54 @@ def encoder_draws(model: VAE, params: Array, x: Any, eps: Any) -> EncoderDraws:
     """
     checks.flat(params, model.n_params)
     x = model.check_data(x, dtype=params.dtype)
-    return _draws(model, params, x, checks.noise(eps, None, (1, len(x), model.posterior.n_latent), params.dtype))
+    eps = checks.noise(eps, (len(x), model.posterior.n_latent), params.dtype)
+    model.posterior.check_noise(eps)
+    return _draws(model, params, x, eps)
 
 
-def _draws(model: VAE, params: Array, x: Array, eps: Array) -> EncoderDraws:
-    encoder, decoder, likelihood = model.unpack(params)
+def encoder_states(model: Variational, params: Array, x: Any) -> EncoderDraws:
+    """Send every state of a discrete z through the model, in place of draws: q(z|x) weights them.
+
+    Parameters
+    ----------
+    model, params
+        The VAE and its flat parameters.
+    x : array of shape (B, n_x)
+
+    Raises
+    ------
+    ValueError
+        If z has no states that can be enumerated.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minivae import VAE, Elbo
+    >>> model, rng = VAE.mlp(n_x=4, n_latent=3, posterior="bits"), np.random.default_rng(0)
+    >>> states = encoder_states(model, model.init(rng), np.ones((2, 4)))
+    >>> gradient = np.sum(np.exp(states.log_q)[:, :, None] * states.rows(Elbo("score"), n_group=1), axis=0)
+    >>> states.z.shape, gradient.shape  # of the ELBO, for the logits: exact
+    ((8, 2, 3), (2, 3))
+    """
+    checks.flat(params, model.n_params)
+    return _draws(model, params, model.check_data(x, dtype=params.dtype), None)
+
+
+def _draws(model: Any, params: Array, x: Array, eps: Array | None) -> EncoderDraws:
+    encoder, posterior, _, decoder, likelihood = model.unpack(params)
     head, _ = model.encoder.forward(encoder, x)
-    z, log_q, _ = model.posterior.sample(head, eps)
-    out, decoder_cache = model.decoder.forward(decoder, z.reshape(-1, z.shape[-1]))
+    if eps is None:
+        z, log_q, posterior_cache = model.posterior.states(posterior, head)
+        z = np.repeat(z, len(x), axis=1)
+    else:  # every draw as a batch row of its own: then the posterior's sums over draws have one term
+        heads = np.broadcast_to(head, (len(eps), *head.shape)).reshape(-1, head.shape[1])
+        z, log_q, posterior_cache = model.posterior.sample(posterior, heads, eps.reshape(1, len(heads), -1))
+        z, log_q = z.reshape(eps.shape), log_q.reshape(eps.shape[:2])
+    out, decoder_cache = model.decoder.forward(decoder, z.reshape(-1, z.shape[2]))
     log_lik, cache = model.likelihood.forward(likelihood, out, x)
 
     def back() -> Array:
         dout = model.likelihood.backward(likelihood, cache, np.ones_like(log_lik), np.empty_like(likelihood))
         return cast(Array, model.decoder.backward(decoder, decoder_cache, dout, None))
 
-    return EncoderDraws(model, params, x, head, eps, z, log_q, log_lik.reshape(log_q.shape), back)
+    return EncoderDraws(model, params, x, head, eps, z, log_q, log_lik.reshape(log_q.shape), posterior_cache, back)

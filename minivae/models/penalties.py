@@ -13,8 +13,9 @@ import numpy as np
 
 from minivae.core import checks
 from minivae.core.arrays import Array
-from minivae.core.registry import saved
+from minivae.core.registry import Table, saved
 from minivae.nn.activations import Sigmoid
+from minivae.nn.layer import Layer
 from minivae.nn.sequential import Sequential
 
 
@@ -24,6 +25,10 @@ class Penalty(Protocol):
     @property
     def weight(self) -> float:
         """Factor of the penalty in the loss."""
+
+    @property
+    def last_layer(self) -> Layer | None:
+        """What an encoder of dense layers should end in, or None."""
 
     def check(self, encoder: Sequential) -> None:
         """Refuse encoders for which the penalty has no meaning."""
@@ -47,6 +52,7 @@ class _Sparsity:
     """What the penalties on the code alone share."""
 
     weight: float
+    last_layer: Layer | None = None
 
     def __post_init__(self) -> None:
         checks.number(self.weight, "weight", low=0, closed=True)
@@ -114,6 +120,7 @@ class KLSparsity(_Sparsity):
 
     target: float = 0.05
     weight: float = 1.0
+    last_layer = Sigmoid()
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -121,13 +128,11 @@ class KLSparsity(_Sparsity):
 
     def check(self, encoder: Sequential) -> None:
         """Refuse an encoder whose code may leave (0, 1)."""
-        last = encoder.layers[-1]
-        while isinstance(last, Sequential):
-            last = last.layers[-1]
-        if not isinstance(last, Sigmoid):
+        low, high = encoder.out_range
+        if low < 0 or high > 1:
             raise ValueError(
-                f"encoder must end in Sigmoid() for KLSparsity, whose units are active or not, got "
-                f"{type(last).__name__}. Add Sigmoid(), or use L1Sparsity."
+                f"encoder must end in Sigmoid() for KLSparsity, whose units are active or not, got a last layer whose "
+                f"values lie between {low:g} and {high:g}. Add Sigmoid(), or use L1Sparsity."
             )
 
     def value(self, mean: Array) -> float:
@@ -179,3 +184,8 @@ class L1Sparsity(_Sparsity):
 
     def _backward(self, cache: Array, dstatistics: Array) -> Array:
         return cache * dstatistics
+
+
+SPARSITIES: Table[type[Any]] = Table("sparsity")
+SPARSITIES.add("kl", KLSparsity)
+SPARSITIES.add("l1", L1Sparsity)

@@ -1,4 +1,4 @@
-"""The variational autoencoder: encoder, posterior, decoder and likelihood make the ELBO and its gradient.
+"""The variational autoencoder: encoder, posterior, prior, decoder and likelihood make the ELBO and its gradient.
 
 The way of the data, and the same picture read from right to left in ``loss_and_grad``::
 
@@ -10,85 +10,57 @@ The way of the data, and the same picture read from right to left in ``loss_and_
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
 
 from minivae.core import checks
-from minivae.core.arrays import Array
-from minivae.core.errors import raise_non_finite
+from minivae.core.arrays import Array, log_mean_exp
+from minivae.core.boxes import Box
+from minivae.core.errors import NonFiniteError, raise_non_finite
 from minivae.core.parallel import row_chunks
-from minivae.core.registry import saved
-from minivae.distributions.diagonal import DiagonalGaussian
+from minivae.core.registry import formerly, saved
+from minivae.core.seeds import Stream, stream
+from minivae.distributions.families import named_posterior
+from minivae.distributions.kl import ClosedKl, closed_kl
 from minivae.distributions.likelihoods import Bernoulli, named_likelihood
-from minivae.distributions.priors import prior_log_prob
-from minivae.distributions.protocols import Likelihood, Posterior
-from minivae.estimators.elbo_gradients import (
-    KL_MODES,
-    ElboEstimator,
-    KlMode,
-    check_estimator,
-    draw_values,
-    path_gradient,
-)
-from minivae.estimators.signals import leave_one_out_signal
-from minivae.models.base import EncoderDecoder, mirrored
+from minivae.distributions.protocols import Likelihood, Posterior, Prior
+from minivae.estimators.backward import head_gradient
+from minivae.estimators.objectives import Elbo
+from minivae.estimators.terms import ElboTerms
+from minivae.estimators.weights import Draws, even_share, even_weights
+from minivae.models import bounds
+from minivae.models.base import EncoderDecoder, Quantity, mirrored, quantity
 from minivae.nn.layer import Layer
 from minivae.nn.sequential import Sequential
 
-
-@dataclass(frozen=True)
-class ElboTerms:
-    """The ELBO of each example, in nats, and what it is made of; beta never enters here.
-
-    Attributes
-    ----------
-    log_lik : array of shape (B,)
-        Reconstruction: the mean of log p(x|z) over the draws.
-    kl : array of shape (B,)
-        KL(q(z|x) || p(z)), in closed form or as the mean of log q(z|x) - log p(z) over the draws.
-    """
-
-    log_lik: Array
-    kl: Array
-
-    @property
-    def elbo(self) -> Array:
-        """log_lik - kl: a lower bound on log p(x) in expectation; higher is better."""
-        return self.log_lik - self.kl
-
-    def means(self) -> dict[str, float]:
-        """Return the batch means of elbo, log_lik and kl, in nats per example."""
-        log_lik, kl = (float(np.add.reduce(a)) / len(a) for a in (self.log_lik, self.kl))
-        return {"elbo": log_lik - kl, "log_lik": log_lik, "kl": kl}
-
-    def loss(self, beta: float = 1.0) -> float:
-        """Return -(log_lik - beta kl) averaged over the batch: what training minimises."""
-        # np.add.reduce: these few numbers are summed at every step, and a plain mean costs twice the time
-        kl = beta * np.add.reduce(self.kl) if beta else 0.0  # without weight even an infinite KL does not count
-        return float(kl - np.add.reduce(self.log_lik)) / len(self.kl)
+_TEST_DRAWS = 16
+_EXACT_STATES = 4096  # up to which `evaluate` enumerates them
 
 
 @saved
 @dataclass(frozen=True)
 class VAE(EncoderDecoder):
-    """A variational autoencoder with prior N(0, I), described by its four boxes.
+    """A variational autoencoder, described by its five boxes.
 
         ELBO(x) = E_q[log p(x|z)] - KL(q(z|x) || p(z)) <= log p(x)   (nats).
 
     The description owns no arrays: parameters are one flat vector that the caller holds,
-    [encoder | decoder | likelihood], and its dtype (float32 or float64) is the dtype of everything.
+    [encoder | posterior | prior | decoder | likelihood], and its dtype (float32 or float64) is the dtype of everything.
 
     Parameters
     ----------
     encoder : Sequential
         From n_x values to posterior.n_head.
     posterior : Posterior
-        What the head means; ``DiagonalGaussian`` for (mu, log_var).
+        What the head means; ``DiagonalGaussian`` for (mu, log_var), ``Bits`` for logits.
     decoder : Sequential
         From n_latent values to likelihood.n_out(n_x).
     likelihood : Likelihood
         p(x|z).
+    prior : Prior, optional
+        p(z); the one that goes with the posterior unless given: N(0, I), or fair bits.
 
     Raises
     ------
@@ -114,8 +86,18 @@ class VAE(EncoderDecoder):
     posterior: Posterior
     decoder: Sequential
     likelihood: Likelihood
+    prior: Prior = None  # type: ignore[assignment]  # set by __post_init__
+    variational = True
+    random = True
 
     def __post_init__(self) -> None:
+        if self.prior is None:
+            object.__setattr__(self, "prior", self.posterior.prior())
+        if self.prior.n_latent != self.posterior.n_latent:
+            raise ValueError(
+                f"prior must have the {self.posterior.n_latent} latents of the posterior, got {self.prior.n_latent}. "
+                f"Make them agree."
+            )
         self._check_widths(self.posterior.n_head, self.posterior.n_latent)
 
     @classmethod
@@ -126,6 +108,8 @@ class VAE(EncoderDecoder):
         n_hidden: Sequence[int] = (128,),
         activation: Layer | str = "relu",
         likelihood: Likelihood | str | None = None,
+        posterior: Posterior | str = "diagonal",
+        prior: Prior | None = None,
     ) -> "VAE":
         """Build a VAE from dense layers, the decoder mirroring the encoder.
 
@@ -139,11 +123,36 @@ class VAE(EncoderDecoder):
             Between the dense layers.
         likelihood : Likelihood or str
             Or its name: bernoulli, gaussian, gaussian-learned, gaussian-per-pixel. Bernoulli() unless given.
+        posterior : Posterior or str
+            Or its name: diagonal, bits.
+        prior : Prior, optional
+            The posterior's own unless given.
         """
         likelihood = named_likelihood(likelihood, Bernoulli())
-        posterior = DiagonalGaussian(n_latent)
+        posterior = named_posterior(posterior, checks.width(n_latent, "n_latent"))
         encoder, decoder = mirrored(n_x, posterior.n_head, n_latent, n_hidden, activation, likelihood)
-        return cls(encoder, posterior, decoder, likelihood)
+        return cls(encoder, posterior, decoder, likelihood, cast(Prior, prior))
+
+    @cached_property
+    def boxes(self) -> dict[str, Box]:
+        """The five boxes by name, in the order of their parameters."""
+        names = ("encoder", "posterior", "prior", "decoder", "likelihood")
+        return {name: getattr(self, name) for name in names}
+
+    @cached_property
+    def closed_kl(self) -> ClosedKl | None:
+        """The formula of KL(q(z|x) || p(z)), or None where it has to be sampled."""
+        return closed_kl(self.posterior, self.prior)
+
+    @cached_property
+    def objective(self) -> Elbo:
+        """What the model is trained for unless said otherwise: the ELBO."""
+        return Elbo().resolved(self)
+
+    @property
+    def continuous(self) -> bool:
+        """Whether z is real and has a path."""
+        return self.posterior.has_path
 
     # ------------------------------------------------------------------------------------- the gradient
 
@@ -151,24 +160,21 @@ class VAE(EncoderDecoder):
         self,
         params: Array,
         x: Array,
-        eps: Array,
+        eps: Any,
         grads: Array,
+        objective: Elbo | None = None,
         *,
-        beta: float = 1.0,
-        kl: KlMode = "closed",
         weights: Array | None = None,
-        estimator: ElboEstimator = "pathwise",
         baseline: float | Array = 0.0,
     ) -> tuple[float, ElboTerms]:
         """Return the loss and the ELBO's terms, and overwrite ``grads`` with the loss's gradient.
 
-            loss = mean over the batch of [ beta KL - sum_k w_k log p(x|z_k) ],   z_k = mu + sigma eps_k
+            loss = mean over the batch of [ beta KL - sum_k w_k log p(x|z_k) ],   z_k = z(eps_k)
 
-        With kl="closed" the KL is the formula; with kl="sampled" it is sum_k w_k [log q(z_k|x) - log p(z_k)].
-        The estimator says how the gradient reaches the encoder; the loss and the decoder's gradient do not depend on
-        it. "pathwise" is the derivative of this loss as a function of the parameters; the others have the same
-        expectation over eps: "path-derivative" leaves the score of log q(z|x) out ("sticking the landing" [1]_),
-        "score" uses nothing else, and "score-leave-one-out" takes the mean of the other draws off first.
+        With a closed KL it is the formula; with a sampled one it is sum_k w_k [log q(z_k|x) - log p(z_k)].
+        The estimator says how the gradient reaches the encoder: ``mv.estimators.weights`` is the table. The loss and
+        the decoder's gradient do not depend on it. "pathwise" is the derivative of this loss as a function of the
+        parameters; the others have the same expectation over eps.
 
         Parameters
         ----------
@@ -177,19 +183,13 @@ class VAE(EncoderDecoder):
         x : array of shape (B, n_x)
             Checked for shape only: ``check_data`` looks at every value, once.
         eps : array of shape (K, B, n_latent)
-            Noise, N(0, 1) draws or quadrature nodes.
-        beta : float
-            Weight of the KL in the loss and its gradient; the returned terms never contain it.
-        kl : {"closed", "sampled"}
+            Noise of the posterior (``draw_noise``), or quadrature nodes. Not used where the estimator enumerates.
+        objective : Elbo, optional
+            Estimator, beta and KL; ``model.objective`` unless given.
         weights : array of shape (K,), optional
             Weights of the draws; 1 / K unless given (quadrature weights, say).
-        estimator : {"pathwise", "path-derivative", "score", "score-leave-one-out"}
         baseline : float or array of shape (B,)
             Taken off the score function's signal; it must not depend on these draws.
-
-        References
-        ----------
-        .. [1] G. Roeder, Y. Wu, D. Duvenaud, "Sticking the landing", 2017.
 
         Raises
         ------
@@ -210,49 +210,78 @@ class VAE(EncoderDecoder):
         True
         """
         checks.gradient(params, grads, self.n_params)
-        beta = checks.number(beta, "beta", low=0, closed=True)
         x = checks.batch(x, self.n_x, params.dtype)
-        n_batch = len(x)
-        eps = checks.noise(eps, None, (1, n_batch, self.posterior.n_latent), params.dtype)
-        n_draws = len(eps)
-        check_estimator(estimator, kl, n_draws)
-        w = checks.draw_weights(weights, n_draws, params.dtype)
-        encoder, decoder, likelihood = self.unpack(params)
-        dencoder, ddecoder, dlikelihood = self.unpack(grads)
+        objective = self._resolved(objective)
+        eps = self._noise(eps, len(x), params.dtype, objective)
+        objective.check(self, 1 if eps is None else len(eps))
+        encoder, posterior, prior, decoder, likelihood = self.unpack(params)
+        dencoder, dposterior, dprior, ddecoder, dlikelihood = self.unpack(grads)
 
         # forward
         head, encoder_cache = self.encoder.forward(encoder, x)  # (B, n_head)
-        z, log_q, path = self.posterior.sample(head, eps)  # (K, B, L), (K, B)
-        rows = z.reshape(n_draws * n_batch, -1)  # (K B, L)
-        out, decoder_cache = self.decoder.forward(decoder, rows)  # (K B, n_out)
-        log_lik, likelihood_cache = self.likelihood.forward(likelihood, out, x)  # (K B,)
-        log_lik = log_lik.reshape(n_draws, n_batch)
-        divergence = self.posterior.kl(head) if kl == "closed" else w @ (log_q - prior_log_prob(z))
-        terms = ElboTerms(log_lik=w @ log_lik, kl=divergence)
-        loss = terms.loss(beta)
+        z, log_q, path = self._draw(posterior, head, eps)  # (K, B, L), (K, B); all states: (S, 1, L), (S, B)
+        out, decoder_cache = self.decoder.forward(decoder, z.reshape(-1, z.shape[-1]))  # (K B, n_out) or (S, n_out)
+        log_lik, likelihood_cache = self.likelihood.forward(likelihood, _for_each(out, z, x), x)  # (K B,)
+        log_prior = None if objective.kl == "closed" else self._log_prior(prior, z, log_q)
+        w, share = self._weights(weights, log_q, eps is None, -1 / len(x))
+        draws = Draws(log_lik.reshape(log_q.shape), log_q, log_prior, share, objective.beta)
+        terms = self._terms(draws, w, prior, head)
+        loss = objective.loss(terms)
         if not math.isfinite(loss):
-            raise_non_finite(self.trace(params, x, eps, kl=kl), "the loss")
+            raise_non_finite(self.trace(params, x, eps, objective), "the loss")
 
         # backward: the same boxes from right to left
-        dlog_lik = (w / -n_batch).repeat(n_batch)  # (K B,): what each decoder row counts in the loss
-        dout = self.likelihood.backward(likelihood, likelihood_cache, dlog_lik, dlikelihood)
-        a = dlog_lik.reshape(n_draws, n_batch)
-        kl_weight = params.dtype.type(beta if kl == "sampled" else 0.0)
-        if estimator in ("pathwise", "path-derivative"):
-            drows = cast(Array, self.decoder.backward(decoder, decoder_cache, dout, ddecoder))
-            dz, total = drows.reshape(z.shape), estimator == "pathwise"
-            dhead = path_gradient(self.posterior, head, path, z, a, dz, kl_weight, total)
-        else:
-            self.decoder.backward(decoder, decoder_cache, dout, ddecoder, need_dx=False)
-            f: Array = draw_values(log_lik, log_q, z, kl_weight) - checks.baseline(baseline, n_batch, params.dtype)
-            f = leave_one_out_signal(f) if estimator == "score-leave-one-out" else f
-            dhead, _ = self.posterior.log_prob_backward(head, z, a * f)
-        if kl == "closed" and beta:
-            dhead += self.posterior.kl_backward(head, np.full(n_batch, beta / n_batch, params.dtype))
+        counts = objective.weights(draws, baseline)
+        drows = self.likelihood.backward(likelihood, likelihood_cache, counts.decoder.ravel(), dlikelihood)
+        dout = drows if len(drows) == len(out) else drows.reshape(len(out), len(x), -1).sum(axis=1)
+        dcodes = self.decoder.backward(decoder, decoder_cache, dout, ddecoder, need_dx=counts.path is not None)
+        dz = None if dcodes is None else dcodes.reshape(z.shape)
+        boxes, theirs = (self.posterior, self.prior), (posterior, prior)
+        dhead = head_gradient(counts, draws, boxes, theirs, (dposterior, dprior), z, path, dz)
+        if self.closed_kl is not None and log_prior is None and objective.beta:
+            dkl = even_share(1, len(x), objective.beta / len(x), params.dtype)[0]
+            dhead += self.closed_kl.backward(prior, head, dkl, dprior)
         self.encoder.backward(encoder, encoder_cache, dhead, dencoder, need_dx=False)
         return loss, terms
 
-    def trace(self, params: Array, x: Array, eps: Array, *, kl: KlMode = "closed") -> Iterator[tuple[str, Array]]:
+    def _resolved(self, objective: Elbo | None) -> Elbo:
+        if objective is None or objective is self.objective:  # the usual case, at the price of a look
+            return self.objective
+        return objective.resolved(self)
+
+    def _noise(self, eps: Any, n_batch: int, dtype: Any, objective: Elbo) -> Array | None:
+        """Return checked noise, or None where the states are enumerated."""
+        if objective.row.enumerates:
+            return None
+        eps = checks.noise(eps, (n_batch, self.posterior.n_latent), dtype)
+        self.posterior.check_noise(eps)
+        return eps
+
+    def _draw(self, posterior: Array, head: Array, eps: Array | None) -> tuple[Array, Array, Any]:
+        """Return z, log q(z|x) and the cache, of draws or of every state."""
+        return self.posterior.states(posterior, head) if eps is None else self.posterior.sample(posterior, head, eps)
+
+    def _log_prior(self, prior: Array, z: Array, log_q: Array) -> Array:
+        log_prior = self.prior.log_prob(prior, z)
+        return log_prior if log_prior.shape == log_q.shape else np.broadcast_to(log_prior, log_q.shape)
+
+    def _weights(self, weights: Any, log_q: Array, all_states: bool, total: float) -> tuple[Array, Array]:
+        """Return the weights of a mean over the draws, (K,) or (K, B), and total times them, (K, B)."""
+        if all_states:
+            q = np.exp(log_q)
+            return q, q * q.dtype.type(total)
+        n_draws, n_batch = log_q.shape
+        if weights is None:
+            return even_weights(n_draws, log_q.dtype), even_share(n_draws, n_batch, total, log_q.dtype)
+        w = checks.draw_weights(weights, n_draws, log_q.dtype)
+        return w, np.multiply.outer(w * w.dtype.type(total), np.ones(n_batch, w.dtype))
+
+    def _terms(self, draws: Draws, w: Array, prior: Array, head: Array) -> ElboTerms:
+        if draws.log_prior is None and self.closed_kl is not None:
+            return ElboTerms(_mean(w, draws.log_lik), self.closed_kl.value(prior, head))
+        return ElboTerms(_mean(w, draws.log_lik), _mean(w, draws.log_q - cast(Array, draws.log_prior)))
+
+    def trace(self, params: Array, x: Array, eps: Any, objective: Elbo | None = None) -> Iterator[tuple[str, Array]]:
         """Yield the name and the value of every array on the way from the parameters to the ELBO's terms.
 
         Examples
@@ -263,27 +292,44 @@ class VAE(EncoderDecoder):
         >>> {name: array.shape for name, array in trace}["z"]
         (2, 3, 1)
         """
+        objective = self._resolved(objective)
         yield from self.named(params)
         yield "x", x
-        yield "eps", eps
-        encoder, decoder, likelihood = self.unpack(params)
+        if objective.row.enumerates:
+            eps = None
+        else:
+            yield "eps", eps
+        encoder, posterior, prior, decoder, likelihood = self.unpack(params)
         head = x
         for name, head in self.encoder.trace(encoder, x):
             yield f"encoder layer {name}", head
-        z, log_q, _ = self.posterior.sample(head, eps)
+        z, log_q, _ = self._draw(posterior, head, eps)
         yield "z", z
         out = z.reshape(-1, z.shape[-1])
         for name, y in self.decoder.trace(decoder, out):
             out = y
             yield f"decoder layer {name}", y
-        yield "log p(x|z)", self.likelihood.log_prob(likelihood, out, x)
-        yield "KL", self.posterior.kl(head) if kl == "closed" else log_q - prior_log_prob(z)
+        yield "log p(x|z)", self.likelihood.log_prob(likelihood, _for_each(out, z, x), x)
+        if objective.kl == "closed" and self.closed_kl is not None:
+            yield "KL", self.closed_kl.value(prior, head)
+        else:
+            yield "KL", log_q - self._log_prior(prior, z, log_q)
 
     # --------------------------------------------------------------------------------------- evaluation
 
     def draw_noise(self, rng: np.random.Generator, n_draws: int, n_batch: int, dtype: Any) -> Array:
-        """Return N(0, 1) noise of shape (n_draws, n_batch, n_latent)."""
-        return checks.generator(rng).standard_normal((n_draws, n_batch, self.posterior.n_latent), dtype=dtype)
+        """Return the posterior's noise, shape (n_draws, n_batch, n_latent)."""
+        return self.posterior.draw_noise(checks.generator(rng), (n_draws, n_batch, self.posterior.n_latent), dtype)
+
+    def draw(self, params: Array, x: Array, eps: Array | None) -> tuple[Array, Array, Draws]:
+        """Return head (B, n_head), z (K, B, L) and what is known of the draws; unchecked. All states without eps."""
+        encoder, posterior, prior, decoder, likelihood = self.unpack(params)
+        head, _ = self.encoder.forward(encoder, x)
+        z, log_q, _ = self._draw(posterior, head, eps)
+        out, _ = self.decoder.forward(decoder, z.reshape(-1, z.shape[-1]))
+        log_lik = self.likelihood.log_prob(likelihood, _for_each(out, z, x), x).reshape(log_q.shape)
+        share = even_share(*log_q.shape, 1.0, log_q.dtype)
+        return head, z, Draws(log_lik, log_q, self._log_prior(prior, z, log_q), share)
 
     def terms(
         self,
@@ -293,7 +339,7 @@ class VAE(EncoderDecoder):
         eps: Any = None,
         rng: np.random.Generator | None = None,
         n_draws: int = 1,
-        kl: KlMode = "closed",
+        objective: Elbo | None = None,
         weights: Array | None = None,
     ) -> ElboTerms:
         """Return the ELBO's terms of each example; memory stays bounded however many examples and draws.
@@ -307,7 +353,9 @@ class VAE(EncoderDecoder):
             The noise; or give ``rng``, and n_draws draws of each example are taken from it.
         n_draws : int
             K, where ``rng`` is given.
-        kl : {"closed", "sampled"}
+        objective : Elbo, optional
+            Says whether the KL is closed or sampled; with the estimator "exact" all states are enumerated, and neither
+            eps nor rng is needed.
         weights : array of shape (K,), optional
             Weights of the draws; 1 / K unless given.
 
@@ -317,36 +365,105 @@ class VAE(EncoderDecoder):
             log_lik and kl of shape (B,), in nats.
         """
         checks.flat(params, self.n_params)
-        checks.choice(kl, KL_MODES, "kl")
         x = self.check_data(x, dtype=params.dtype)
-        shape = (checks.width(n_draws, "n_draws"), len(x), self.posterior.n_latent)
-        if rng is None or eps is not None:
-            eps = checks.noise(eps, rng, shape, params.dtype)
+        objective = self._resolved(objective)
+        n_draws, enumerates = checks.width(n_draws, "n_draws"), objective.row.enumerates
+        if not enumerates:
+            checks.noise_or_generator(eps, rng)
+        if eps is not None and not enumerates:
+            eps = self._noise(eps, len(x), params.dtype, objective)
             n_draws = len(eps)
-        w = checks.draw_weights(weights, n_draws, params.dtype)
-        log_lik, divergence = np.empty(len(x), params.dtype), np.empty(len(x), params.dtype)
-        for rows in row_chunks(len(x), n_draws):
-            shape = (n_draws, rows.stop - rows.start, shape[2])
-            e = checks.noise(None if eps is None else eps[:, rows], rng, shape, params.dtype)
-            head, z, log_q, log_p = self.draw(params, x[rows], e)
-            log_lik[rows] = w @ log_p
-            divergence[rows] = self.posterior.kl(head) if kl == "closed" else w @ (log_q - prior_log_prob(z))
-        return ElboTerms(log_lik, divergence)
+        log_lik, kl = np.empty(len(x), params.dtype), np.empty(len(x), params.dtype)
+        for rows in row_chunks(len(x), self.posterior.n_states or 1 if enumerates else n_draws):
+            n_batch = rows.stop - rows.start
+            e = None
+            if not enumerates:
+                e = self.draw_noise(cast(Any, rng), n_draws, n_batch, params.dtype) if eps is None else eps[:, rows]
+            head, _, draws = self.draw(params, x[rows], e)
+            w, _ = self._weights(weights, draws.log_q, enumerates, 1.0)
+            if objective.kl == "closed":
+                draws.log_prior = None
+            terms = self._terms(draws, w, self.unpack(params)[2], head)
+            log_lik[rows], kl[rows] = terms.log_lik, terms.kl
+        return ElboTerms(log_lik, kl)
 
     def elbo(self, params: Array, x: Any, **how: Any) -> Array:
         """Return the ELBO of each example in nats, shape (B,); arguments as in ``terms``. Higher is better."""
         return self.terms(params, x, **how).elbo
 
-    def draw(self, params: Array, x: Array, eps: Array) -> tuple[Array, Array, Array, Array]:
-        """Return head (B, n_head), z (K, B, L), log q(z|x) (K, B) and log p(x|z) (K, B), unchecked."""
-        encoder, decoder, likelihood = self.unpack(params)
-        head, _ = self.encoder.forward(encoder, x)
-        z, log_q, _ = self.posterior.sample(head, eps)
-        out, _ = self.decoder.forward(decoder, z.reshape(-1, z.shape[-1]))
-        log_p = self.likelihood.log_prob(likelihood, out, x)
-        return head, z, log_q, log_p.reshape(log_q.shape)
+    def log_prob(self, params: Array, x: Any) -> Array:
+        """Return the exact log p(x) in nats, shape (B,), by enumeration of all states of z: log sum_z p(z) p(x|z).
+
+        Raises
+        ------
+        ValueError
+            If z has no states that can be enumerated.
+        """
+        checks.flat(params, self.n_params)
+        x = self.check_data(x, dtype=params.dtype)
+        n_states = self.posterior.n_states
+        if n_states is None:
+            raise ValueError(
+                f"posterior must have states that can be enumerated, got {type(self.posterior).__name__} with "
+                f"{self.posterior.n_latent} latents. Estimate log p(x) by log_marginal."
+            )
+        parts = []
+        for rows in row_chunks(len(x), n_states):
+            _, _, draws = self.draw(params, x[rows], None)
+            parts.append(log_mean_exp(draws.log_lik + cast(Array, draws.log_prior)) + math.log(n_states))
+        return np.concatenate(parts)
+
+    def quantities(self, params: Array, x: Array, seed: int, n_draws: int | None = None) -> list[Quantity]:
+        """Return the ELBO and its parts; with n_draws also the bounds, log p(x) and what the latents do."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            terms = self.terms(params, x, rng=stream(seed, Stream.TEST_NOISE), n_draws=_TEST_DRAWS)
+        bad = int((~np.isfinite(terms.elbo)).sum())
+        if bad:
+            raise NonFiniteError(
+                f"the ELBO of {bad} of {len(x)} examples is not finite",
+                "They lie far from the data that the model was trained on: check their units.",
+            )
+        rows = [quantity("elbo", terms.elbo), quantity("log_lik", terms.log_lik), quantity("kl", terms.kl)]
+        if n_draws is None:
+            return rows
+        rng, density = stream(seed, Stream.IMPORTANCE), self.likelihood.is_density(x)
+        bound, final = ("IWAE bound", "log p(x) estimate") if density else ("cross-entropy K-sample bound",) * 2
+        for k in (5, 50):
+            if k < n_draws:
+                rows.append(quantity(f"{bound}, K={k}", bounds.log_marginal(self, params, x, k, rng).log_p))
+        estimate = bounds.log_marginal(self, params, x, n_draws, rng)
+        rows.append(quantity(f"{final}, K={n_draws}", estimate.log_p))
+        rows.append(quantity("effective sample size, mean", estimate.ess, "draws"))
+        rows.append(quantity("effective sample size, smallest", float(estimate.ess.min()), "draws"))
+        if (self.posterior.n_states or math.inf) <= _EXACT_STATES:
+            rows.append(quantity("exact elbo", self.elbo(params, x, objective=Elbo("exact"))))
+            rows.append(
+                quantity("exact log p(x)" if density else "exact cross-entropy bound", self.log_prob(params, x))
+            )
+        if self.closed_kl is not None:
+            per_latent = self.closed_kl.per_latent(self.unpack(params)[2], self.encode(params, x))
+            rows += [quantity(f"KL of latent {j + 1}", column) for j, column in enumerate(per_latent.T)]
+        # a latent is active where its posterior mean moves with x (Burda et al. 2016, section 5.2)
+        active = int((self.embed(params, x).var(axis=0) > 0.01).sum())
+        return [*rows, quantity("active latents", active, "latents")]
+
+    def meaning(self, x: Array) -> str:
+        """Say what the ELBO is for such data."""
+        if self.likelihood.is_density(x):
+            return "the ELBO is a lower bound on log p(x)"
+        return "the ELBO is a cross-entropy bound: x lies strictly between 0 and 1, so it is no bound on log p(x)"
+
+    def says(self, params: Array, x: Any) -> Array:
+        """Return the mean KL of each latent, or where it has no formula the variance of its mean, shape (n_latent,)."""
+        if self.closed_kl is None:
+            return self.embed(params, x).var(axis=0)
+        return self.closed_kl.per_latent(self.unpack(params)[2], self.encode(params, x)).mean(axis=0)
 
     # ----------------------------------------------------------------------------------------- using it
+
+    def seen(self, x: Any, rng: np.random.Generator) -> Array:  # noqa: ARG002
+        """Return x: the encoder sees it as it is."""
+        return checks.data(x, self.n_x)
 
     def encode(self, params: Array, x: Any) -> Array:
         """Return the encoder's head, shape (B, n_head): the parameters of q(z|x)."""
@@ -354,11 +471,11 @@ class VAE(EncoderDecoder):
 
     def embed(self, params: Array, x: Any) -> Array:
         """Return the posterior means E_q[z], shape (B, n_latent)."""
-        return self.posterior.mean(self._head(params, x))
+        return self.posterior.mean(self.unpack(params)[1], self._head(params, x))
 
     def reconstruct(self, params: Array, x: Any) -> Array:
-        """Return E[x|z] at the posterior mean of each example, shape (B, n_x)."""
-        return self.decode(params, self.embed(params, x))
+        """Return E[x|z] at the code of each example, the mean or the mode of q(z|x); shape (B, n_x)."""
+        return self.decode(params, self.posterior.code(self.unpack(params)[1], self._head(params, x)))
 
     def sample(self, params: Array, n: int, rng: np.random.Generator, *, mean: bool = False) -> Array:
         """Draw n data points: z from the prior, then x from p(x|z), or its mean; shape (n, n_x).
@@ -373,7 +490,24 @@ class VAE(EncoderDecoder):
         """
         checks.flat(params, self.n_params)
         n = checks.width(n, "n")
-        _, decoder, likelihood = self.unpack(params)
-        z = self.draw_noise(rng, 1, n, params.dtype)[0]
+        _, _, prior, decoder, likelihood = self.unpack(params)
+        z = self.prior.sample(prior, n, checks.generator(rng))
         out, _ = self.decoder.forward(decoder, z)
         return self.likelihood.mean(likelihood, out) if mean else self.likelihood.sample(likelihood, out, rng)
+
+
+def _for_each(out: Array, z: Array, x: Array) -> Array:
+    """Return a decoder row for each draw of each example: those of states, which all examples share, are repeated."""
+    return np.repeat(out, len(x), axis=0) if z.shape[1] != len(x) else out
+
+
+def _mean(w: Array, values: Array) -> Array:
+    """Return the mean over the draws, shape (B,), under weights of shape (K,) or (K, B)."""
+    return w @ values if w.ndim == 1 else np.sum(w * values, axis=0)
+
+
+@formerly("BernoulliVAE")
+def _read_bernoulli_vae(fields: dict[str, Any]) -> VAE:
+    """Read what was a class of its own; its estimator is a setting of the training now."""
+    posterior = named_posterior("bits", fields["decoder"].n_in)
+    return VAE(fields["encoder"], posterior, fields["decoder"], fields["likelihood"])

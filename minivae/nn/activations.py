@@ -1,30 +1,40 @@
 """Activations: layers without parameters, each with its slope and its curvature."""
 
-from collections.abc import Iterator
+import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal
 
 import numpy as np
 
 from minivae.core import kernels
 from minivae.core.arrays import Array, sigmoid
-from minivae.core.registry import saved
+from minivae.core.boxes import NoParameters
+from minivae.core.registry import Table, saved
 
 
-class Activation:
-    """Base of the layers without parameters, which work on any width."""
+class Activation(NoParameters):
+    """Base of the activations y = f(x), one number at a time: layers without parameters, which work on any width.
 
-    n_params: int = 0
+    One whose ``curvature`` f''(x) is known gives it, for gradients of a Jacobian.
+
+    Attributes
+    ----------
+    analytic : bool
+        Whether f takes complex numbers, so that the complex step can check it.
+    initial_weights : {"glorot", "he"}
+        How a dense layer before it should start.
+    out_range : (float, float)
+        What the values lie between.
+    """
+
     n_in: int | None = None
     n_out: int | None = None
+    analytic: bool = False
+    initial_weights: Literal["glorot", "he"] = "glorot"
+    out_range: tuple[float, float] = (-math.inf, math.inf)
 
-    def init(self, rng: np.random.Generator, dtype: Any = np.float64) -> Array:  # noqa: ARG002
-        """Return no parameters."""
-        return np.empty(0, dtype)
-
-    def named(self, params: Array) -> Iterator[tuple[str, Array]]:  # noqa: ARG002
-        """Yield nothing."""
-        return iter(())
+    def out_bias(self, params: Array) -> None:
+        """Return None: there is no bias to set."""
 
     def forward(self, params: Array, x: Array) -> tuple[Array, Array]:  # noqa: ARG002
         """Return y and the cache."""
@@ -45,10 +55,6 @@ class Activation:
         """Return f'(x), of the shape of x."""
         return self._backward(cache, np.ones_like(cache))
 
-    def curvature(self, cache: Array) -> Array:
-        """Return f''(x), of the shape of x: for gradients of a Jacobian."""
-        raise NotImplementedError
-
     def _forward(self, x: Array) -> tuple[Array, Array]:
         raise NotImplementedError
 
@@ -64,6 +70,9 @@ class Tanh(Activation):
     >>> Tanh().forward(np.empty(0), np.array([[0.0, 100.0]]))[0]
     array([[0., 1.]])
     """
+
+    analytic = True
+    out_range = (-1.0, 1.0)
 
     def _forward(self, x: Array) -> tuple[Array, Array]:
         y = np.tanh(x)
@@ -86,6 +95,9 @@ class ReLU(Activation):
     array([[0., 2.]])
     """
 
+    initial_weights = "he"
+    out_range = (0.0, math.inf)
+
     def _forward(self, x: Array) -> tuple[Array, Array]:
         y = kernels.relu(x)
         return y, y
@@ -106,6 +118,9 @@ class ELU(Activation):
     >>> ELU().forward(np.empty(0), np.array([[-1000.0, 2.0]]))[0]
     array([[-1.,  2.]])
     """
+
+    initial_weights = "he"
+    out_range = (-1.0, math.inf)
 
     def _forward(self, x: Array) -> tuple[Array, Array]:
         y = np.where(x > 0, x, np.expm1(np.minimum(x, 0)))
@@ -128,6 +143,8 @@ class Sigmoid(Activation):
     array([[0. , 0.5, 1. ]])
     """
 
+    out_range = (0.0, 1.0)
+
     def _forward(self, x: Array) -> tuple[Array, Array]:
         y = sigmoid(x)
         return y, y
@@ -149,6 +166,8 @@ class Softplus(Activation):
     array([[   0., 1000.]])
     """
 
+    out_range = (0.0, math.inf)
+
     def _forward(self, x: Array) -> tuple[Array, Array]:
         return np.logaddexp(x, x.dtype.type(0)), x
 
@@ -160,10 +179,6 @@ class Softplus(Activation):
         return sigmoid(cache) * sigmoid(-cache)
 
 
-ACTIVATIONS: dict[str, Activation] = {
-    "relu": ReLU(),
-    "tanh": Tanh(),
-    "elu": ELU(),
-    "softplus": Softplus(),
-    "sigmoid": Sigmoid(),
-}
+ACTIVATIONS: Table[Activation] = Table("activation")
+for _activation in (ReLU(), Tanh(), ELU(), Softplus(), Sigmoid()):
+    ACTIVATIONS.add(type(_activation).__name__.lower(), _activation)

@@ -52,6 +52,8 @@ class Dense:
     n_in: int
     n_out: int
     weights: Literal["glorot", "he"] = "glorot"
+    analytic = True
+    out_range = (-math.inf, math.inf)
 
     def __post_init__(self) -> None:
         checks.width(self.n_in, "n_in")
@@ -67,6 +69,14 @@ class Dense:
         """Return W (n_in, n_out) and b (n_out,) as views of a flat vector of parameters or gradients."""
         n_weights = self.n_in * self.n_out
         return params[:n_weights].reshape(self.n_in, self.n_out), params[n_weights:]
+
+    def matrix(self, params: Array) -> Array:
+        """Return W, which is dy/dx^T."""
+        return self.unpack(params)[0]
+
+    def out_bias(self, params: Array) -> Array:
+        """Return b, which moves the output."""
+        return self.unpack(params)[1]
 
     def named(self, params: Array) -> Iterator[tuple[str, Array]]:
         """Yield ("weight", W) and ("bias", b)."""

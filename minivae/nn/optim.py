@@ -6,13 +6,13 @@ An optimiser is a frozen description. ``init`` makes its state, a dictionary of 
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from minivae.core import checks, kernels
 from minivae.core.arrays import Array
-from minivae.core.registry import saved
+from minivae.core.registry import Table, saved
 
 State = dict[str, np.ndarray]
 
@@ -170,7 +170,10 @@ class Adam:
         kernels.adam(params, grads, state["m"], state["v"], hyper)
 
 
-OPTIMIZERS = {"adam": Adam, "rmsprop": RMSprop, "sgd": SGD}
+OPTIMIZERS: Table[type[Any]] = Table("optimizer")
+OPTIMIZERS.add("adam", Adam)
+OPTIMIZERS.add("rmsprop", RMSprop)
+OPTIMIZERS.add("sgd", SGD)
 
 
 @saved

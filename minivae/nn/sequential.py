@@ -1,5 +1,6 @@
 """Layers one after the other."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -7,10 +8,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from minivae.core import checks
 from minivae.core.arrays import Array
+from minivae.core.boxes import slices_of
 from minivae.core.registry import saved
-from minivae.nn.activations import ACTIVATIONS, ELU, ReLU
+from minivae.nn.activations import ACTIVATIONS
 from minivae.nn.dense import Dense
 from minivae.nn.layer import Layer
 
@@ -73,8 +74,39 @@ class Sequential:
     @cached_property
     def slices(self) -> tuple[slice, ...]:
         """Where each layer's parameters stand in the flat vector."""
-        ends = np.cumsum([0] + [layer.n_params for layer in self.layers]).tolist()
-        return tuple(slice(a, b) for a, b in zip(ends[:-1], ends[1:], strict=True))
+        return slices_of(self.layers)
+
+    @cached_property
+    def analytic(self) -> bool:
+        """Whether every layer takes complex numbers."""
+        return all(getattr(layer, "analytic", False) for layer in self.layers)
+
+    @property
+    def out_range(self) -> tuple[float, float]:
+        """What the values of the last layer lie between."""
+        return getattr(self.layers[-1], "out_range", (-math.inf, math.inf))
+
+    def out_bias(self, params: Array) -> Array | None:
+        """Return the view of the last layer's bias, or None where it has none."""
+        last = self.layers[-1]
+        return last.out_bias(params[self.slices[-1]]) if hasattr(last, "out_bias") else None
+
+    def flat_layers(self) -> Iterator[Layer]:
+        """Yield each layer, those inside others too."""
+        for layer in self.layers:
+            if isinstance(layer, Sequential):
+                yield from layer.flat_layers()
+            else:
+                yield layer
+
+    def steps(self, caches: list[Any], *flats: Array) -> Iterator[tuple[Any, Any, list[Array]]]:
+        """Yield each layer, those inside others too, with its cache and its slices of the flat vectors."""
+        for layer, part, cache in zip(self.layers, self.slices, caches, strict=True):
+            own = [flat[part] for flat in flats]
+            if isinstance(layer, Sequential):
+                yield from layer.steps(cache, *own)
+            else:
+                yield layer, cache, own
 
     def init(self, rng: np.random.Generator, dtype: Any = np.float64) -> Array:
         """Return the layers' initial parameters, end to end."""
@@ -131,8 +163,8 @@ def mlp(widths: Sequence[int], activation: Layer | str = "relu") -> Sequential:
     if len(widths) < 2:
         raise ValueError(f"widths must name at least input and output, got {list(widths)}. Use [n_in, n_out].")
     if isinstance(activation, str):
-        activation = ACTIVATIONS[checks.choice(activation, ACTIVATIONS, "activation")]
-    scheme: Literal["glorot", "he"] = "he" if isinstance(activation, ReLU | ELU) else "glorot"
+        activation = ACTIVATIONS.choose(activation)
+    scheme: Literal["glorot", "he"] = getattr(activation, "initial_weights", "glorot")
     layers: list[Layer] = []
     for n_in, n_out in zip(widths[:-2], widths[1:-1], strict=True):
         layers += [Dense(n_in, n_out, scheme), activation]

@@ -1,6 +1,8 @@
 """The figures of ``minivae compare``: exact curves drawn through measured points."""
 
+import textwrap
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,14 +10,18 @@ import numpy as np
 
 from minivae import datasets
 from minivae.core.arrays import Array
-from minivae.estimators.costs import Cost, Quadratic
-from minivae.estimators.elbo_gradients import KlMode
+from minivae.core.seeds import Stream, stream
+from minivae.estimators.costs import Cosine, Cost, Exponential, Quadratic
 from minivae.estimators.exact.costs import exact_moments, variance_crossings
 from minivae.estimators.moments import Summary, summarize
-from minivae.estimators.on_costs import ESTIMATORS, sample_gradients
+from minivae.estimators.objectives import Elbo
+from minivae.estimators.on_costs import COST_ESTIMATORS, sample_gradients
 from minivae.models.vae import VAE
 from minivae.nn.optim import Adam
-from minivae.studies.compare import COSTS, Row
+from minivae.studies.compare_costs import COSINE, EXPONENTIAL, QUADRATIC
+from minivae.studies.compare_digits import BITS, DIGITS, DigitsProblem
+from minivae.studies.compare_rows import Problem, Row
+from minivae.studies.compare_summary import totals
 from minivae.studies.plots import COLORS, figure_of, save
 from minivae.training.loop import train
 from minivae.training.settings import Settings
@@ -33,29 +39,37 @@ _STYLE = {  # colour and marker of each estimator, the same in every figure
 }
 
 
-_FORMULAS = {"quadratic": "$f = (x - k)^2$", "exponential": "$f = e^{-kx^2}$", "cosine": r"$f = \cos kx$"}
+_FAMILIES: dict[str, Callable[[float], Cost]] = {
+    "$f = (x - k)^2$": Quadratic,
+    "$f = e^{-kx^2}$": Exponential,
+    r"$f = \cos kx$": Cosine,
+}
 
 
 _N = 20_000  # draws behind each measured point
 
 
-def write(folder: Path, rows: Sequence[Row], names: Sequence[str], seed: int, advance: Callable[[], Any]) -> list[str]:
+def write(
+    folder: Path, problems: Sequence[Problem], rows: Sequence[Row], seed: int, advance: Callable[[], Any]
+) -> list[str]:
     """Write the figures that belong to the rows into a folder as PNG files, and return their paths.
 
-    Those of the costs where a cost was asked for, those of the VAE where the digits were; ``advance`` is called ten
-    times at most.
+    One for each problem; three more where one of the costs in the table is among them, and the learning curves of each
+    VAE on the digits. ``advance`` is called at each figure and each training.
     """
-    rng = np.random.default_rng([seed, 99])
-    problems = {row["problem"] for row in rows}
+    rng = stream(seed, Stream.COMPARE_FIGURES)
     made: dict[str, Callable[[], Figure]] = {}
-    if problems & COSTS.keys():
-        made["variance_against_k"] = lambda: variance_against_k(rng)
-        made["variance_against_dimension"] = lambda: variance_against_dimension(rng)
-        made["variance_against_samples"] = lambda: variance_against_samples(rng)
-    if "digits" in problems:
-        made["encoder_variance"] = lambda: encoder_variance(rows)
-        if ways := [name for name in CURVES if name in names]:
-            made["learning_curves"] = lambda: learning_curves(ways, seed, advance)
+    for problem in problems:
+        if own := [row for row in rows if row["problem"] == problem.name]:
+            made[f"variance_{problem.name}"] = partial(relative_variance, problem, own)
+    if any(problem in (QUADRATIC, EXPONENTIAL, COSINE) for problem in problems):
+        made["variance_against_k"] = partial(variance_against_k, rng)
+        made["variance_against_dimension"] = partial(variance_against_dimension, rng)
+        made["variance_against_samples"] = partial(variance_against_samples, rng)
+    for digits in (problem for problem in (DIGITS, BITS) if problem in problems):
+        measured = {row["estimator"] for row in rows if row["problem"] == digits.name}
+        if ways := [name for name in CURVES if name in measured]:
+            made[f"learning_curves_{digits.name}"] = partial(learning_curves, digits, ways, seed, advance)
     paths = []
     for name, make in made.items():
         paths.append(save(make(), folder / f"{name}.png"))
@@ -68,7 +82,7 @@ def variance_against_k(rng: np.random.Generator) -> "Figure":
     names = ("pathwise", "score", "score-optimal", "measure-valued")
     figure = figure_of(10.5, 6.4)
     panels = figure.subplots(2, 3, sharex="col")
-    for column, (problem, (cost, _, _)) in enumerate(COSTS.items()):
+    for column, (formula, cost) in enumerate(_FAMILIES.items()):
         grid = np.linspace(0.02, 3, 60)
         chosen = np.linspace(0.25, 3, 6)
         crossings = variance_crossings(cost, 1.0, 1.0, 0.02, 3.0)
@@ -87,7 +101,7 @@ def variance_against_k(rng: np.random.Generator) -> "Figure":
             axes.set_yscale("log")
             axes.set_ylim(max(axes.get_ylim()[0], 1e-4), None)
             axes.grid(alpha=0.3)
-            axes.set_title(f"{_FORMULAS[problem]}, gradient for {parameter}", fontsize=10)
+            axes.set_title(f"{formula}, gradient for {parameter}", fontsize=10)
         panels[1, column].set_xlabel("parameter k of the cost")
     for row in range(2):
         panels[row, 0].set_ylabel("variance of one draw")
@@ -144,16 +158,15 @@ CURVES = {  # the estimators that VAEs are trained with, and their colours
 }
 
 
-def learning_curves(ways: Sequence[str], seed: int, advance: Callable[[], Any]) -> "Figure":
+def learning_curves(problem: DigitsProblem, ways: Sequence[str], seed: int, advance: Callable[[], Any]) -> "Figure":
     """Train the same VAE on the digits with each estimator, four draws a step, and draw the validation ELBO."""
     digits = datasets.load("digits-threshold")
-    model = VAE.mlp(digits.n_x, 2, [64], "tanh")
+    model = VAE.mlp(digits.n_x, problem.n_latent, [64], "tanh", posterior=problem.posterior)
     figure = figure_of(7.2, 4.8)
     axes = figure.subplots()
     lowest = 0.0
     for name in ways:
-        kl: KlMode = "sampled" if name == "path-derivative" else "closed"
-        settings = Settings(epochs=40, n_draws=4, optimizer=Adam(3e-3), estimator=name, kl=kl, seed=seed)
+        settings = Settings(epochs=40, n_draws=4, optimizer=Adam(3e-3), objective=Elbo(name), seed=seed)
         history = train(model, digits.x_train, digits.x_valid, settings).history
         elbo = [row["valid_elbo"] for row in history]
         lowest = min(lowest, *elbo[5:])
@@ -161,31 +174,37 @@ def learning_curves(ways: Sequence[str], seed: int, advance: Callable[[], Any]) 
         advance()
     axes.set_ylim(lowest - 0.5, None)
     axes.set(xlabel="epoch", ylabel="validation ELBO (nats per image)")
-    axes.set_title("One VAE on the bundled digits, trained with each estimator (4 draws a step)", fontsize=11)
+    axes.set_title(f"{problem.name}: one VAE, trained with each estimator (4 draws a step)", fontsize=11)
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
     return figure
 
 
-def encoder_variance(rows: Sequence[Row]) -> "Figure":
-    """Draw the variance of the whole encoder's gradient on the digits, relative to the pathwise one's."""
-    chosen = [row for row in rows if row["problem"] == "digits" and row["parameter"] == "encoder"]
-    chosen.sort(key=lambda row: row["variance"])
-    base = next((row["exact_variance"] for row in chosen if row["estimator"] == "pathwise"), None)
-    unit = base or chosen[0]["exact_variance"]
-    figure = figure_of(7.2, 0.42 * len(chosen) + 1.6)
+def relative_variance(problem: Problem, rows: Sequence[Row]) -> "Figure":
+    """Draw the total variance of each estimator on one problem, relative to the reference's: exact and measured."""
+    found = sorted(totals(problem, rows), key=lambda total: total.best_ratio or 0.0)
+    reference = found[0].reference
+    figure = figure_of(7.6, 0.4 * len(found) + 1.7)
     axes = figure.subplots()
-    for i, row in enumerate(chosen):
-        measured, exact = row["variance"] / unit, row["exact_variance"] / unit
-        axes.plot([measured], [i], "o", color=COLORS[0], label="measured" if i == 0 else None)
-        axes.plot([exact], [i], "|", color="black", ms=18, mew=1.6, label="exact, by quadrature" if i == 0 else None)
-        axes.annotate(f"{exact:.3g}", (exact, i), xytext=(12, -3), textcoords="offset points", fontsize=9)
-    axes.set_yticks(range(len(chosen)), [row["estimator"] for row in chosen])
-    axes.invert_yaxis()
-    axes.set_xscale("log")
+    measured = [total.ratio or 0.0 for total in found]
+    exact = [total.exact_ratio for total in found]
+    known = [(value, i) for i, value in enumerate(exact) if value is not None]
+    axes.plot(measured, range(len(found)), "o", color=COLORS[0], label="measured")
+    if known:
+        axes.plot(*zip(*known, strict=True), "|", color="black", ms=18, mew=1.6, label="exact")
+    for i, (a, b) in enumerate(zip(measured, exact, strict=True)):
+        axes.annotate(
+            f"{b if b is not None else a:.3g}", (max(a, b or a), i), (12, -3), textcoords="offset points", fontsize=9
+        )
+    axes.set_yticks(range(len(found)), [total.estimator for total in found])
+    axes.set_ylim(len(found) - 0.5, -0.5)
+    if all(value for value in measured):
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter("{x:g}")
     axes.margins(x=0.2)
-    axes.set_xlabel("total variance of the encoder's gradient, relative to " + ("pathwise" if base else "the least"))
-    axes.set_title("A VAE trained on the digits, one draw for each of 100 images", fontsize=11)
+    what = "all weights of the encoder" if problem.whole else "all parameters in sum"
+    axes.set_xlabel(f"variance of one draw, {what}" + (f", relative to {reference}" if reference else ""))
+    axes.set_title(textwrap.fill(problem.title, 84, break_on_hyphens=False), fontsize=10)
     axes.grid(alpha=0.3, axis="x")
     axes.legend(frameon=False)
     return figure
@@ -199,7 +218,7 @@ def _exact(name: str, cost: Cost, mu: Any) -> Array:
 
 def _measured(name: str, cost: Cost, mu: Any, rng: np.random.Generator) -> Summary:
     rows = sample_gradients(name, cost, mu, np.ones_like(np.asarray(mu, float)), _N, rng)
-    return summarize(rows, n_group=ESTIMATORS[name].n_group)
+    return summarize(rows, n_group=COST_ESTIMATORS[name].n_group)
 
 
 def _points(

@@ -17,6 +17,7 @@ from minivae.classical.power import deflate, power_iteration
 from minivae.classical.subspaces import centre, covariance, eigenpairs, subspace_distance, with_signs
 from minivae.core import checks
 from minivae.core.arrays import Array
+from minivae.core.seeds import Stream, stream
 from minivae.datasets.dataset import Dataset
 from minivae.studies import plots
 
@@ -110,17 +111,17 @@ def report(
     rates, losses = [], {}
     with bar, threadpool_limits(1, user_api="blas"):  # a second thread gains nothing on such products
         for name, train, model in (("Adam", descend, raw), ("L-BFGS", lbfgs, raw), ("L2", lbfgs, l2)):
-            ends[name] = train(model, model.init(np.random.default_rng([seed, len(ends)])), S)
+            ends[name] = train(model, model.init(stream(seed, Stream.LINEAR, 0, len(ends))), S)
             bar.update()
         rows = _subspace_rows(raw, ends, spectrum) + _l2_rows(l2, ends["L2"], spectrum)
         rows += _solver_rows(dataset.x_train.astype(np.float64), spectrum, n_latent)
         bar.update()
         for k in range(n_latent):
-            rates.append(_rate(spectrum, k, np.random.default_rng([seed, 9, k])))
+            rates.append(_rate(spectrum, k, stream(seed, Stream.POWER, k)))
             bar.update()
         for q in widths:
             model = LinearAutoencoder(len(S), q)
-            losses[q] = descend(model, model.init(np.random.default_rng([seed, q])), S).loss
+            losses[q] = descend(model, model.init(stream(seed, Stream.LINEAR, 1, q)), S).loss
             bar.update()
     rows.append(_rate_row(rates, spectrum))
     directions = {"Adam": raw.decoder_directions(ends["Adam"].params), "L2": l2.decoder_directions(ends["L2"].params)}

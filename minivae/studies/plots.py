@@ -264,7 +264,7 @@ def latent_grid(
     return figure
 
 
-def table_samples(x: Array, draws: Array, n: int = 12) -> "Figure":
+def table_samples(x: Array, draws: Array, drawn: str = "z ~ N(0, I)", n: int = 12) -> "Figure":
     """Draw the histogram of each column in the data and in draws of the model: for data that are not images."""
     figure, panels = _panels(min(n, x.shape[1]))
     for j, panel in enumerate(panels):
@@ -273,7 +273,7 @@ def table_samples(x: Array, draws: Array, n: int = 12) -> "Figure":
         panel.hist(draws[:, j], bins=bins, density=True, color=COLORS[3], histtype="step", lw=1.6, label="samples")
         panel.set(xlabel=f"column {j}, as the model sees it", ylabel="density")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
-    figure.suptitle("Samples x ~ p(x|z), z ~ N(0, I), beside the test data" + _left_out(x, panels))
+    figure.suptitle(f"Samples x ~ p(x|z), {drawn}, beside the test data" + _left_out(x, panels))
     return figure
 
 

@@ -9,7 +9,7 @@ from minivae.core.files import write_atomically
 from minivae.core.registry import to_spec
 from minivae.core.versions import versions
 from minivae.datasets.dataset import Dataset
-from minivae.studies.evaluation import meaning, test_rows
+from minivae.studies.evaluation import meaning
 from minivae.studies.run_figures import figures
 from minivae.training.loop import Result
 from minivae.training.runs import Run, test_data
@@ -28,7 +28,7 @@ def write_results(run: Run, dataset: Dataset, result: Result) -> dict[str, Any]:
     summary = {
         "data": dataset.name,
         "meaning": meaning(run.model, x, dataset),
-        "test": test_rows(run.model, result.params, x, run.settings.seed),
+        "test": run.model.quantities(result.params, x, run.settings.seed),
         "stopped": result.stopped,
         "epochs": len(result.history),
         "best_epoch": result.best_epoch,

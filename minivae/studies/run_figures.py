@@ -1,24 +1,21 @@
 """The figures of a run: learning curves, reconstructions, samples, codes, the decoded plane."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from minivae.core.arrays import Array
+from minivae.core.seeds import Stream, stream
 from minivae.datasets.dataset import Dataset
-from minivae.models.autoencoder import Autoencoder
+from minivae.models.base import Model, Variational
 from minivae.models.contraction import jacobian
-from minivae.models.vae import VAE
 from minivae.studies import plots
 from minivae.training.runs import Run, test_data
 
 
-def active_pair(model: Any, params: Array, x: Array) -> tuple[int, int]:
+def active_pair(model: Model, params: Array, x: Array) -> tuple[int, int]:
     """Return the two latents that say most about x, in ascending order: the axes of the plane."""
-    z = model.embed(params, x)
-    spread = model.posterior.kl_per_latent(model.encode(params, x)).mean(axis=0) if isinstance(model, VAE) else z.var(0)
-    first, second = sorted(np.argsort(-spread, kind="stable")[:2].tolist())
+    first, second = sorted(np.argsort(-model.says(params, x), kind="stable")[:2].tolist())
     return first, second
 
 
@@ -30,24 +27,24 @@ def figures(run: Run, dataset: Dataset, params: Array, history: list[dict[str, f
     paths = [plots.save(plots.learning_curves(history), folder / "learning_curves.png")]
     paths += latent_figures(model, params, x, dataset, folder)
     paths.append(reconstruction_figure(model, params, x, dataset, folder))
-    if isinstance(model, Autoencoder) and dataset.image_shape is not None:
-        mean = jacobian(model.encoder, model.unpack(params)[0], x[:256]).mean(axis=0)
+    if not model.variational and dataset.image_shape is not None:
+        mean = jacobian(model.encoder, params[: model.encoder.n_params], x[:256]).mean(axis=0)
         figure = plots.receptive_fields(mean, dataset.image_shape)
         paths.append(plots.save(figure, folder / "receptive_fields.png"))
-    if isinstance(model, VAE):
+    if model.variational:
         n = 100 if dataset.image_shape is not None else 500
         paths.append(sample_figure(model, params, x, dataset, folder, n, run.settings.seed))
     return paths
 
 
-def reconstruction_figure(model: Any, params: Array, x: Array, dataset: Dataset, folder: Path) -> str:
+def reconstruction_figure(model: Model, params: Array, x: Array, dataset: Dataset, folder: Path) -> str:
     """Draw test rows beside their reconstructions."""
     path = folder / "reconstructions.png"
     if dataset.image_shape is None:
         return plots.save(plots.table_reconstructions(x, model.reconstruct(params, x)), path)
     some = x[np.linspace(0, len(x) - 1, min(12, len(x))).astype(int)]
-    if isinstance(model, Autoencoder) and model.corruption is not None:
-        seen = model.corrupt(some, np.random.default_rng(0))
+    seen = model.seen(some, stream(0, Stream.CORRUPTION))
+    if not np.array_equal(seen, some):
         rows = {"original x": some, "corrupted x": seen, "E[x|z]": model.reconstruct(params, seen)}
         title = "Originals, what the encoder sees, and reconstructions from that"
         return plots.save(plots.image_rows(rows, dataset.image_shape, plots.Shades.of(x), title), path)
@@ -55,34 +52,36 @@ def reconstruction_figure(model: Any, params: Array, x: Array, dataset: Dataset,
     return plots.save(plots.reconstructions(some, x_hat, dataset.image_shape, plots.Shades.of(x)), path)
 
 
-def draw_samples(model: VAE, params: Array, n: int, seed: int, *, mean: bool = False) -> Array:
+def draw_samples(model: Variational, params: Array, n: int, seed: int, *, mean: bool = False) -> Array:
     """Draw n samples, or the means E[x|z] at the same draws of z."""
-    return model.sample(params, n, np.random.default_rng([seed, 5]), mean=mean)
+    return model.sample(params, n, stream(seed, Stream.SAMPLES), mean=mean)
 
 
-def sample_figure(model: VAE, params: Array, x: Array, dataset: Dataset, folder: Path, n: int, seed: int) -> str:
+def sample_figure(
+    model: Variational, params: Array, x: Array, dataset: Dataset, folder: Path, n: int, seed: int
+) -> str:
     """Draw samples of the model: for images the means E[x|z] of draws z of the prior."""
     path = folder / "samples.png"
     if dataset.image_shape is None:
-        return plots.save(plots.table_samples(x, draw_samples(model, params, n, seed)), path)
+        return plots.save(plots.table_samples(x, draw_samples(model, params, n, seed), model.prior.formula), path)
     means = draw_samples(model, params, n, seed, mean=True)
-    title = "Samples: E[x|z] for z ~ N(0, I)"
+    title = f"Samples: E[x|z] for {model.prior.formula}"
     return plots.save(plots.image_grid(means, dataset.image_shape, plots.Shades.of(x), title), path)
 
 
-def latent_figures(model: Any, params: Array, x: Array, dataset: Dataset, folder: Path) -> list[str]:
+def latent_figures(model: Model, params: Array, x: Array, dataset: Dataset, folder: Path) -> list[str]:
     """Draw the codes of the test set and, for images, the decoded plane of the two latents that say most."""
     z = model.embed(params, x)
     dims = (0, 0) if z.shape[1] == 1 else active_pair(model, params, x)
     paths = [plots.save(plots.latent_scatter(z, dataset.y_test, dims), folder / "latent_codes.png")]
-    if dataset.image_shape is not None and z.shape[1] > 1 and isinstance(model, VAE):
+    if dataset.image_shape is not None and z.shape[1] > 1 and model.continuous:
         shades = plots.Shades.of(x)
         figure = plots.latent_grid(lambda z: model.decode(params, z), z.shape[1], dataset.image_shape, shades, dims)
         paths.append(plots.save(figure, folder / "latent_plane.png"))
     return paths
 
 
-def interpolation_figure(model: Any, params: Array, x: Array, dataset: Dataset, folder: Path) -> str | None:
+def interpolation_figure(model: Model, params: Array, x: Array, dataset: Dataset, folder: Path) -> str | None:
     """Draw straight lines in latent space between codes of test images, decoded; None where there are no images."""
     if dataset.image_shape is None or len(x) < 2:
         return None

@@ -1,6 +1,6 @@
 """Settings, the loop, its files and run folders."""
 
-from minivae.training.binarize import binarize
+from minivae.training.bits import binarize
 from minivae.training.loop import Result, train
 from minivae.training.settings import Settings
 from minivae.training.storage import load_model, save_model

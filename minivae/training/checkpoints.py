@@ -44,6 +44,13 @@ class State:
             self.seconds,
         )
 
+    def keep(self, row: Row, *, better: bool) -> None:
+        """Take in the row of a whole epoch, and its parameters where they are better than all before."""
+        self.history.append(row)
+        if better:
+            self.best[:] = self.params
+            self.best_epoch = len(self.history)
+
     def save(self, path: Path, spec: dict[str, Any]) -> None:
         """Write the state, and what run it is of, to a file, atomically."""
         header = {

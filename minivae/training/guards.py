@@ -35,6 +35,17 @@ def check_epoch(model: Any, params: Array, row: Row, settings: Settings) -> None
         raise guard(step, epoch, f"the validation loss is not finite ({parts})", settings)
 
 
+def finite_norm(model: Any, grads: Array, step: int, epoch: int, settings: Settings) -> float:
+    """Return the Euclidean norm of the gradient, or stop where it is not finite."""
+    norm = float(np.sqrt(np.dot(grads, grads)))
+    if not np.isfinite(norm):  # in float32 the squares may overflow where the norm does not
+        norm = float(np.linalg.norm(grads.astype(np.float64)))
+    if not np.isfinite(norm):
+        where = first_non_finite(model.named(grads)) or "its norm overflows"
+        raise guard(step, epoch, f"the gradient is not finite: in it, {where}", settings)
+    return norm
+
+
 def guard(step: int, epoch: int, where: str, settings: Settings) -> NonFiniteError:
     """Return the error that says where training stopped, and the likely remedy."""
     clip = "set clip_norm" if settings.clip_norm is None else f"lower clip_norm (now {settings.clip_norm:g})"

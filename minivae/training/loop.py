@@ -3,7 +3,7 @@
 import contextlib
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,19 +12,18 @@ import numpy as np
 from tqdm import tqdm
 
 from minivae.core.arrays import Array
-from minivae.core.errors import FileError, NonFiniteError, first_non_finite
+from minivae.core.errors import FileError, NonFiniteError
 from minivae.core.files import writable
 from minivae.core.registry import to_spec
+from minivae.core.seeds import Stream, stream
 from minivae.distributions.likelihoods import NotALikelihoodWarning
-from minivae.models.autoencoder import Autoencoder
-from minivae.models.discrete import BernoulliVAE
-from minivae.models.vae import VAE
+from minivae.models.base import Model
 from minivae.nn.optim import clip_by_norm
-from minivae.training.binarize import binarize
+from minivae.training.bits import binarize, check_probabilities
 from minivae.training.checkpoints import Row, State, fingerprint, restore
-from minivae.training.guards import check_epoch, guard, warn_if_diverging
+from minivae.training.guards import check_epoch, finite_norm, guard, warn_if_diverging
 from minivae.training.interrupts import Interrupt
-from minivae.training.settings import Settings, check_estimator_of
+from minivae.training.settings import Settings
 from minivae.training.threads import blas_threads
 from minivae.training.validation import Validation
 
@@ -35,7 +34,7 @@ class Result:
 
     Attributes
     ----------
-    model : VAE, Autoencoder or BernoulliVAE
+    model : Model
     params : array
         The parameters with the best validation loss (the last ones where there is no validation set).
     history : list of dict
@@ -58,7 +57,7 @@ class Result:
 
 
 def train(
-    model: VAE | Autoencoder | BernoulliVAE,
+    model: Model,
     x_train: Any,
     x_valid: Any = None,
     settings: Settings | None = None,
@@ -78,7 +77,8 @@ def train(
 
     Parameters
     ----------
-    model : VAE, Autoencoder or BernoulliVAE
+    model : Model
+        VAE, Autoencoder, or your own by the same protocol.
     x_train : array of shape (N, n_x)
     x_valid : array of shape (M, n_x), optional
     settings : Settings
@@ -112,47 +112,12 @@ def train(
     >>> [row["step"] for row in result.history]
     [4, 8]
     """
-    settings = Settings() if settings is None else settings
-    check_estimator_of(model, settings)
-    dtype = np.dtype(settings.dtype)
-    with warnings.catch_warnings():
-        if settings.binarize:  # grey values are then probabilities, and the likelihood sees zeros and ones
-            warnings.simplefilter("ignore", NotALikelihoodWarning)
-        x_train = model.check_data(x_train, "x_train", dtype)
-        model.likelihood.check_training(x_train)
-        warnings.simplefilter("ignore", NotALikelihoodWarning)  # said of x_train
-        x_valid = None if x_valid is None else model.check_data(x_valid, "x_valid", dtype)
-    if settings.binarize:
-        for name, x in (("x_train", x_train), ("x_valid", x_valid)):
-            if x is not None and (x.min() < 0 or x.max() > 1):
-                raise ValueError(
-                    f"{name} must lie in [0, 1] to be binarised, got {x.min():g} to {x.max():g}. Divide by the maximum."
-                )
-    if settings.batch_size > len(x_train):
-        warnings.warn(
-            f"batch_size should be at most the number of training examples, {len(x_train)}, got {settings.batch_size}: "
-            f"each epoch is one step on all of them. Choose a smaller batch_size for more steps.",
-            stacklevel=2,
-        )
-
-    path = None if checkpoint is None else Path(checkpoint)
-    if path is not None:
-        writable(path.parent, "checkpoint's folder")
-        if path.is_dir():
-            raise FileError(f"checkpoint must name a file, got {path}, which is a folder. Add a name, such as c.npz.")
-    rng = np.random.default_rng(settings.seed)
-    params = model.init(rng, dtype, x_train if settings.start_at_mean else None)
-    rule = settings.baseline(model)
-    baseline = {} if rule is None else rule.init(np.random.default_rng([settings.seed, 3]), dtype)
-    state = State(params, params.copy(), settings.optimizer.init(params), baseline, rng, [])
-    spec = {
-        "model": to_spec(model),
-        "settings": to_spec(settings),
-        "data": fingerprint(x_train, x_valid),
-    }
-    if resume:
-        if path is None:
-            raise ValueError("checkpoint must name the file to resume from, got None. Pass checkpoint=PATH.")
+    settings = (Settings() if settings is None else settings).resolved(model)
+    x_train, x_valid = _checked(model, x_train, x_valid, settings)
+    path = _checked_path(checkpoint, resume)
+    state = _start(model, x_train, settings)
+    spec = {"model": to_spec(model), "settings": to_spec(settings), "data": fingerprint(x_train, x_valid)}
+    if path is not None and resume:
         restore(state, path, spec, settings)
 
     n_steps = -(-len(x_train) // settings.batch_size)
@@ -168,30 +133,21 @@ def train(
         desc="loading kernels (the first run ever compiles them)",
     )
     with interrupt:
-        _warm_up(model, x_train, settings, params)
-        validation = Validation(model, x_valid, settings, params)
+        _warm_up(model, x_train, settings, state.params)
+        validation = Validation(model, x_valid, settings, state.params)
     bar.set_description_str("training")
     last_save = start = time.monotonic()
     stopped = "finished"
+    quiet = np.errstate(over="ignore", invalid="ignore")  # the guard speaks of these
     try:
-        with (
-            blas_threads(model, settings.batch_size * settings.n_draws),
-            interrupt,
-            bar,
-            np.errstate(over="ignore", invalid="ignore"),
-        ):  # the guard speaks of these
+        with blas_threads(model, settings.batch_size * (settings.n_draws or 1)), interrupt, bar, quiet:
             for epoch in range(first_epoch, settings.epochs):
                 if settings.patience is not None and epoch - state.best_epoch >= settings.patience:
                     stopped = "early"
                     break
-                row = _epoch(model, x_train, settings, state, epoch, n_steps, bar, interrupt)
-                row |= validation(params)
-                check_epoch(model, params, row, settings)
-                improved = not validation.given or row["valid_loss"] < validation.best(state)
-                state.history.append(row)
-                if improved:
-                    state.best[:] = params
-                    state.best_epoch = epoch + 1
+                row = _epoch(model, x_train, settings, state, epoch, bar, interrupt) | validation(state.params)
+                check_epoch(model, state.params, row, settings)
+                state.keep(row, better=not validation.given or row["valid_loss"] < validation.best(state))
                 warn_if_diverging(state.history, validation.before, settings)
                 state.seconds = seconds_before + time.monotonic() - start
                 if path is not None:
@@ -211,58 +167,94 @@ def train(
     return Result(model, state.best, state.history, state.best_epoch, stopped, state.seconds, rate)
 
 
-def _warm_up(model: Any, x_train: Array, settings: Settings, params: Array) -> None:
+def _checked(model: Model, x_train: Any, x_valid: Any, settings: Settings) -> tuple[Array, Array | None]:
+    """Return the data as the model takes them, or refuse them."""
+    dtype = np.dtype(settings.dtype)
+    with warnings.catch_warnings():
+        if settings.binarize:  # grey values are then probabilities, and the likelihood sees zeros and ones
+            warnings.simplefilter("ignore", NotALikelihoodWarning)
+        x_train = model.check_data(x_train, "x_train", dtype)
+        model.likelihood.check_training(x_train)
+        warnings.simplefilter("ignore", NotALikelihoodWarning)  # said of x_train
+        x_valid = None if x_valid is None else model.check_data(x_valid, "x_valid", dtype)
+    if settings.binarize:
+        check_probabilities(x_train, "x_train")
+        if x_valid is not None:
+            check_probabilities(x_valid, "x_valid")
+    if settings.batch_size > len(x_train):
+        warnings.warn(
+            f"batch_size should be at most the number of training examples, {len(x_train)}, got {settings.batch_size}: "
+            f"each epoch is one step on all of them. Choose a smaller batch_size for more steps.",
+            stacklevel=3,
+        )
+    return x_train, x_valid
+
+
+def _checked_path(checkpoint: str | Path | None, resume: bool) -> Path | None:
+    if checkpoint is None:
+        if resume:
+            raise ValueError("checkpoint must name the file to resume from, got None. Pass checkpoint=PATH.")
+        return None
+    path = Path(checkpoint)
+    writable(path.parent, "checkpoint's folder")
+    if path.is_dir():
+        raise FileError(f"checkpoint must name a file, got {path}, which is a folder. Add a name, such as c.npz.")
+    return path
+
+
+def _start(model: Model, x_train: Array, settings: Settings) -> State:
+    """Return the state before the first step."""
+    dtype = np.dtype(settings.dtype)
+    rng = stream(settings.seed, Stream.TRAINING)
+    params = model.init(rng, dtype, x_train if settings.start_at_mean else None)
+    rule = settings.rule(model)
+    baseline = {} if rule is None else rule.init(stream(settings.seed, Stream.BASELINE), dtype)
+    return State(params, params.copy(), settings.optimizer.init(params), baseline, rng, [])
+
+
+def _warm_up(model: Model, x_train: Array, settings: Settings, params: Array) -> None:
     """Take one step on copies, so that every kernel is compiled or loaded before the clock starts."""
     copy, x = params.copy(), x_train[:2]
-    eps = model.draw_noise(np.random.default_rng(0), settings.n_draws, len(x), params.dtype)
+    eps = model.draw_noise(stream(settings.seed, Stream.WARM_UP), settings.n_draws or 1, len(x), params.dtype)
     with contextlib.suppress(NonFiniteError), np.errstate(all="ignore"):
-        model.loss_and_grad(copy, x, eps, grads := np.zeros_like(copy))
+        model.loss_and_grad(copy, x, eps, grads := np.zeros_like(copy), settings.objective)
         settings.optimizer.update(copy, grads, settings.optimizer.init(copy))
 
 
-def _epoch(
-    model: Any,
-    x_train: Array,
-    settings: Settings,
-    state: State,
-    epoch: int,
-    n_steps: int,
-    bar: Any,
-    interrupt: "Interrupt",
-) -> Row:
-    """Go once through the data in a new order; return the epoch's row of the history."""
-    params, rng = state.params, state.rng
-    grads = np.empty_like(params)
-    scale = settings.schedule.scale(epoch)
+def _batches(
+    model: Model, x_train: Array, settings: Settings, rng: np.random.Generator
+) -> Iterator[tuple[Array, Array | None]]:
+    """Yield minibatches in a new random order, each with its noise."""
     order = rng.permutation(len(x_train))
-    how: dict[str, Any] = {"beta": settings.beta} if isinstance(model, VAE | BernoulliVAE) else {}
-    if isinstance(model, VAE):
-        how |= {"kl": settings.kl, "estimator": settings.at_each_step}
-    rule = settings.baseline(model)
-    sums: Row = {}
-    for i in range(n_steps):
-        interrupt.check()
-        rows = order[i * settings.batch_size : (i + 1) * settings.batch_size]
-        x = x_train[rows]
+    for start in range(0, len(x_train), settings.batch_size):
+        x = x_train[order[start : start + settings.batch_size]]
         if settings.binarize:
             x = binarize(x, rng)
-        eps = model.draw_noise(rng, settings.n_draws, len(x), params.dtype)
+        yield x, model.draw_noise(rng, settings.n_draws or 1, len(x), x.dtype)
+
+
+def _epoch(
+    model: Model, x_train: Array, settings: Settings, state: State, epoch: int, bar: Any, interrupt: Interrupt
+) -> Row:
+    """Go once through the data in a new order; return the epoch's row of the history."""
+    params, grads = state.params, np.empty_like(state.params)
+    objective, rule = settings.objective_at(epoch), settings.rule(model)
+    scale = settings.schedule.scale(epoch)
+    n_steps = -(-len(x_train) // settings.batch_size)
+    how: dict[str, Any] = {}
+    sums: Row = {}
+    for i, (x, eps) in enumerate(_batches(model, x_train, settings, state.rng)):
+        interrupt.check()
         step = epoch * n_steps + i + 1
         if rule is not None:
             how["baseline"] = rule.predict(state.baseline, x)
         try:
-            loss, terms = model.loss_and_grad(params, x, eps, grads, **how)
+            loss, terms = model.loss_and_grad(params, x, eps, grads, objective, **how)
         except NonFiniteError as error:
             raise guard(step, epoch, error.where, settings) from None
         if rule is not None:
-            f = terms.log_lik - settings.beta * terms.kl if settings.kl == "sampled" else terms.log_lik
-            rule.update(state.baseline, x, f)
-        norm = float(np.sqrt(np.dot(grads, grads)))
-        if not np.isfinite(norm):  # in float32 the squares may overflow where the norm does not
-            norm = float(np.linalg.norm(grads.astype(np.float64)))
-        if not np.isfinite(norm):
-            where = first_non_finite(model.named(grads)) or "its norm overflows"
-            raise guard(step, epoch, f"the gradient is not finite: in it, {where}", settings)
+            rule.update(state.baseline, x, objective.signal(terms))
+        norm = finite_norm(model, grads, step, epoch, settings)
         if settings.clip_norm is not None:
             clip_by_norm(grads, norm, settings.clip_norm)
         settings.optimizer.update(params, grads, state.optimizer, scale)

@@ -14,15 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from minivae import datasets
 from minivae.core.arrays import Array
 from minivae.core.errors import FileError
 from minivae.core.files import writable, write_atomically
 from minivae.core.registry import from_spec, to_spec
+from minivae.core.seeds import Stream, stream
 from minivae.datasets.dataset import Dataset
-from minivae.training.binarize import binarize
+from minivae.training.bits import binarize
 from minivae.training.settings import Settings
 from minivae.training.storage import load_model
 
@@ -70,14 +69,12 @@ def open_run(folder: str | Path) -> Run:
     try:
         content = json.loads(path.read_text())
         shape = content["image_shape"]
-        settings = dict(content["settings"])
-        settings.pop("class")
         return Run(
             folder,
             content["source"],
             None if shape is None else (shape[0], shape[1]),
             from_spec(content["model"]),
-            Settings(**{key: from_spec(value) for key, value in settings.items()}),
+            from_spec(content["settings"]),
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise FileError(
@@ -133,7 +130,7 @@ def test_data(dataset: Dataset, seed: int) -> Array:
     """Return the test rows; those of a dynamic set binarised once, by the seed."""
     if not dataset.dynamic:
         return dataset.x_test
-    return binarize(dataset.x_test, np.random.default_rng([seed, 2]))
+    return binarize(dataset.x_test, stream(seed, Stream.TEST_BITS))
 
 
 def read_model(run: Run) -> Array:

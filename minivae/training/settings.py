@@ -1,24 +1,13 @@
 """How to train: every choice, with its default and its range."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from minivae.core import checks
-from minivae.core.registry import saved
-from minivae.estimators.baselines import Baseline, LearnedBaseline, MovingAverage
-from minivae.estimators.elbo_gradients import ELBO_ESTIMATORS, ElboEstimator, KlMode, check_estimator
-from minivae.models.discrete import BernoulliVAE
-from minivae.models.vae import VAE
+from minivae.core.registry import formerly, saved
+from minivae.estimators.baselines import Baseline
+from minivae.estimators.objectives import Elbo, Objective
 from minivae.nn.optim import Adam, Optimizer, StepDecay
-
-_BASELINES: dict[str, Callable[[int], Baseline]] = {
-    "score-moving-average": lambda _: MovingAverage(),
-    "score-learned": LearnedBaseline.mlp,
-}
-
-
-TRAINING_ESTIMATORS = (*ELBO_ESTIMATORS, *_BASELINES)
 
 
 @saved
@@ -29,25 +18,20 @@ class Settings:
     Parameters
     ----------
     epochs : int
-        Passes over the data at most.
+        Passes over the data at most; patience ends most trainings before.
     batch_size : int
     optimizer : Optimizer
     schedule : StepDecay
         Multiplies the optimiser's learning rate.
-    beta : float
-        Weight of the KL in the loss; reported ELBOs never contain it. Not used by an autoencoder.
-    n_draws : int
-        Draws of z for each example and step.
-    kl : {"closed", "sampled"}
-    estimator : str, optional
-        How the gradient reaches the encoder: "pathwise" (a VAE's unless given), "path-derivative", "score",
-        "score-leave-one-out", or the score function with a baseline that is learnt along the way,
-        "score-moving-average" or "score-learned". The last two serve a ``BernoulliVAE`` with estimator "score" too;
-        its other estimators are its own.
+    objective : Objective, optional
+        What is minimised and how the gradient is estimated: ``Elbo(estimator, beta, kl)`` for a VAE,
+        ``Reconstruction()`` for an autoencoder. The model's own unless given.
+    n_draws : int, optional
+        Draws of z for each example and step; what the objective's estimator usually takes unless given.
     clip_norm : float, optional
         Largest Euclidean norm of the gradient; not clipped unless given.
     patience : int, optional
-        Stop after this many epochs without a better validation loss; never unless given.
+        Stop after this many epochs without a better validation loss; never where None, or without a validation set.
     binarize : bool
         Draw each x anew from Bernoulli(x) whenever it is used (dynamic binarisation). The validation set is
         binarised once.
@@ -63,30 +47,25 @@ class Settings:
         If a value is out of range.
     """
 
-    epochs: int = 100
+    epochs: int = 2000
     batch_size: int = 128
     optimizer: Optimizer = field(default_factory=Adam)
     schedule: StepDecay = field(default_factory=StepDecay)
-    beta: float = 1.0
-    n_draws: int = 1
-    kl: KlMode = "closed"
-    estimator: str | None = None
+    objective: Objective | None = None
+    n_draws: int | None = None
     clip_norm: float | None = None
-    patience: int | None = None
+    patience: int | None = 100
     binarize: bool = False
     start_at_mean: bool = True
     dtype: str = "float32"
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "n_draws"):
+        for name in ("epochs", "batch_size"):
             checks.width(getattr(self, name), name)
-        if self.patience is not None:
-            checks.width(self.patience, "patience")
-        checks.number(self.beta, "beta", low=0, closed=True)
-        if self.estimator is not None:
-            checks.choice(self.estimator, TRAINING_ESTIMATORS, "estimator")
-        check_estimator(self.at_each_step, self.kl, self.n_draws)
+        for name in ("n_draws", "patience"):
+            if getattr(self, name) is not None:
+                checks.width(getattr(self, name), name)
         if self.clip_norm is not None:
             checks.number(self.clip_norm, "clip_norm", low=0)
         object.__setattr__(self, "dtype", checks.float_dtype(self.dtype).name)
@@ -97,32 +76,41 @@ class Settings:
             raise ValueError(
                 f"schedule must be a StepDecay, got {self.schedule!r}. StepDecay() never changes the rate."
             )
+        if self.objective is not None and (isinstance(self.objective, type) or not hasattr(self.objective, "resolved")):
+            raise ValueError(f"objective must be an objective, got {self.objective!r}. For example Elbo(beta=4.0).")
         for name in ("binarize", "start_at_mean"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name} must be True or False, got {getattr(self, name)!r}. Choose one.")
 
-    @property
-    def at_each_step(self) -> ElboEstimator:
-        """The estimator that a step uses: the score function where its baseline is learnt outside of it."""
-        return cast(ElboEstimator, "score" if self.estimator in _BASELINES else self.estimator or "pathwise")
+    def resolved(self, model: Any) -> "Settings":
+        """Return the settings with all settled that depends on the model, or refuse what it cannot do.
 
-    def baseline(self, model: Any) -> Baseline | None:
-        """Return the rule whose baseline is learnt along the way, or none."""
-        rule = _BASELINES.get(self.estimator or "")
-        return None if rule is None else rule(model.n_x)
+        >>> from minivae import VAE
+        >>> settings = Settings(objective=Elbo("score-leave-one-out")).resolved(VAE.mlp(n_x=4, n_latent=2))
+        >>> settings.n_draws, settings.objective.kl
+        (4, 'closed')
+        """
+        objective = (model.objective if self.objective is None else self.objective).resolved(model)
+        n_draws = objective.usual_draws(model) if self.n_draws is None else self.n_draws
+        objective.check(model, n_draws)
+        return replace(self, objective=objective, n_draws=n_draws)
+
+    def objective_at(self, epoch: int) -> Any:
+        """Return the resolved objective of an epoch, counted from 0."""
+        assert self.objective is not None, "resolved settings have an objective"
+        return self.objective.at(epoch)
+
+    def rule(self, model: Any) -> Baseline | None:
+        """Return the rule of a baseline that is learnt along the way, or none."""
+        return self.objective_at(0).rule(model)
 
 
-def check_estimator_of(model: Any, settings: Settings) -> None:
-    """Refuse an estimator that the model does not know."""
-    if settings.estimator is None or isinstance(model, VAE):
-        return
-    if isinstance(model, BernoulliVAE) and model.estimator == "score" and settings.estimator in _BASELINES:
-        return
-    name = type(model).__name__
-    remedy = "Drop it."
-    if isinstance(model, BernoulliVAE):
-        remedy = (
-            "A discrete latent has no path. Choose the model's own estimator, or with estimator='score' there, "
-            f"{' or '.join(_BASELINES)} here."
-        )
-    raise ValueError(f"estimator must be one that {name} knows, got {settings.estimator!r}. {remedy}")
+@formerly("Settings")
+def _read_settings(fields: dict[str, Any]) -> Settings:
+    """Read settings in which beta, KL and estimator stood beside each other, or as they are now."""
+    if "beta" in fields:
+        names = ("estimator", "beta", "kl")
+        old = {name: fields.pop(name) for name in names}
+        if tuple(old.values()) != (None, 1.0, "closed"):
+            fields["objective"] = Elbo(**cast(Any, old))
+    return Settings(**fields)

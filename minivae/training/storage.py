@@ -10,18 +10,16 @@ from minivae.core.arrays import Array
 from minivae.core.errors import FileError
 from minivae.core.files import load_arrays, save_arrays
 from minivae.core.registry import from_spec, to_spec
-from minivae.models.autoencoder import Autoencoder
-from minivae.models.discrete import BernoulliVAE
-from minivae.models.vae import VAE
+from minivae.models.base import Model
 
 
-def save_model(path: str | Path, model: VAE | Autoencoder | BernoulliVAE, params: Array, **extra: Any) -> None:
+def save_model(path: str | Path, model: Model, params: Array, **extra: Any) -> None:
     """Write a model's description and parameters to a .npz file, atomically; ``extra`` must be JSON values.
 
     Examples
     --------
     >>> import numpy as np, tempfile
-    >>> from minivae.models.vae import VAE
+    >>> from minivae import VAE
     >>> model = VAE.mlp(n_x=4, n_latent=2)
     >>> path = Path(tempfile.mkdtemp()) / "model.npz"
     >>> save_model(path, model, model.init(np.random.default_rng(0)))
@@ -43,8 +41,9 @@ def load_model(path: str | Path) -> tuple[Any, Array, dict[str, Any]]:
     header, arrays = load_arrays(Path(path), "model")
     try:
         model, params, extra = from_spec(header["model"]), arrays["params"], dict(header["extra"])
-        n_params = model.n_params if isinstance(model, (VAE, Autoencoder, BernoulliVAE)) else -1
-        checks.flat(params, n_params)
+        if not hasattr(model, "loss_and_grad"):
+            raise ValueError(f"it describes {type(model).__name__}, which is no model")
+        checks.flat(params, model.n_params)
         if not np.isfinite(params).all():
             raise ValueError("its parameters are not finite")
     except (KeyError, TypeError, AttributeError, ValueError) as error:

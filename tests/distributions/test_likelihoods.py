@@ -87,7 +87,7 @@ def test_samples_have_the_stated_mean_and_variance(name, rng):
 def test_dtype_follows_the_decoder(name, rng):
     lik = LIKELIHOODS[name]
     out, x = rng.normal(size=(2 * B, lik.n_out(D))).astype(np.float32), np.round(rng.random((B, D), dtype=np.float32))
-    params = lik.init(np.float32)
+    params = lik.init(dtype=np.float32)
     log_prob, cache = lik.forward(params, out, x)
     dout = lik.backward(params, cache, log_prob, np.empty_like(params))
     arrays = log_prob, dout, lik.mean(params, out), lik.sample(params, out, rng)

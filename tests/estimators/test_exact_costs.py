@@ -10,7 +10,7 @@ from minivae.estimators.costs import Cosine, Exponential, FunctionCost, Linear, 
 from minivae.estimators.exact.costs import exact_moments, variance_crossings
 from minivae.estimators.moments import summarize
 from minivae.estimators.on_costs import (
-    ESTIMATORS,
+    COST_ESTIMATORS,
     ImportanceScore,
     LeaveOneOutScore,
     MeasureValued,
@@ -132,7 +132,7 @@ def test_mean_and_variance_are_the_integrals_over_the_noise(cost, n_latent, seed
     mu, sigma = rng.normal(size=n_latent), rng.uniform(0.4, 1.5, n_latent)
     eps, w = normal_nodes(n_latent)
     for name in ONE_DRAW:
-        rows = ESTIMATORS[name].gradients(cost, mu, sigma, eps)
+        rows = COST_ESTIMATORS[name].gradients(cost, mu, sigma, eps)
         exact = exact_moments(name, cost, mu, sigma)
         mean = np.tensordot(w, rows, 1)
         np.testing.assert_allclose(exact.mean, mean, rtol=1e-9, atol=1e-9, err_msg=name)
@@ -142,7 +142,7 @@ def test_mean_and_variance_are_the_integrals_over_the_noise(cost, n_latent, seed
 @pytest.mark.parametrize("name", ["pathwise", "score", "score-mean", "score-optimal"])
 def test_polynomial_estimators_are_exact_at_twelve_gauss_hermite_nodes(name):
     eps, w = gauss_hermite(12, 1)
-    rows = ESTIMATORS[name].gradients(Quadratic(3.0), 1.0, 1.0, eps)[:, :, 0]
+    rows = COST_ESTIMATORS[name].gradients(Quadratic(3.0), 1.0, 1.0, eps)[:, :, 0]
     np.testing.assert_allclose(w @ rows, [-4, 2], atol=1e-10)
     np.testing.assert_allclose(w @ (rows - [-4, 2]) ** 2, TABLE[Quadratic(3.0), 1.0, 1.0][name], atol=1e-9)
 
@@ -216,7 +216,7 @@ def test_crossings_are_where_both_variances_agree_and_change_places(family):
 
         def integral(name, k, parameter=parameter):
             def row(e):
-                return ESTIMATORS[name].gradients(family(k), 1.0, 1.0, np.array([[[e]]]))[0, parameter, 0]
+                return COST_ESTIMATORS[name].gradients(family(k), 1.0, 1.0, np.array([[[e]]]))[0, parameter, 0]
 
             def against_normal(power):
                 weight = lambda e: np.exp(-(e**2) / 2) / np.sqrt(2 * np.pi)  # noqa: E731
@@ -238,14 +238,14 @@ PROBLEMS = [Linear(), Quadratic(0.6), Exponential(0.5), Cosine(0.8)]
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("cost", PROBLEMS, ids=str)
-@pytest.mark.parametrize("name", ESTIMATORS)
+@pytest.mark.parametrize("name", COST_ESTIMATORS)
 def test_sampled_means_and_variances_are_within_five_standard_errors(name, cost, seed):
     rng = np.random.default_rng([seed, 7])
     n_latent, n_draws = 1 + seed, 20_000
     mu, sigma = rng.normal(size=n_latent), rng.uniform(0.5, 1.5, n_latent)
     rows = sample_gradients(name, cost, mu, sigma, n_draws, rng)
     exact = exact_moments(name, cost, mu, sigma, n_draws)
-    summary = summarize(rows, exact, n_group=ESTIMATORS[name].n_group)
+    summary = summarize(rows, exact, n_group=COST_ESTIMATORS[name].n_group)
     assert np.abs(summary.z_mean).max() < 5
     assert np.abs(summary.z_variance).max() < 5
 
@@ -257,7 +257,7 @@ KURTOSIS = {"pathwise": (3, 29 / 3), "score": (26.797, 177.50), "score-optimal":
 def test_with_the_exact_kurtosis_the_band_of_the_variance_is_right(name):
     # of the score with respect to sigma it is 177: a million draws would know the variance to 1.3 % only
     eps, w = gauss_hermite(20, 1)
-    rows = ESTIMATORS[name].gradients(Quadratic(3.0), 1.0, 1.0, eps)[:, :, 0] - [-4, 2]
+    rows = COST_ESTIMATORS[name].gradients(Quadratic(3.0), 1.0, 1.0, eps)[:, :, 0] - [-4, 2]
     kurtosis = w @ rows**4 / (w @ rows**2) ** 2
     np.testing.assert_allclose(kurtosis, KURTOSIS[name], rtol=2e-5)
     rng = np.random.default_rng(5)
@@ -285,7 +285,7 @@ def test_a_cost_without_closed_form_has_no_exact_moments():
 
 
 def test_estimators_know_their_exact_moments():
-    for rule in (*ESTIMATORS.values(), ImportanceScore(0.8), MeasureValued(False), ScoreFunction(2.0)):
+    for rule in (*COST_ESTIMATORS.values(), ImportanceScore(0.8), MeasureValued(False), ScoreFunction(2.0)):
         exact = exact_moments(rule, Cosine(0.8), np.zeros(2), np.ones(2))
         assert exact.mean.shape == exact.variance.shape == (2, 2)
         assert (exact.variance > 0).any()

@@ -9,7 +9,7 @@ from minivae.estimators.costs import Cosine, Exponential, FunctionCost, Quadrati
 from minivae.estimators.exact.costs import exact_moments
 from minivae.estimators.moments import summarize
 from minivae.estimators.on_costs import (
-    ESTIMATORS,
+    COST_ESTIMATORS,
     ImportanceScore,
     LeaveOneOutScore,
     MeasureValued,
@@ -50,16 +50,16 @@ def exact_gradient(cost):
 def test_the_mean_over_all_noise_is_the_gradient_for_any_cost(name, rng):
     cost = coupled_cost()
     eps, w = normal_nodes(2)
-    rows = ESTIMATORS[name].prepare(cost, MU, SIGMA, rng).gradients(cost, MU, SIGMA, eps)
+    rows = COST_ESTIMATORS[name].prepare(cost, MU, SIGMA, rng).gradients(cost, MU, SIGMA, eps)
     np.testing.assert_allclose(np.tensordot(w, rows, 1), exact_gradient(cost), atol=1e-8)
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("name", ESTIMATORS)
+@pytest.mark.parametrize("name", COST_ESTIMATORS)
 def test_every_estimator_is_unbiased_for_a_cost_of_ones_own(name, seed):
     cost = coupled_cost()
     rows = sample_gradients(name, cost, MU, SIGMA, 20_000, np.random.default_rng(seed))
-    summary = summarize(rows, n_group=ESTIMATORS[name].n_group)
+    summary = summarize(rows, n_group=COST_ESTIMATORS[name].n_group)
     assert np.abs((summary.mean - exact_gradient(cost)) / summary.mean_error).max() < 5
 
 
@@ -169,7 +169,7 @@ def test_a_constant_added_to_the_cost_leaves_leave_one_out_alone(rng):
 
 
 def test_the_same_generator_gives_the_same_rows():
-    for name, rule in ESTIMATORS.items():
+    for name, rule in COST_ESTIMATORS.items():
         a, b = (sample_gradients(r, Exponential(0.5), MU, SIGMA, 8, np.random.default_rng(4)) for r in (name, rule))
         np.testing.assert_array_equal(a, b)
         assert a.shape == (8, 2, 2)

@@ -5,12 +5,13 @@ import pytest
 
 from minivae.core.errors import NonFiniteError
 from minivae.distributions.likelihoods import Bernoulli, Gaussian
+from minivae.estimators.objectives import Elbo
 from minivae.models.autoencoder import Autoencoder
 from minivae.models.contraction import Contraction
 from minivae.models.corruptions import GaussianNoise, MaskingNoise, SaltAndPepperNoise
 from minivae.models.penalties import KLSparsity, L1Sparsity
 from minivae.models.vae import VAE
-from minivae.nn.activations import Sigmoid
+from minivae.nn.activations import Sigmoid, Tanh
 from minivae.nn.sequential import Sequential, mlp
 from minivae.training.loop import train
 from minivae.training.settings import Settings
@@ -35,7 +36,7 @@ def test_a_vae_without_noise_and_with_beta_zero_is_an_autoencoder(likelihood, by
         mean_half = marks.astype(bool)
     ae_params = vae_params[mean_half]
     vae_grads, ae_grads = np.empty_like(vae_params), np.empty_like(ae_params)
-    vae_loss, _ = vae.loss_and_grad(vae_params, x, eps, vae_grads, beta=0.0)
+    vae_loss, _ = vae.loss_and_grad(vae_params, x, eps, vae_grads, Elbo(beta=0.0))
     ae_loss, _ = ae.loss_and_grad(ae_params, x, None, ae_grads)
     assert abs(vae_loss - ae_loss) < 1e-13
     np.testing.assert_allclose(vae_grads[mean_half], ae_grads, atol=1e-13)
@@ -222,7 +223,9 @@ def test_the_code_of_a_sparse_autoencoder_is_a_probability(rng):
     model = Autoencoder.mlp(4, 3, penalty=KLSparsity())
     z = model.embed(model.init(rng), rng.normal(size=(50, 4)))
     assert ((z > 0) & (z < 1)).all()
-    with pytest.raises(ValueError, match=r"encoder must end in Sigmoid\(\) for KLSparsity.*got Dense"):
+    with pytest.raises(ValueError, match=r"encoder must end in Sigmoid\(\) for KLSparsity.* between -inf and inf"):
         Autoencoder(mlp([4, 2]), mlp([2, 4]), Gaussian(), penalty=KLSparsity())
+    with pytest.raises(ValueError, match="whose values lie between -1 and 1"):
+        Autoencoder(Sequential([mlp([4, 2]), Tanh()]), mlp([2, 4]), Gaussian(), penalty=KLSparsity())
     nested = Sequential([mlp([4, 2]), Sequential([Sigmoid()])])
     assert Autoencoder(nested, mlp([2, 4]), Gaussian(), penalty=KLSparsity()).n_x == 4

@@ -58,7 +58,7 @@ def test_a_level_of_zero_leaves_the_generator_alone(rng):
     for corruption in (GaussianNoise(0.0), MaskingNoise(0.0), SaltAndPepperNoise(0.0), None):
         model = Autoencoder.mlp(4, 2, corruption=corruption)
         assert model.draw_noise(rng, 1, 5, float) is None
-        np.testing.assert_array_equal(model.corrupt(np.ones((5, 4)), rng), np.ones((5, 4)))
+        np.testing.assert_array_equal(model.seen(np.ones((5, 4)), rng), np.ones((5, 4)))
     assert rng.bit_generator.state == state
 
 

@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 
+from minivae.distributions.bits import all_states
 from minivae.distributions.likelihoods import Bernoulli, Gaussian, GaussianPerPixel
 from minivae.distributions.nodes import gauss_hermite, normal_nodes
 from minivae.estimators.moments import RunningMoments, summarize
+from minivae.estimators.objectives import Elbo
 from minivae.estimators.signals import leave_one_out
-from minivae.models.encoder_draws import EncoderEstimator, encoder_draws, head_moments
+from minivae.models.encoder_draws import EncoderEstimator, encoder_draws, encoder_states, head_moments
 from minivae.models.vae import VAE
 from tests.support import assert_within_standard_errors, binary, needs_jit, small_vae
 
@@ -36,8 +38,8 @@ def head_bias_gradient(model, params, x, eps, **how):
 def test_training_uses_the_mean_of_the_rows(estimator, kl, likelihood, rng):
     model, params = small_vae(rng, likelihood)
     x, eps = binary(rng, 3), rng.normal(size=(4, 3, 2))
-    rows = encoder_draws(model, params, x, eps).rows(estimator, kl)
-    found = head_bias_gradient(model, params, x, eps, estimator=estimator, kl=kl)
+    rows = encoder_draws(model, params, x, eps).rows(Elbo(estimator, kl=kl))
+    found = head_bias_gradient(model, params, x, eps, objective=Elbo(estimator, kl=kl))
     np.testing.assert_allclose(found, rows.mean(axis=0).sum(axis=0) / 3, rtol=1e-9, atol=1e-12)
 
 
@@ -48,8 +50,8 @@ def test_every_estimator_has_the_mean_of_the_pathwise_one(estimator, kl, beta, r
     model, params = small_vae(rng)
     x = binary(rng, 3)
     nodes, w = normal_nodes(2)  # in place of draws: no sampling error is left
-    exact = head_bias_gradient(model, params, x, np.repeat(nodes, 3, axis=1), weights=w, beta=beta)
-    how = {"estimator": estimator, "kl": kl, "weights": w, "beta": beta}
+    exact = head_bias_gradient(model, params, x, np.repeat(nodes, 3, axis=1), weights=w, objective=Elbo(beta=beta))
+    how = {"objective": Elbo(estimator, beta, kl), "weights": w}
     found = head_bias_gradient(model, params, x, np.repeat(nodes, 3, axis=1), **how)
     np.testing.assert_allclose(found, exact, rtol=1e-9, atol=1e-9)
 
@@ -61,8 +63,8 @@ def test_the_decoder_and_the_loss_do_not_depend_on_the_estimator(rng):
         seen = []
         for estimator in ("pathwise", "score", "score-leave-one-out"):
             grads = np.empty_like(params)
-            loss, _ = model.loss_and_grad(params, x, eps, grads, kl=kl, estimator=estimator)
-            seen.append((loss, model.unpack(grads)[1]))
+            loss, _ = model.loss_and_grad(params, x, eps, grads, Elbo(estimator, kl=kl))
+            seen.append((loss, model.unpack(grads)[3]))
         for loss, decoder in seen[1:]:
             assert loss == seen[0][0]
             np.testing.assert_array_equal(decoder, seen[0][1])
@@ -77,12 +79,12 @@ def test_sampled_rows_are_unbiased_and_a_biased_one_is_caught(seed):
     exact = np.tensordot(w, encoder_draws(model, params, x, nodes).rows(), 1)
     draws = encoder_draws(model, params, x, rng.standard_normal((8000, 2, 2)))
     for estimator, kl in WAYS:
-        rows = draws.rows(estimator, kl, n_group=4)
+        rows = draws.rows(Elbo(estimator, kl=kl), n_group=4)
         assert_within_standard_errors(rows.reshape(-1, 4, 2, 4).mean(axis=1), exact)
     # a baseline that knows its own draw: the mean of all four, the draw itself included
     f = draws.values().reshape(-1, 4, 2)
     own = (f - f.mean(axis=1, keepdims=True)).reshape(8000, 2, 1) * draws.score
-    biased = own + (draws.rows("score") - draws.values()[:, :, None] * draws.score)
+    biased = own + (draws.rows(Elbo("score")) - draws.values()[:, :, None] * draws.score)
     with pytest.raises(AssertionError, match="standard errors"):
         assert_within_standard_errors(biased.reshape(-1, 4, 2, 4).mean(axis=1), exact)
 
@@ -92,23 +94,23 @@ def test_leave_one_out_does_not_see_a_constant_and_leaves_its_own_draw_out(rng):
     x, eps = rng.normal(size=(3, 4)), rng.normal(size=(4, 3, 2))
     draws = encoder_draws(model, params, x, eps)
     f = draws.values()
-    closed = draws.rows("score", baseline=0.0) - f[:, :, None] * draws.score  # what the closed KL gives
+    closed = draws.rows(Elbo("score"), baseline=0.0) - f[:, :, None] * draws.score  # what the closed KL gives
     expected = (f - leave_one_out(f))[:, :, None] * draws.score + closed
-    np.testing.assert_allclose(draws.rows("score-leave-one-out"), expected, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(draws.rows(Elbo("score-leave-one-out")), expected, rtol=1e-10, atol=1e-12)
     # a constant in the log-density, such as another unit of x, changes f and not the rows
     unit = 8.0
     shifted = small_vae(rng, Gaussian(unit**2))[0]
     scaled = params.copy()
-    weight, bias = shifted.decoder.layers[-1].unpack(shifted.unpack(scaled)[1][shifted.decoder.slices[-1]])
+    weight, bias = shifted.decoder.layers[-1].unpack(shifted.unpack(scaled)[3][shifted.decoder.slices[-1]])
     weight *= unit
     bias *= unit
     first, _ = shifted.encoder.layers[0].unpack(shifted.unpack(scaled)[0][shifted.encoder.slices[0]])
     first /= unit
     other = encoder_draws(shifted, scaled, unit * x, eps)
     np.testing.assert_allclose(other.values(), f - 4 * np.log(unit), rtol=1e-10)
-    again, rows = other.rows("score-leave-one-out"), draws.rows("score-leave-one-out")
+    again, rows = other.rows(Elbo("score-leave-one-out")), draws.rows(Elbo("score-leave-one-out"))
     np.testing.assert_allclose(again, rows, rtol=1e-9, atol=1e-10)
-    assert np.abs(other.rows("score") - draws.rows("score")).max() > 1
+    assert np.abs(other.rows(Elbo("score")) - draws.rows(Elbo("score"))).max() > 1
 
 
 def test_streamed_moments_are_those_of_all_rows_at_once(rng):
@@ -131,7 +133,9 @@ def test_streamed_moments_are_those_of_all_rows_at_once(rng):
 def test_head_moments_agree_with_quadrature(rng):
     model, params = small_vae(rng)
     x, (nodes, w) = binary(rng, 40), normal_nodes(2)
-    ways = {f"{e} {k}": EncoderEstimator(e, k, n_group=4 if e == "score-leave-one-out" else 1) for e, k in WAYS}
+    ways = {
+        f"{e} {k}": EncoderEstimator(Elbo(e, kl=k), n_group=4 if e == "score-leave-one-out" else 1) for e, k in WAYS
+    }
     moments = head_moments(model, params, x, ways, 4000, rng)
     draws = encoder_draws(model, params, x, nodes)
     for name, how in ways.items():
@@ -141,7 +145,7 @@ def test_head_moments_agree_with_quadrature(rng):
         assert (np.abs(moments[name].mean - exact) <= 6 * error).all()  # 160 numbers a way
         if how.n_group > 1:
             continue
-        rows = draws.rows(how.estimator, how.kl)
+        rows = draws.rows(how.objective)
         variance = np.tensordot(w, (rows - exact) ** 2, 1)
         kurtosis = np.tensordot(w, (rows - exact) ** 4, 1) / variance**2
         assert (np.abs(moments[name].variance / variance - 1) <= 6 * np.sqrt((kurtosis - 1) / 4000)).all()
@@ -152,10 +156,10 @@ def test_per_coordinate_baselines_go_with_their_examples(rng):
     model, params = small_vae(rng)
     x, baseline = binary(rng, 40), rng.normal(size=(40, 4))
     nodes, w = normal_nodes(2)
-    moments = head_moments(model, params, x, {"score": EncoderEstimator("score", baseline=baseline)}, 4000, rng)[
+    moments = head_moments(model, params, x, {"score": EncoderEstimator(Elbo("score"), baseline=baseline)}, 4000, rng)[
         "score"
     ]
-    rows = encoder_draws(model, params, x, nodes).rows("score", baseline=baseline)
+    rows = encoder_draws(model, params, x, nodes).rows(Elbo("score"), baseline=baseline)
     mean = np.tensordot(w, rows, 1)
     variance = np.tensordot(w, (rows - mean) ** 2, 1)
     kurtosis = np.tensordot(w, (rows - mean) ** 4, 1) / variance**2
@@ -166,31 +170,33 @@ def test_bad_input_is_refused(rng):
     model, params = small_vae(rng)
     x, eps, grads = binary(rng, 3), rng.normal(size=(1, 3, 2)), np.empty_like(params)
     for how, message in [
-        ({"estimator": "reparam"}, "estimator must be one of pathwise, path-derivative"),
-        ({"estimator": "path-derivative"}, "kl must be 'sampled' for the path derivative"),
-        ({"estimator": "score-leave-one-out"}, "n_draws must be at least 2 for a leave-one-out baseline, got 1"),
-        ({"estimator": "score", "baseline": np.zeros(2)}, r"baseline must be a finite number or one for each"),
-        ({"estimator": "score", "baseline": np.nan}, r"baseline must be a finite number"),
+        ({"objective": Elbo("score-leave-one-out")}, "n_draws must be at least 2 for the estimator 'score-leave"),
+        ({"objective": Elbo("score"), "baseline": np.zeros(2)}, r"baseline must be a finite number or one for each"),
+        ({"objective": Elbo("score"), "baseline": np.nan}, r"baseline must be a finite number"),
     ]:
         with pytest.raises(ValueError, match=message):
             model.loss_and_grad(params, x, eps, grads, **how)
+    with pytest.raises(ValueError, match="estimator must be one of pathwise, path-derivative"):
+        Elbo("reparam")
+    with pytest.raises(ValueError, match="kl must be 'sampled' for the estimator 'path-derivative'"):
+        Elbo("path-derivative", kl="closed")
     with pytest.raises(ValueError, match="n_draws must be at least 2 for a variance, got 1"):
         _ = head_moments(model, params, x, {"pathwise": EncoderEstimator()}, 1, rng)["pathwise"].variance
-    with pytest.raises(ValueError, match="n_group must be at least 2 for a leave-one-out baseline, got 1"):
-        EncoderEstimator("score-leave-one-out")
+    with pytest.raises(ValueError, match="n_group must be at least 2 for the estimator 'score-leave-one-out', got 1"):
+        EncoderEstimator(Elbo("score-leave-one-out"))
     with pytest.raises(ValueError, match="n_group must be an integer of at least 1, got 0"):
-        EncoderEstimator("pathwise", n_group=0)
+        EncoderEstimator(Elbo("pathwise"), n_group=0)
     draws = encoder_draws(model, params, x, rng.normal(size=(10, 3, 2)))
     with pytest.raises(ValueError, match="n_group must divide the 10 draws, got 3"):
-        draws.rows("score-leave-one-out", n_group=3)
+        draws.rows(Elbo("score-leave-one-out"), n_group=3)
     with pytest.raises(ValueError, match="n_group must be an integer of at least 1, got 0"):
-        draws.rows("score-leave-one-out", n_group=0)
+        draws.rows(Elbo("score-leave-one-out"), n_group=0)
     with pytest.raises(ValueError, match=r"baseline must broadcast to \(3, 4\), got shape \(3,\)"):
-        draws.rows("score", baseline=np.zeros(3))
+        draws.rows(Elbo("score"), baseline=np.zeros(3))
     with pytest.raises(ValueError, match="baseline must be finite"):
-        draws.rows("score", baseline=np.nan)
+        draws.rows(Elbo("score"), baseline=np.nan)
     with pytest.raises(ValueError, match="n_draws must hold whole groups of 4, got 10"):
-        head_moments(model, params, x, {"loo": EncoderEstimator("score-leave-one-out", n_group=4)}, 10, rng)
+        head_moments(model, params, x, {"loo": EncoderEstimator(Elbo("score-leave-one-out"), n_group=4)}, 10, rng)
     with pytest.raises(ValueError, match="x must be finite"):
         encoder_draws(model, params, np.full((3, 4), np.nan), eps)
 
@@ -200,6 +206,54 @@ def test_quadrature_makes_the_score_function_exact_on_a_linear_model(rng):
     params, x = model.init(rng), rng.normal(size=(2, 3))
     eps, w = gauss_hermite(5, 2)
     draws = encoder_draws(model, params, x, eps)
-    exact = np.tensordot(w, draws.rows("pathwise", "closed"), 1)
+    exact = np.tensordot(w, draws.rows(Elbo("pathwise")), 1)
     for estimator, kl in WAYS[1:5]:
-        np.testing.assert_allclose(np.tensordot(w, draws.rows(estimator, kl), 1), exact, rtol=1e-10, atol=1e-10)
+        np.testing.assert_allclose(
+            np.tensordot(w, draws.rows(Elbo(estimator, kl=kl)), 1), exact, rtol=1e-10, atol=1e-10
+        )
+
+
+# ------------------------------------------------------------------------- all states in place of draws
+
+
+@pytest.fixture(params=[Bernoulli(), GaussianPerPixel()], ids=["bernoulli", "gaussian-per-pixel"])
+def bits(request, rng):
+    model = VAE.mlp(4, 3, [5], "tanh", request.param, posterior="bits")
+    return model, model.init(rng) + 0.5 * rng.standard_normal(model.n_params)
+
+
+def test_the_states_are_the_draws_that_give_them(bits, rng):
+    model, params = bits
+    x = binary(rng, 3)
+    states = encoder_states(model, params, x)
+    eps = np.repeat(all_states(3)[:, None], 3, axis=1)  # uniform noise of 1 gives a bit of 1, and 0 gives 0
+    draws = encoder_draws(model, params, x, eps)
+    for name in ("head", "z", "log_q", "log_lik", "log_prior", "score", "slope"):
+        a, b = getattr(states, name), getattr(draws, name)
+        assert a.shape == b.shape, name
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-13, err_msg=name)
+    for kl in ("closed", "sampled"):
+        c = rng.normal(size=(3, 3))
+        a, b = (d.rows(Elbo("score", kl=kl), c, n_group=1) for d in (states, draws))
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("kl", ["closed", "sampled"])
+def test_weighted_by_q_the_states_give_the_exact_gradient(bits, kl, rng):
+    model, params = bits
+    x = binary(rng, 3)
+    states = encoder_states(model, params, x)
+    q = np.exp(states.log_q)
+    np.testing.assert_allclose(q.sum(axis=0), 1, rtol=1e-12)
+    exact = head_bias_gradient(model, params, x, None, objective=Elbo("exact"))
+    for c in (0.0, rng.normal(size=(3, 1))):  # the score has mean zero
+        rows = states.rows(Elbo("score", kl=kl), c, n_group=1)
+        np.testing.assert_allclose(np.einsum("kb,kbh->h", q, rows) / 3, exact, rtol=1e-10, atol=1e-12)
+
+
+def test_only_what_can_be_enumerated_has_states(rng):
+    model, params = small_vae(rng)
+    with pytest.raises(ValueError, match="posterior must have states that can be enumerated, got DiagonalGaussian"):
+        encoder_states(model, params, binary(rng, 3))
+    with pytest.raises(ValueError, match="x must be finite"):
+        encoder_states(model, params, np.full((3, 4), np.nan))

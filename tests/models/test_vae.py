@@ -10,6 +10,7 @@ from minivae.distributions.diagonal import DiagonalGaussian
 from minivae.distributions.likelihoods import Bernoulli, Gaussian, GaussianPerPixel, NotALikelihoodWarning
 from minivae.distributions.linear_gaussian import LinearGaussian
 from minivae.distributions.nodes import gauss_hermite
+from minivae.estimators.objectives import Elbo, Reconstruction
 from minivae.models.bounds import log_marginal
 from minivae.models.vae import VAE
 from minivae.nn.activations import Tanh
@@ -40,7 +41,9 @@ def known():
 def test_elbo_of_the_known_instance(known, kl):
     model, params = known
     eps, w = gauss_hermite(12, 2)
-    np.testing.assert_allclose(model.elbo(params, Y, eps=eps, weights=w, kl=kl), -3.8177879682, atol=1e-10)
+    np.testing.assert_allclose(
+        model.elbo(params, Y, eps=eps, weights=w, objective=Elbo(kl=kl)), -3.8177879682, atol=1e-10
+    )
 
 
 @pytest.mark.parametrize("kl", ["closed", "sampled"])
@@ -48,7 +51,7 @@ def test_every_gradient_of_the_known_instance(known, kl):
     model, params = known
     eps, w = gauss_hermite(12, 2)
     grads = np.full_like(params, np.nan)
-    loss, _ = model.loss_and_grad(params, Y, eps, grads, kl=kl, weights=w)
+    loss, _ = model.loss_and_grad(params, Y, eps, grads, Elbo(kl=kl), weights=w)
     assert abs(loss - 3.8177879682) < 1e-10
     ascent = dict(model.named(-grads))  # gradients of the ELBO
     dW = [[-0.328, -0.794], [0.05038, -1.30276], [0.26172, 0.98856]]
@@ -100,14 +103,14 @@ def test_log_var_of_a_thousand_is_named_and_of_minus_a_thousand_is_exact(dtype, 
     parts, grads = dict(model.named(params)), np.empty_like(params)
     parts["encoder.0.weight"][:, 2:] = 0
     parts["encoder.0.bias"][2:] = -1000
-    _, terms = model.loss_and_grad(params, x, eps, grads, kl=kl)
+    _, terms = model.loss_and_grad(params, x, eps, grads, Elbo(kl=kl))
     assert np.isfinite(grads).all()
     if kl == "closed":
         mu = model.embed(params, x)
         np.testing.assert_allclose(terms.kl, 0.5 * (mu**2).sum(1) + 2 * 499.5, rtol=1e-5)
     parts["encoder.0.bias"][2:] = 1000
     with np.errstate(all="ignore"), pytest.raises(NonFiniteError, match="the loss is not finite"):
-        model.loss_and_grad(params, x, eps, grads, kl=kl)
+        model.loss_and_grad(params, x, eps, grads, Elbo(kl=kl))
 
 
 def test_elbo_of_a_nonlinear_vae_is_below_log_p_by_quadrature():
@@ -117,7 +120,7 @@ def test_elbo_of_a_nonlinear_vae_is_below_log_p_by_quadrature():
     params = model.init(rng) + 0.5 * rng.standard_normal(model.n_params)
     x = binary(rng)
     nodes, w = gauss_hermite(200, 1)
-    decoder = model.unpack(params)[1]
+    decoder = model.unpack(params)[3]
     out, _ = model.decoder.forward(decoder, nodes[:, 0])
     log_p = [np.log(w @ np.exp(model.likelihood.forward(np.empty(0), out, row[None])[0])) for row in x]
     elbo = model.elbo(params, x, eps=nodes, weights=w)
@@ -137,7 +140,7 @@ def test_training_a_linear_vae_reaches_probabilistic_pca(kl):
     optimizer, schedule, grads = Adam(0.03), StepDecay((3000, 3600), 0.1), np.empty_like(params)
     state = optimizer.init(params)
     for step in range(4000):
-        loss, _ = model.loss_and_grad(params, x, eps, grads, kl=kl)
+        loss, _ = model.loss_and_grad(params, x, eps, grads, Elbo(kl=kl))
         optimizer.update(params, grads, state, schedule.scale(step))
     assert -loss <= best + 1e-9  # a bound is never exceeded
     assert -loss >= best - 1e-3
@@ -160,7 +163,7 @@ def test_scipy_finds_the_same_optimum_on_the_flat_vector():
     assert abs(found.fun - 7.9834853741) < 1e-6
     assert abs(np.exp(found.x[-1]) - 0.7333333333) < 1e-3
     # at the optimum the bound is tight: ELBO = log p(x) for every x, as the columns of W are orthogonal
-    _, decoder, log_var = model.unpack(found.x)
+    *_, decoder, log_var = model.unpack(found.x)
     weight, bias = model.decoder.layers[0].unpack(decoder)
     log_p = LinearGaussian(weight.T, bias, float(np.exp(log_var[0]))).log_prob(x)
     np.testing.assert_allclose(model.elbo(found.x, x, eps=eps), log_p, atol=1e-3)
@@ -172,7 +175,7 @@ def test_sampled_and_closed_kl_agree_in_standard_errors(likelihood, rng):
     x = binary(rng, 3) if isinstance(likelihood, Bernoulli) else rng.normal(size=(3, 4))
     many = np.repeat(x, 4000, axis=0)
     eps = rng.standard_normal((1, len(many), 2))
-    closed, sampled = (model.elbo(params, many, eps=eps, kl=kl) for kl in ("closed", "sampled"))
+    closed, sampled = (model.elbo(params, many, eps=eps, objective=Elbo(kl=kl)) for kl in ("closed", "sampled"))
     difference = (sampled - closed).reshape(3, 4000).T
     assert_within_standard_errors(difference, 0.0)
     assert difference.std() > 0.01
@@ -196,7 +199,7 @@ def test_beta_changes_the_gradient_and_never_the_elbo(rng):
     grads = {beta: np.empty_like(params) for beta in (0.0, 1.0, 4.0)}
     terms = {}
     for beta, g in grads.items():
-        loss, terms[beta] = model.loss_and_grad(params, x, eps, g, beta=beta)
+        loss, terms[beta] = model.loss_and_grad(params, x, eps, g, Elbo(beta=beta))
         assert abs(loss - (beta * terms[beta].kl.mean() - terms[beta].log_lik.mean())) < 1e-12
     np.testing.assert_array_equal(terms[4.0].elbo, terms[1.0].elbo)
     np.testing.assert_array_equal(terms[0.0].elbo, model.elbo(params, x, eps=eps))
@@ -209,9 +212,9 @@ def test_beta_leaves_the_decoder_gradient_alone(rng):
     model, params = small_vae(rng)
     x, eps, a, b = binary(rng), rng.standard_normal((2, 5, 2)), np.empty_like(params), np.empty_like(params)
     for kl in ("closed", "sampled"):
-        model.loss_and_grad(params, x, eps, a, beta=1.0, kl=kl)
-        model.loss_and_grad(params, x, eps, b, beta=7.0, kl=kl)
-        np.testing.assert_array_equal(model.unpack(a)[1], model.unpack(b)[1])
+        model.loss_and_grad(params, x, eps, a, Elbo(beta=1.0, kl=kl))
+        model.loss_and_grad(params, x, eps, b, Elbo(beta=7.0, kl=kl))
+        np.testing.assert_array_equal(model.unpack(a)[3], model.unpack(b)[3])
 
 
 @pytest.mark.parametrize("kl", ["closed", "sampled"])
@@ -220,8 +223,8 @@ def test_float32_gradients_agree_with_float64(likelihood, kl, rng):
     model = VAE.mlp(16, 3, [20, 10], "tanh", likelihood)
     params, x, eps = model.init(rng), binary(rng, 8, 16), rng.standard_normal((2, 8, 3))
     exact, single = np.empty_like(params), np.empty(params.shape, np.float32)
-    loss64, _ = model.loss_and_grad(params, x, eps, exact, kl=kl)
-    loss32, terms = model.loss_and_grad(params.astype(np.float32), x, eps, single, kl=kl)
+    loss64, _ = model.loss_and_grad(params, x, eps, exact, Elbo(kl=kl))
+    loss32, terms = model.loss_and_grad(params.astype(np.float32), x, eps, single, Elbo(kl=kl))
     assert terms.log_lik.dtype == terms.kl.dtype == np.float32
     assert abs(loss32 - loss64) <= 1e-5 * (1 + abs(loss64))
     for (name, a), (_, b) in zip(model.named(single), model.named(exact), strict=True):
@@ -262,6 +265,26 @@ def test_evaluation_in_chunks_is_evaluation_at_once(rng, monkeypatch):
     whole = model.elbo(params, x, eps=eps)
     monkeypatch.setattr("minivae.core.parallel._ROWS_AT_ONCE", 12)  # four examples at a time
     np.testing.assert_allclose(model.elbo(params, x, eps=eps), whole, rtol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("posterior", "how", "per_example"),
+    [("diagonal", {"n_draws": 3}, 3), ("bits", {"n_draws": 3}, 3), ("bits", {"objective": Elbo("exact")}, 4)],
+)
+def test_no_pass_of_an_evaluation_is_larger_than_the_limit(posterior, how, per_example, rng, monkeypatch):
+    model = VAE.mlp(4, 2, [3], posterior=posterior)
+    params, x, passes = model.init(rng), binary(rng, 30), []
+
+    def spy(self, own, out, x):
+        passes.append(len(out))
+        return Bernoulli.forward(self, own, out, x)[0]
+
+    monkeypatch.setattr(Bernoulli, "log_prob", spy)
+    monkeypatch.setattr("minivae.core.parallel._ROWS_AT_ONCE", 12)
+    noise = {} if "objective" in how else {"rng": rng}
+    model.terms(params, x, **how, **noise)
+    assert max(passes) <= 12
+    assert sum(passes) == 30 * per_example
 
 
 def test_a_single_example_is_a_batch(rng):
@@ -314,6 +337,16 @@ def test_trace_names_every_array_on_the_way(rng):
     assert trace["encoder layer 2 (Dense) output"].shape == (5, 4)
     assert trace["z"].shape == (2, 5, 2)
     assert trace["log p(x|z)"].shape == (10,)
+
+
+@pytest.mark.parametrize("kl", ["closed", "sampled"])
+def test_what_trace_shows_is_what_the_terms_are_made_of(kl, rng):
+    model, params = small_vae(rng)
+    x, eps, objective = binary(rng), rng.standard_normal((2, 5, 2)), Elbo(kl=kl)
+    trace, terms = dict(model.trace(params, x, eps, objective)), model.terms(params, x, eps=eps, objective=objective)
+    np.testing.assert_allclose(trace["log p(x|z)"].reshape(2, 5).mean(axis=0), terms.log_lik, rtol=1e-13)
+    assert trace["KL"].shape == ((5,) if kl == "closed" else (2, 5))
+    np.testing.assert_allclose(trace["KL"] if kl == "closed" else trace["KL"].mean(axis=0), terms.kl, rtol=1e-12)
 
 
 # ------------------------------------------------------------------------------------------ bad input
@@ -383,9 +416,8 @@ def test_bad_data_are_refused_by_every_evaluation(x, message, rng):
         ),
         ({"eps": np.zeros((0, 5, 2))}, "eps must have shape"),
         ({"eps": np.zeros((1, 5, 2), int)}, "eps must be a floating-point array"),
-        ({"beta": -1.0}, "beta must be a finite number at least 0, got -1.0"),
-        ({"beta": np.nan}, "beta must be a finite number at least 0, got nan"),
-        ({"kl": "open"}, "kl must be one of closed, sampled; got 'open'"),
+        ({"objective": Reconstruction()}, r"objective must be Elbo\(\) for VAE"),
+        ({"objective": Elbo("exact")}, "estimator must be one that draws for DiagonalGaussian with 2 latents"),
         ({"weights": np.array([0.5, 0.6])}, r"weights must have shape \(2,\), one a draw, and sum to 1"),
         ({"x": np.ones((5, 4), int)}, "x must be a floating-point array"),
     ],

@@ -3,15 +3,18 @@
 import signal
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from minivae.core.errors import FileError, NonFiniteError
 from minivae.core.files import load_arrays, save_arrays
+from minivae.core.seeds import Stream, stream
 from minivae.distributions.likelihoods import Bernoulli, Gaussian, NotALikelihoodWarning
+from minivae.estimators.objectives import Elbo, Reconstruction
 from minivae.models.autoencoder import Autoencoder
-from minivae.models.discrete import BernoulliVAE
+from minivae.models.corruptions import MaskingNoise
 from minivae.models.vae import VAE
 from minivae.nn.optim import SGD, Adam, RMSprop, StepDecay
 from minivae.training.loop import train
@@ -72,7 +75,7 @@ def test_history_has_the_stated_columns(model, x):
 
 
 def test_beta_is_in_the_loss_and_not_in_the_elbo(model, x):
-    row = train(model, x[:40], x[40:], Settings(epochs=1, batch_size=8, beta=4.0)).history[0]
+    row = train(model, x[:40], x[40:], Settings(epochs=1, batch_size=8, objective=Elbo(beta=4.0))).history[0]
     for part in ("train", "valid"):
         assert abs(row[f"{part}_elbo"] - (row[f"{part}_log_lik"] - row[f"{part}_kl"])) < 1e-5
         assert abs(row[f"{part}_loss"] - (4 * row[f"{part}_kl"] - row[f"{part}_log_lik"])) < 1e-5
@@ -81,16 +84,16 @@ def test_beta_is_in_the_loss_and_not_in_the_elbo(model, x):
 class Recorder(Autoencoder):
     """An autoencoder that notes the batches it is shown."""
 
-    def loss_and_grad(self, params, x, eps, grads):
-        self.__dict__.setdefault("seen", []).append(x.copy())
-        return super().loss_and_grad(params, x, eps, grads)
+    def loss_and_grad(self, params, x, *how):
+        self.__dict__.setdefault("batches", []).append(x.copy())
+        return super().loss_and_grad(params, x, *how)
 
 
 def test_every_epoch_shows_every_example_once_in_other_batches():
     x = np.arange(20, dtype=np.float64)[:, None] / 20
     recorder = Recorder.mlp(1, 1, [])
     train(recorder, x, None, Settings(epochs=2, batch_size=6, dtype="float64"))
-    batches = recorder.__dict__["seen"][1:]  # the first is the warm-up
+    batches = recorder.__dict__["batches"][1:]  # the first is the warm-up
     assert [len(b) for b in batches] == [6, 6, 6, 2] * 2
     for epoch in (batches[:4], batches[4:]):
         np.testing.assert_array_equal(np.sort(np.concatenate(epoch), axis=0), x)
@@ -110,7 +113,7 @@ def test_dynamic_binarisation_draws_anew_with_the_grey_values_as_means():
     grey = np.tile(np.array([[0.0, 0.25, 1.0]]), (400, 1))
     recorder = Recorder.mlp(3, 1, [], likelihood=Bernoulli())
     train(recorder, grey, None, Settings(epochs=10, batch_size=400, binarize=True))
-    batches = np.array(recorder.__dict__["seen"][1:])  # the first is the warm-up
+    batches = np.array(recorder.__dict__["batches"][1:])  # the first is the warm-up
     assert set(np.unique(batches)) == {0.0, 1.0}
     assert not np.array_equal(batches[0], batches[1])
     mean = batches.mean(axis=(0, 1))
@@ -155,63 +158,89 @@ BASELINES = ["score-moving-average", "score-learned"]
 @pytest.mark.parametrize("estimator", ["path-derivative", "score-leave-one-out", *BASELINES])
 def test_a_vae_learns_with_every_estimator(estimator, model, x):
     kl = "sampled" if estimator == "path-derivative" else "closed"
-    how = Settings(epochs=60, batch_size=12, optimizer=Adam(0.02), n_draws=4, kl=kl, estimator=estimator)
+    how = Settings(epochs=60, batch_size=12, optimizer=Adam(0.02), n_draws=4, objective=Elbo(estimator, kl=kl))
     history = train(model, x, x, how).history
-    pathwise = train(model, x, x, Settings(**{**vars(how), "estimator": None})).history
+    pathwise = train(model, x, x, replace(how, objective=Elbo("pathwise", kl=kl))).history
     assert history[-1]["valid_kl"] > 0.3  # the encoder is used
     assert history[-1]["valid_elbo"] > history[0]["valid_elbo"] + 0.5
     assert history[0] != pathwise[0]  # and it is not the same gradient
 
 
+@pytest.mark.parametrize("posterior", ["diagonal", "bits"])
+@pytest.mark.parametrize("kl", ["closed", "sampled"])
 @pytest.mark.parametrize("estimator", BASELINES)
-def test_a_learnt_baseline_knows_earlier_steps_only(estimator, x):
-    model = VAE.mlp(D, 1, [4], "tanh")
-    seen, take = [], VAE.loss_and_grad
+def test_a_learnt_baseline_knows_earlier_steps_only(estimator, kl, posterior, x):
+    model = VAE.mlp(D, 1, [4], "tanh", posterior=posterior)
+    steps, take, beta = [], VAE.loss_and_grad, 3.0
 
     class Spy(VAE):
-        def loss_and_grad(self, params, x, eps, grads, **how):
-            loss, terms = take(self, params, x, eps, grads, **how)
+        def loss_and_grad(self, params, x, eps, grads, objective, **how):
+            loss, terms = take(self, params, x, eps, grads, objective, **how)
             if "baseline" in how:
-                seen.append((how["baseline"], x.copy(), terms.log_lik))
+                # f as the score function has it: what the KL's formula holds is no part of it
+                _, _, draws = self.draw(params, x, eps)
+                f = draws.log_lik + (kl == "sampled") * beta * (draws.log_prior - draws.log_q)
+                steps.append((how["baseline"], x.copy(), f))
             return loss, terms
 
     spy = Spy(model.encoder, model.posterior, model.decoder, model.likelihood)
-    settings = Settings(epochs=2, batch_size=20, estimator=estimator, seed=3)
+    settings = Settings(epochs=2, batch_size=20, n_draws=2, objective=Elbo(estimator, beta, kl), seed=3)
     train(spy, x, None, settings)
-    rule = settings.baseline(model)
-    state = rule.init(np.random.default_rng([3, 3]), np.float32)
-    assert len(seen) == 6
-    for c, batch, f in seen:  # what the steps before have taught it, and then this one
-        np.testing.assert_array_equal(c, rule.predict(state, batch))
+    rule = settings.resolved(model).rule(model)
+    state = rule.init(stream(3, Stream.BASELINE), np.float32)
+    assert len(steps) == 6
+    for c, batch, f in steps:  # what the steps before have taught it, and then this one
+        np.testing.assert_allclose(c, rule.predict(state, batch), rtol=1e-4, atol=1e-4)
         rule.update(state, batch, f)
+    assert len({c.tobytes() for c, _, _ in steps}) == 6
 
 
 @pytest.mark.parametrize("estimator", BASELINES)
 def test_a_resumed_run_goes_on_with_its_baseline(estimator, model, x, tmp_path):
-    how = {"batch_size": 8, "estimator": estimator}
+    how = {"batch_size": 8, "objective": Elbo(estimator)}
     whole = train(model, x[:40], x[40:], Settings(epochs=6, **how))
     file = tmp_path / "checkpoint.npz"
     train(model, x[:40], x[40:], Settings(epochs=2, **how), checkpoint=file)
     same(train(model, x[:40], x[40:], Settings(epochs=6, **how), checkpoint=file, resume=True), whole)
 
 
-def test_an_estimator_that_the_model_does_not_know_is_refused(x):
-    with pytest.raises(ValueError, match="estimator must be one that Autoencoder knows, got 'score'. Drop it."):
-        train(Autoencoder.mlp(D, 1), x, None, Settings(estimator="score"))
-    for own, estimator in (("score", "pathwise"), ("score-leave-one-out", "score-learned"), ("exact", "score")):
-        with pytest.raises(ValueError, match="A discrete latent has no path"):
-            train(BernoulliVAE.mlp(D, 2, estimator=own), x, None, Settings(estimator=estimator))
-    bits = BernoulliVAE.mlp(D, 2, [8], estimator="score")
-    plain, learned = (
-        train(bits, x, x, Settings(epochs=2, batch_size=20, estimator=e)).history for e in (None, "score-learned")
+VAE_1, BITS = VAE.mlp(D, 1, [4]), VAE.mlp(D, 2, [4], posterior="bits")
+
+
+@pytest.mark.parametrize(
+    ("model", "how", "message"),
+    [
+        (Autoencoder.mlp(D, 1), {"objective": Elbo(beta=7.0)}, r"objective must be Reconstruction\(\) for Autoencoder"),
+        (Autoencoder.mlp(D, 1), {"objective": Elbo("score")}, "Leave estimator, beta and kl away"),
+        (Autoencoder.mlp(D, 1), {"n_draws": 2}, "n_draws must be 1 for Autoencoder without a corruption.* got 2"),
+        (VAE_1, {"objective": Reconstruction()}, r"objective must be Elbo\(\) for VAE.* take Elbo\(beta=0\)"),
+        (VAE_1, {"objective": Elbo("exact")}, "states cannot be enumerated, got 'exact'"),
+        (VAE_1, {"objective": Elbo("score-leave-one-out"), "n_draws": 1}, "n_draws must be at least 2 .* got 1"),
+        (BITS, {"objective": Elbo("pathwise")}, r"the draw is a step, .* zero almost everywhere"),
+        (BITS, {"objective": Elbo("exact"), "n_draws": 2}, "n_draws must be 1 .* enumerates all 4 states .* got 2"),
+        (BITS, {"n_draws": 1}, "n_draws must be at least 2 for the estimator 'score-leave-one-out', got 1"),
+    ],
+)
+def test_an_objective_that_the_model_cannot_be_trained_for_is_refused_before_any_work(model, how, message, x, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        train(model, x[:40], x[40:], Settings(batch_size=8, **how), checkpoint=tmp_path / "new" / "c.npz")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_baseline_of_a_score_function_changes_the_course(x):
+    plain, averaged, learned = (
+        train(BITS, x, x, Settings(epochs=2, batch_size=20, objective=Elbo(name))).history
+        for name in ("score", *BASELINES)
     )
-    assert plain != learned
+    assert plain != averaged != learned != plain
 
 
-@pytest.mark.parametrize("kind", [VAE, Autoencoder])
+NOISY = Autoencoder.mlp(D, 1, [8], likelihood=Bernoulli(), corruption=MaskingNoise(0.3))
+
+
+@pytest.mark.parametrize("model", [VAE.mlp(D, 1, [8]), NOISY], ids=["VAE", "Autoencoder"])
 @pytest.mark.parametrize("optimizer", [Adam(0.01), RMSprop(0.01, centered=True), SGD(0.01, 0.9)])
-def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(kind, optimizer, x, tmp_path):
-    model = kind.mlp(D, 1, [8], likelihood=Bernoulli())
+def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(model, optimizer, x, tmp_path):
     how = {"batch_size": 8, "optimizer": optimizer, "schedule": StepDecay((3,), 0.5), "binarize": True, "n_draws": 2}
     whole = train(model, x[:40], x[40:], Settings(epochs=6, **how))
     file = tmp_path / "checkpoint.npz"
@@ -306,7 +335,9 @@ def test_resuming_a_finished_run_changes_nothing(model, x, tmp_path):
     [
         ({"model": VAE.mlp(D, 2, [8], "tanh")}, r"differs in model.encoder.layers\[2\].n_out: 2 -> 4"),
         ({"model": VAE.mlp(D, 1, [8], "relu")}, r"class: Tanh -> ReLU"),
-        ({"settings": {"beta": 2.0}}, r"settings.beta: 1.0 -> 2.0 \(saved -> now\)"),
+        ({"settings": {"objective": Elbo(beta=2.0)}}, r"settings.objective.beta: 1.0 -> 2.0 \(saved -> now\)"),
+        ({"settings": {"objective": Elbo("score")}}, "settings.objective.estimator: pathwise -> score"),
+        ({"settings": {"objective": Elbo(kl="sampled")}}, "settings.objective.kl: closed -> sampled"),
         ({"settings": {"seed": 1}}, r"settings.seed: 0 -> 1"),
         ({"settings": {"optimizer": Adam(0.5)}}, "settings.optimizer.learning_rate: 0.001 -> 0.5"),
         ({"rows": slice(1, 41)}, "data.train.crc32"),
@@ -370,8 +401,8 @@ def test_a_rate_that_is_too_high_but_finite_is_warned_of(x):
 
 def test_the_guard_names_a_gradient_and_its_step(x):
     class Broken(VAE):
-        def loss_and_grad(self, params, x, eps, grads, **how):
-            result = super().loss_and_grad(params, x, eps, grads, **how)
+        def loss_and_grad(self, params, x, eps, grads, *how):
+            result = super().loss_and_grad(params, x, eps, grads, *how)
             self.__dict__["calls"] = self.__dict__.get("calls", 0) + 1
             if self.__dict__["calls"] == 8:  # the warm-up, and seven steps
                 dict(self.named(grads))["decoder.2.weight"][0, 0] = np.inf
@@ -396,8 +427,8 @@ def test_the_guard_sees_what_the_last_step_of_an_epoch_spoils(model, x):
 
 def test_a_gradient_too_large_for_a_float32_norm_can_still_be_clipped(x):
     class Steep(Autoencoder):
-        def loss_and_grad(self, params, x, eps, grads):
-            result = super().loss_and_grad(params, x, eps, grads)
+        def loss_and_grad(self, params, x, eps, grads, *how):
+            result = super().loss_and_grad(params, x, eps, grads, *how)
             grads[:] = 1e25
             return result
 
@@ -411,11 +442,11 @@ def test_a_gradient_too_large_for_a_float32_norm_can_still_be_clipped(x):
 
 def test_after_the_guard_the_checkpoint_of_the_last_good_epoch_remains(x, tmp_path):
     class Broken(VAE):
-        def loss_and_grad(self, params, x, eps, grads, **how):
+        def loss_and_grad(self, params, x, eps, grads, *how):
             self.__dict__["calls"] = self.__dict__.get("calls", 0) + 1
             if self.__dict__["calls"] == 14:  # the warm-up, and thirteen steps
                 raise NonFiniteError("planted")
-            return super().loss_and_grad(params, x, eps, grads, **how)
+            return super().loss_and_grad(params, x, eps, grads, *how)
 
     good, file, settings = VAE.mlp(D, 1, [8]), tmp_path / "checkpoint.npz", Settings(epochs=4, batch_size=8)
     model = Broken(good.encoder, good.posterior, good.decoder, good.likelihood)
@@ -497,13 +528,10 @@ def test_data_that_cannot_be_binarised_are_refused():
         ({"epochs": 0}, "epochs must be an integer of at least 1, got 0"),
         ({"batch_size": 0}, "batch_size must be an integer of at least 1"),
         ({"n_draws": 0}, "n_draws must be an integer of at least 1"),
-        ({"beta": -0.5}, "beta must be a finite number at least 0, got -0.5"),
         ({"clip_norm": 0}, "clip_norm must be a finite number greater than 0"),
         ({"patience": 0}, "patience must be an integer of at least 1"),
-        ({"kl": "close"}, "Did you mean 'closed'"),
-        ({"estimator": "score-learnt"}, "Did you mean 'score-learned'"),
-        ({"estimator": "path-derivative"}, "kl must be 'sampled' for the path derivative"),
-        ({"estimator": "score-leave-one-out"}, "n_draws must be at least 2 for a leave-one-out baseline"),
+        ({"objective": Elbo}, "objective must be an objective, got <class .*For example Elbo"),
+        ({"objective": "elbo"}, "objective must be an objective, got 'elbo'"),
         ({"dtype": "float16"}, "dtype must be float32 or float64, got 'float16'"),
         ({"dtype": "flat32"}, "dtype must be float32 or float64, got 'flat32'"),
         ({"seed": -1}, "seed must be an integer from 0"),
@@ -522,11 +550,11 @@ def test_settings_out_of_range_are_refused(setting, message):
 
 def test_ctrl_c_waits_for_the_end_of_the_step_and_the_handler_is_put_back(x):
     class Signalled(VAE):
-        def loss_and_grad(self, params, x, eps, grads, **how):
+        def loss_and_grad(self, params, x, eps, grads, *how):
             calls = self.__dict__["calls"] = self.__dict__.get("calls", 0) + 1
             if calls == 7:
                 signal.raise_signal(signal.SIGINT)
-            result = super().loss_and_grad(params, x, eps, grads, **how)
+            result = super().loss_and_grad(params, x, eps, grads, *how)
             self.__dict__["done"] = calls
             return result
 

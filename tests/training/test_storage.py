@@ -19,11 +19,15 @@ from minivae.models.vae import VAE
 from minivae.nn.optim import Adam, StepDecay
 from minivae.training.settings import Settings
 from minivae.training.storage import load_model, save_model
+from tests.own_boxes import owning_bits, owning_vae
 
 MODELS = [
     VAE.mlp(4, 2, [5, 3], "elu"),
     VAE.mlp(4, 1, [], likelihood=Gaussian(0.3, learned=True)),
     VAE.mlp(4, 3, [6], "softplus", GaussianPerPixel()),
+    VAE.mlp(4, 3, [5], posterior="bits"),
+    owning_vae(4, 2),
+    owning_bits(4, 2),
     Autoencoder.mlp(4, 2, [5], "sigmoid"),
     Autoencoder.mlp(4, 2, [5], corruption=GaussianNoise(0.2), penalty=Contraction(0.5)),
     Autoencoder.mlp(4, 2, [5], corruption=MaskingNoise(0.2), penalty=KLSparsity(0.1, 3.0)),
@@ -40,6 +44,22 @@ def test_a_model_comes_back_equal(model, dtype, tmp_path, rng):
     assert again == model
     assert extra == {"note": "x"}
     assert values.dtype == dtype
+    np.testing.assert_array_equal(values, params)
+
+
+@pytest.mark.parametrize("model", [MODELS[0], VAE.mlp(4, 3, [5], posterior="bits")], ids=["normal", "bits"])
+def test_a_file_from_before_priors_and_posteriors_had_parameters_is_read(model, tmp_path, rng):
+    # such a file named no prior, and a model with bits was a class of its own
+    spec = to_spec(model)
+    del spec["prior"]
+    if spec["posterior"]["class"] == "Bits":
+        del spec["posterior"]
+        spec |= {"class": "BernoulliVAE", "estimator": "score"}
+    params = model.init(rng, np.float32)
+    storage.save_arrays(tmp_path / "m.npz", {"kind": "model", "model": spec, "extra": {"n": 1}}, {"params": params})
+    again, values, extra = load_model(tmp_path / "m.npz")
+    assert again == model
+    assert extra == {"n": 1}
     np.testing.assert_array_equal(values, params)
 
 

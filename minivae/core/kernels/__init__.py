@@ -9,16 +9,16 @@ holds one NumPy line for each.
 """
 
 from minivae.core.kernels.compiled import LOG_2PI
-from minivae.core.kernels.dense import dense, dense_backward, relu, relu_backward, tanh_backward
 from minivae.core.kernels.estimators import earlier_average, pathwise_rows, score_rows
 from minivae.core.kernels.gaussian import (
     diagonal_kl,
     diagonal_kl_backward,
     diagonal_log_prob,
-    diagonal_log_prob_backward,
     reparameterize,
     reparameterize_backward,
+    reparameterize_score,
 )
+from minivae.core.kernels.layers import dense, dense_backward, relu, relu_backward, tanh_backward
 from minivae.core.kernels.likelihoods import (
     bernoulli_backward,
     bernoulli_log_prob,
@@ -38,7 +38,6 @@ __all__ = [
     "diagonal_kl",
     "diagonal_kl_backward",
     "diagonal_log_prob",
-    "diagonal_log_prob_backward",
     "earlier_average",
     "exp_minus_abs",
     "gaussian_per_pixel",
@@ -48,6 +47,7 @@ __all__ = [
     "relu_backward",
     "reparameterize",
     "reparameterize_backward",
+    "reparameterize_score",
     "rmsprop",
     "score_rows",
     "tanh_backward",

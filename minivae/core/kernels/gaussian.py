@@ -11,7 +11,7 @@ from minivae.core.kernels.compiled import LOG_2PI, jit
 
 @jit
 def reparameterize(head: Any, eps: Any) -> Any:
-    """Z = mu + sigma eps and log q(z|x) = -sum (eps^2 + log_var + log 2 pi) / 2, sigma = exp(log_var / 2)."""
+    """z = mu + sigma eps and log q(z|x) = -sum (eps^2 + log_var + log 2 pi) / 2, sigma = exp(log_var / 2)."""
     n_draws, n_batch, n_latent = eps.shape
     half = head.dtype.type(0.5)
     log_2pi = head.dtype.type(LOG_2PI)
@@ -30,7 +30,7 @@ def reparameterize(head: Any, eps: Any) -> Any:
 
 @jit
 def reparameterize_backward(head: Any, eps: Any, dz: Any, dlog_q: Any) -> Any:
-    """Dmu = sum_k dz; dlog_var = sum_k (sigma eps dz - dlog_q) / 2: the path through z and log q."""
+    """dmu = sum_k dz; dlog_var = sum_k (sigma eps dz - dlog_q) / 2: the path through z and log q."""
     n_draws, n_batch, n_latent = eps.shape
     half = head.dtype.type(0.5)
     dhead = np.zeros_like(head)
@@ -40,6 +40,22 @@ def reparameterize_backward(head: Any, eps: Any, dz: Any, dlog_q: Any) -> Any:
             for k in range(n_draws):
                 dhead[b, j] += dz[k, b, j]
                 dhead[b, n_latent + j] += half * (sigma * eps[k, b, j] * dz[k, b, j] - dlog_q[k, b])
+    return dhead
+
+
+@jit
+def reparameterize_score(head: Any, eps: Any, dlog_q: Any) -> Any:
+    """At fixed z: dmu = sum_k eps / sigma dlog_q, dlog_var = sum_k (eps^2 - 1) / 2 dlog_q."""
+    n_draws, n_batch, n_latent = eps.shape
+    half, one = head.dtype.type(0.5), head.dtype.type(1)
+    dhead = np.zeros_like(head)
+    for b in range(n_batch):
+        for j in range(n_latent):
+            inverse_sigma = np.exp(-half * head[b, n_latent + j])
+            for k in range(n_draws):
+                e = eps[k, b, j]
+                dhead[b, j] += e * inverse_sigma * dlog_q[k, b]
+                dhead[b, n_latent + j] += half * (e * e - one) * dlog_q[k, b]
     return dhead
 
 
@@ -59,7 +75,7 @@ def diagonal_kl(head: Any) -> Any:
 
 @jit
 def diagonal_kl_backward(head: Any, dkl: Any) -> Any:
-    """Dmu = mu dkl; dlog_var = expm1(log_var) dkl / 2."""
+    """dmu = mu dkl; dlog_var = expm1(log_var) dkl / 2."""
     n_batch, n_latent = head.shape[0], head.shape[1] // 2
     half = head.dtype.type(0.5)
     dhead = np.empty_like(head)
@@ -72,7 +88,7 @@ def diagonal_kl_backward(head: Any, dkl: Any) -> Any:
 
 @jit
 def diagonal_log_prob(head: Any, z: Any) -> Any:
-    """Log N(z; mu, diag sigma^2) = -sum (u^2 + log_var + log 2 pi) / 2, u = (z - mu) / sigma."""
+    """log N(z; mu, diag sigma^2) = -sum (u^2 + log_var + log 2 pi) / 2, u = (z - mu) / sigma."""
     n_draws, n_batch, n_latent = z.shape
     half = head.dtype.type(0.5)
     log_2pi = head.dtype.type(LOG_2PI)
@@ -85,24 +101,3 @@ def diagonal_log_prob(head: Any, z: Any) -> Any:
                 u = (z[k, b, j] - mu) * inverse_sigma
                 log_prob[k, b] -= half * (u * u + log_var + log_2pi)
     return log_prob
-
-
-@jit
-def diagonal_log_prob_backward(head: Any, z: Any, dlog_prob: Any) -> Any:
-    """At fixed z: dmu = (z - mu) / sigma^2, dlog_var = (u^2 - 1) / 2; and dz = -dmu; times dlog_prob."""
-    n_draws, n_batch, n_latent = z.shape
-    half = head.dtype.type(0.5)
-    one = head.dtype.type(1)
-    dhead = np.zeros_like(head)
-    dz = np.empty_like(z)
-    for b in range(n_batch):
-        for j in range(n_latent):
-            mu = head[b, j]
-            inverse_sigma = np.exp(-half * head[b, n_latent + j])
-            for k in range(n_draws):
-                u = (z[k, b, j] - mu) * inverse_sigma
-                dmu = u * inverse_sigma * dlog_prob[k, b]
-                dz[k, b, j] = -dmu
-                dhead[b, j] += dmu
-                dhead[b, n_latent + j] += half * (u * u - one) * dlog_prob[k, b]
-    return dhead, dz

@@ -24,7 +24,7 @@ def adam(params: Any, grads: Any, m: Any, v: Any, hyper: Any) -> None:
 
 @jit
 def rmsprop(params: Any, grads: Any, mean: Any, square: Any, hyper: Any) -> None:
-    """Params -= lr g / (sqrt(E g^2 - (E g)^2) + eps); hyper = (decay, lr, eps, 1 if centred else 0)."""
+    """params -= lr g / (sqrt(E g^2 - (E g)^2) + eps); hyper = (decay, lr, eps, 1 if centred else 0)."""
     decay, lr, eps, centred = hyper[0], hyper[1], hyper[2], hyper[3]
     zero, one = params.dtype.type(0), params.dtype.type(1)
     for i in range(params.size):

@@ -7,23 +7,8 @@ import numpy as np
 
 from minivae.core import checks
 from minivae.core.arrays import Array, sigmoid
+from minivae.distributions.bits import all_states
 from minivae.estimators.moments import Moments, leave_one_out_excess
-
-_MOST_LATENTS = 16  # 65,536 states
-
-
-def all_states(n: int) -> Array:
-    """Return every vector of n bits, shape (2^n, n), in binary order.
-
-    >>> all_states(2)
-    array([[0., 0.],
-           [0., 1.],
-           [1., 0.],
-           [1., 1.]])
-    """
-    if checks.width(n, "n") > _MOST_LATENTS:
-        raise ValueError(f"n must be at most {_MOST_LATENTS} to enumerate 2^n states, got {n}. Draw them instead.")
-    return (np.arange(2**n)[:, None] >> np.arange(n)[::-1] & 1).astype(np.float64)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from minivae.core.arrays import Array
 from minivae.estimators.costs import Cost, SeparableCost
 from minivae.estimators.moments import Moments, leave_one_out_excess
 from minivae.estimators.on_costs import (
-    Estimator,
+    CostEstimator,
     ImportanceScore,
     LeaveOneOutScore,
     MeasureValued,
@@ -23,7 +23,7 @@ from minivae.estimators.on_costs import (
 
 
 def exact_moments(
-    estimator: Estimator | str, cost: Cost, mu: Any, sigma: Any, n_draws: int | None = None
+    estimator: CostEstimator | str, cost: Cost, mu: Any, sigma: Any, n_draws: int | None = None
 ) -> Moments | None:
     """Return the exact mean and variance of one row of an estimator, each of shape (2, D): d/dmu, d/dsigma.
 
@@ -38,7 +38,7 @@ def exact_moments(
 
     Parameters
     ----------
-    estimator : Estimator or str
+    estimator : CostEstimator or str
     cost : Cost
     mu, sigma : array of shape (D,), or a number
     n_draws : int, optional
@@ -105,7 +105,7 @@ def variance_crossings(
     low: float,
     high: float,
     *,
-    estimators: tuple[Estimator | str, Estimator | str] = ("score", "pathwise"),
+    estimators: tuple[CostEstimator | str, CostEstimator | str] = ("score", "pathwise"),
     n_grid: int = 400,
 ) -> tuple[list[float], list[float]]:
     """Return the k in [low, high] at which two estimators have the same variance: for d/dmu, and for d/dsigma.
@@ -116,7 +116,7 @@ def variance_crossings(
         Gives the cost of a k, such as ``Cosine``.
     mu, sigma : float
     low, high : float
-    estimators : pair of Estimator or str
+    estimators : pair of CostEstimator or str
     n_grid : int
         Number of intervals searched for a change of sign; crossings closer together than that may be missed.
 

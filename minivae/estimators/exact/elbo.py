@@ -8,8 +8,8 @@ from minivae.core import checks
 from minivae.core.arrays import Array
 from minivae.core.kernels.compiled import LOG_2PI
 from minivae.distributions.linear_gaussian import LinearGaussian
-from minivae.estimators.elbo_gradients import ElboEstimator, KlMode, check_estimator
 from minivae.estimators.moments import Moments, leave_one_out_excess
+from minivae.estimators.objectives import Elbo
 
 
 def elbo_gradient_moments(
@@ -17,12 +17,11 @@ def elbo_gradient_moments(
     x: Array,
     mu: Array,
     log_var: Array,
-    estimator: ElboEstimator = "pathwise",
-    kl: KlMode = "closed",
+    objective: Elbo | None = None,
     baseline: float | Array | Literal["mean", "optimal"] = 0.0,
     n_group: int = 2,
 ) -> Moments:
-    """Return the mean and variance of the ELBO's gradient by one draw, wrt mu and log sigma = log_var / 2.
+    """Return the mean and variance of the ELBO's gradient by one draw, wrt mu and log_var.
 
     For q(z|x) = N(mu, diag sigma^2), z = mu + sigma eps, G = W^T W / s2, P = I + G and r = x - b - W mu, a pathwise
     gradient is rho - K sigma eps, and a score-function one is (f - c) times the score with f quadratic in eps:
@@ -34,16 +33,15 @@ def elbo_gradient_moments(
         score            closed   f = log p(x|z)
         score            sampled  f = log p(x,z) - log q(z|x)
 
-    The path derivative ("sticking the landing") has no variance at all where q is the exact posterior. For log_var
-    in place of log sigma halve the mean and quarter the variance.
+    The path derivative ("sticking the landing") has no variance at all where q is the exact posterior.
 
     Parameters
     ----------
     model : LinearGaussian
     x : array of shape (B, p)
     mu, log_var : array of shape (B, q)
-    estimator, kl
-        As in ``VAE.loss_and_grad``.
+    objective : Elbo, optional
+        Estimator and KL; pathwise with a closed KL unless given.
     baseline : float, array that broadcasts to (B, 2, q), "mean" or "optimal"
         c of the score function: E f of each example, or c* = E[f s^2] / E[s^2] of each parameter.
     n_group : int
@@ -53,7 +51,7 @@ def elbo_gradient_moments(
     Returns
     -------
     Moments
-        Of shape (B, 2, q): d/dmu, d/dlog sigma.
+        Of shape (B, 2, q): d/dmu, d/dlog_var.
 
     References
     ----------
@@ -65,11 +63,17 @@ def elbo_gradient_moments(
     >>> model, x = LinearGaussian(np.ones((1, 1)), np.zeros(1), 1.0), np.ones((1, 1))
     >>> mu, log_var = np.array([[0.5]]), np.log([[0.5]])  # the exact posterior
     >>> for name in ("pathwise", "path-derivative"):
-    ...     print(elbo_gradient_moments(model, x, mu, log_var, name, "sampled").variance.ravel().round(12))
-    [2. 2.]
+    ...     print(elbo_gradient_moments(model, x, mu, log_var, Elbo(name, kl="sampled")).variance.ravel().round(12))
+    [2.  0.5]
     [0. 0.]
     """
-    check_estimator(estimator, kl, checks.width(n_group, "n_group"))
+    objective = Elbo() if objective is None else objective
+    estimator = objective.estimator or "pathwise"
+    kl = objective.kl or objective.row.kl[0]
+    if checks.width(n_group, "n_group") < objective.row.least_draws:
+        raise ValueError(
+            f"n_group must be at least {objective.row.least_draws} for {estimator!r}, got {n_group}. Raise it."
+        )
     x = checks.data(x, len(model.W))
     shape = (len(x), model.W.shape[1])
     for name, value in (("mu", mu), ("log_var", log_var)):
@@ -83,7 +87,7 @@ def elbo_gradient_moments(
     rho = slope if kl == "closed" else slope - mu
     if not estimator.startswith("score"):
         own = 0.0 if estimator == "pathwise" else np.eye(shape[1]) / sigma[:, None, :] ** 2
-        return Moments(mean, _pathwise_variance(K - own, rho, sigma))
+        return _of_log_var(mean, _pathwise_variance(K - own, rho, sigma))
     p = len(model.W)
     c = -0.5 * (p * (LOG_2PI + np.log(model.s2)) + np.sum(residual**2, axis=1) / model.s2)
     B = sigma[:, :, None] * K * sigma[:, None, :]
@@ -92,12 +96,18 @@ def elbo_gradient_moments(
         B = B - np.eye(shape[1])
     a = sigma * rho
     if estimator == "score":
-        return Moments(mean, _score_variance(c, a, B, sigma, baseline))
+        return _of_log_var(mean, _score_variance(c, a, B, sigma, baseline))
     variance = np.sum(a**2, axis=1) + 0.5 * np.sum(B**2, axis=(1, 2))  # of f
     square = np.stack([1 / sigma**2, 2 + 0 * sigma], axis=1)  # E s^2
     drawn = mean if kl == "sampled" else mean - np.stack([-mu, 1 - sigma**2], axis=1)  # the KL's own part is exact
     excess = leave_one_out_excess(variance[:, None, None], square, drawn**2, n_group)
-    return Moments(mean, _score_variance(c, a, B, sigma, "mean") + excess)
+    return _of_log_var(mean, _score_variance(c, a, B, sigma, "mean") + excess)
+
+
+def _of_log_var(mean: Array, variance: Array) -> Moments:
+    """Return the moments wrt mu and log_var of those wrt mu and log sigma = log_var / 2."""
+    half = np.array([[1.0], [0.5]])
+    return Moments(mean * half, variance * half**2)
 
 
 def _pathwise_variance(K: Array, rho: Array, sigma: Array) -> Array:

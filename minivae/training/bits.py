@@ -12,3 +12,11 @@ def binarize(x: Array, rng: np.random.Generator) -> Array:
     array([[0., 1.]])
     """
     return (rng.random(x.shape, dtype=x.dtype) < x).astype(x.dtype)
+
+
+def check_probabilities(x: Array, name: str) -> None:
+    """Refuse values outside [0, 1]."""
+    if x.min() < 0 or x.max() > 1:
+        raise ValueError(
+            f"{name} must lie in [0, 1] to be binarised, got {x.min():g} to {x.max():g}. Divide by the maximum."
+        )

@@ -52,7 +52,7 @@ def tanh_backward(y: Any, dy: Any) -> Any:
 
 @jit
 def relu(x: Any) -> Any:
-    """Y = max(x, 0), and NaN where x is NaN."""
+    """y = max(x, 0), and NaN where x is NaN."""
     zero = x.dtype.type(0)
     y = np.empty_like(x)
     for i in range(x.shape[0]):

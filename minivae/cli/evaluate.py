@@ -1,0 +1,40 @@
+"""``minivae evaluate``: the bounds and estimates of a run on its test set, or on other data."""
+
+import argparse
+
+from minivae.cli.tables import print_table
+from minivae.cli.verbs import Outcome, Verb
+from minivae.core import checks
+from minivae.studies.evaluation import meaning
+from minivae.training import runs
+
+
+def _options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run_folder", metavar="RUN", help="folder that minivae train left")
+    data = "a file of the same width, all rows, or a named set (default: the run's test set)"
+    parser.add_argument("--data", help=data)
+    parser.add_argument("--draws", type=int, default=500, metavar="K", help="importance samples (default 500)")
+    parser.add_argument("--examples", type=int, metavar="N", help="only the first N test examples")
+
+
+def _run(options: argparse.Namespace) -> Outcome:
+    """Print and return the bounds and estimates of a run on its test set, or on other data."""
+    run = runs.open_run(options.run_folder)
+    params = runs.read_model(run)
+    checks.seed(options.seed)
+    dataset = run.dataset()
+    x = runs.foreign_rows(run, options.data) if options.data else runs.test_data(dataset, run.settings.seed)
+    if options.examples is not None:
+        x = x[: checks.width(options.examples, "examples")]
+    rows = run.model.quantities(params, x, options.seed, checks.width(options.draws, "draws"))
+    source = options.data or dataset.name
+    settings = {"run": str(run.folder), "data": source, "n_examples": len(x), "draws": options.draws}
+    settings |= {"seed": options.seed, "meaning": meaning(run.model, x, dataset)}
+    if not options.json:
+        print(f"{run.folder}: {len(x):,} examples of {source}\n")
+        print_table(rows)
+        print(f"\n{settings['meaning']}")
+    return 0, rows, settings
+
+
+VERB = Verb("evaluate", "evaluate a run's model: ELBO, IWAE bound, log p(x), KL per latent", _options, _run)

@@ -1,0 +1,214 @@
+"""What training raises or lowers: the ELBO by an estimator of its gradient, or the reconstruction alone.
+
+An objective is a setting of the training, not a part of a model: the same model can be trained with any that suits it.
+"""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Protocol
+
+from minivae.core import checks
+from minivae.core.arrays import Array
+from minivae.core.registry import saved
+from minivae.estimators.baselines import Baseline
+from minivae.estimators.terms import ElboTerms, ReconstructionTerms
+from minivae.estimators.weights import ESTIMATORS, KL_MODES, Draws, Estimator, KlMode, Weights
+
+
+class Objective(Protocol):
+    """What a training minimises, and how it estimates the gradient."""
+
+    @property
+    def variational(self) -> bool:
+        """Whether it needs a distribution q(z|x)."""
+
+    def resolved(self, model: Any) -> "Objective":
+        """Return the objective with all settled that depends on the model, or refuse a model that it cannot train."""
+
+    def check(self, model: Any, n_draws: int) -> None:
+        """Refuse a number of draws with which it cannot work."""
+
+    def usual_draws(self, model: Any) -> int:
+        """Return the draws of an example at a step, unless said otherwise."""
+
+    def at(self, epoch: int) -> "Objective":
+        """Return the objective of an epoch, counted from 0."""
+
+    def loss(self, terms: Any) -> float:
+        """Return the loss, in nats per example."""
+
+    def signal(self, terms: Any) -> Array:
+        """Return what a learnt baseline predicts, shape (B,)."""
+
+    def rule(self, model: Any) -> Baseline | None:
+        """Return the rule of a baseline that is learnt along the way, or none."""
+
+
+def _kind(model: Any) -> str:
+    return type(model).__name__
+
+
+@saved
+@dataclass(frozen=True)
+class Elbo:
+    """-ELBO with the KL weighted by beta, and its gradient by an estimator.
+
+        loss = mean over the batch of [ beta KL(q(z|x) || p(z)) - 1/K sum_k log p(x|z_k) ]
+
+    Parameters
+    ----------
+    estimator : str, optional
+        How the gradient reaches the encoder, a name in ``mv.estimators.ESTIMATORS``. Unless given "pathwise" where a
+        path leads through the draw, else "score-leave-one-out".
+    beta : float
+        Weight of the KL in the loss and its gradient; a reported ELBO never contains it.
+    kl : {"closed", "sampled"}, optional
+        The formula, or log q(z|x) - log p(z) at the draws. Unless given the formula, where there is one and the
+        estimator can use it.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown, a value out of range, or the two cannot go together.
+
+    Examples
+    --------
+    >>> from minivae import VAE
+    >>> Elbo(beta=4.0).resolved(VAE.mlp(n_x=4, n_latent=2))
+    Elbo(estimator='pathwise', beta=4.0, kl='closed')
+    >>> Elbo().resolved(VAE.mlp(n_x=4, n_latent=2, posterior="bits"))
+    Elbo(estimator='score-leave-one-out', beta=1.0, kl='closed')
+    """
+
+    estimator: str | None = None
+    beta: float = 1.0
+    kl: KlMode | None = None
+    variational = True
+
+    def __post_init__(self) -> None:
+        checks.number(self.beta, "beta", low=0, closed=True)
+        if self.kl is not None:
+            checks.choice(self.kl, KL_MODES, "kl")
+        if self.estimator is not None and self.kl not in (None, *ESTIMATORS.choose(self.estimator).kl):
+            raise ValueError(
+                f"kl must be 'sampled' for the estimator {self.estimator!r}, which leaves out a part of log q(z|x) at "
+                f"the draw, got {self.kl!r}. Use kl='sampled', or estimator='pathwise'."
+            )
+
+    @cached_property
+    def row(self) -> Estimator:
+        """The estimator's row of the table."""
+        return ESTIMATORS[self.estimator or "pathwise"]
+
+    def resolved(self, model: Any) -> "Elbo":
+        """Return the objective with estimator and KL named, or refuse a model that it cannot train."""
+        if not model.variational:
+            raise ValueError(
+                f"objective must be Reconstruction() for {_kind(model)}, whose code is one point and has no KL, got "
+                f"{self!r}. Leave estimator, beta and kl away."
+            )
+        posterior = model.posterior
+        estimator = self.estimator or ("pathwise" if posterior.has_path else "score-leave-one-out")
+        row = ESTIMATORS.choose(estimator)
+        if row.has_path and not posterior.has_path:
+            others = [name for name, other in ESTIMATORS.items() if not other.has_path]
+            raise ValueError(
+                f"estimator must be one that needs no path for {type(posterior).__name__}, got {estimator!r}: the draw "
+                f"is a step, whose derivative is zero almost everywhere, so nothing comes back through it. Use one of "
+                f"{', '.join(others)}."
+            )
+        if row.enumerates and posterior.n_states is None:
+            raise ValueError(
+                f"estimator must be one that draws for {type(posterior).__name__} with {posterior.n_latent} latents, "
+                f"whose states cannot be enumerated, got {estimator!r}. Use 'score-leave-one-out', or fewer bits."
+            )
+        closed = model.closed_kl is not None
+        if self.kl == "closed" and not closed:
+            raise ValueError(
+                f"kl must be 'sampled' for {type(posterior).__name__} and {type(model.prior).__name__}, which have no "
+                f"formula for their KL, got 'closed'. Leave kl away."
+            )
+        kl: KlMode = self.kl or ("closed" if closed and "closed" in row.kl else "sampled")
+        return self if (estimator, kl) == (self.estimator, self.kl) else replace(self, estimator=estimator, kl=kl)
+
+    def check(self, model: Any, n_draws: int) -> None:
+        """Refuse too few draws for the estimator, and draws where it enumerates."""
+        row = self.row
+        if n_draws < row.least_draws:
+            raise ValueError(
+                f"n_draws must be at least {row.least_draws} for the estimator {self.estimator!r}, got {n_draws}: a "
+                f"single draw has no others. Use n_draws={row.usual_draws}, or estimator='score' with a baseline."
+            )
+        if row.enumerates and n_draws != 1:
+            raise ValueError(
+                f"n_draws must be 1 for the estimator {self.estimator!r}, which enumerates all "
+                f"{model.posterior.n_states} states and draws none, got {n_draws}. Leave it away."
+            )
+
+    def usual_draws(self, model: Any) -> int:
+        """Return the draws that the estimator takes unless said otherwise."""
+        return self.resolved(model).row.usual_draws
+
+    def at(self, epoch: int) -> "Elbo":  # noqa: ARG002
+        """Return the objective itself: beta is the same in every epoch."""
+        return self
+
+    def weights(self, draws: Draws, baseline: Any = 0.0) -> Weights:
+        """Return what each draw counts for decoder, path and score."""
+        return self.row.weights(draws, baseline)
+
+    def loss(self, terms: ElboTerms) -> float:
+        """Return beta KL - log_lik, averaged over the batch."""
+        return terms.loss(self.beta)
+
+    def signal(self, terms: ElboTerms) -> Array:
+        """Return the mean over the draws of the score function's f."""
+        return terms.log_lik - self.beta * terms.kl if self.kl == "sampled" else terms.log_lik
+
+    def rule(self, model: Any) -> Baseline | None:
+        """Return the rule of the estimator's baseline, for the model's data."""
+        return None if self.row.rule is None else self.row.rule(model.n_x)
+
+
+@saved
+@dataclass(frozen=True)
+class Reconstruction:
+    """-log p(x | z = encoder(x)) averaged over the batch, with the model's own penalty: what autoencoders minimise."""
+
+    variational = False
+
+    def resolved(self, model: Any) -> "Reconstruction":
+        """Return the objective itself, or refuse a model whose code is a distribution."""
+        if model.variational:
+            raise ValueError(
+                f"objective must be Elbo() for {_kind(model)}, whose code is a distribution, got Reconstruction(). For "
+                f"the reconstruction alone take Elbo(beta=0)."
+            )
+        return self
+
+    def check(self, model: Any, n_draws: int) -> None:
+        """Refuse draws where nothing is random."""
+        if n_draws != 1 and not model.random:
+            raise ValueError(
+                f"n_draws must be 1 for {_kind(model)} without a corruption, in which nothing is random, got "
+                f"{n_draws}. Leave it away."
+            )
+
+    def usual_draws(self, model: Any) -> int:  # noqa: ARG002
+        """Return 1."""
+        return 1
+
+    def at(self, epoch: int) -> "Reconstruction":  # noqa: ARG002
+        """Return the objective itself."""
+        return self
+
+    def loss(self, terms: ReconstructionTerms) -> float:
+        """Return -log_lik averaged over the batch, plus the penalty."""
+        return terms.loss()
+
+    def signal(self, terms: ReconstructionTerms) -> Array:
+        """Return log_lik."""
+        return terms.log_lik
+
+    def rule(self, model: Any) -> None:
+        """Return none: there is no score function whose baseline could be learnt."""

@@ -1,0 +1,64 @@
+"""What a loss is made of, example by example, in nats."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from minivae.core.arrays import Array
+
+
+@dataclass(frozen=True)
+class ElboTerms:
+    """The ELBO of each example, in nats, and what it is made of; beta never enters here.
+
+    Attributes
+    ----------
+    log_lik : array of shape (B,)
+        Reconstruction: the mean of log p(x|z) over the draws.
+    kl : array of shape (B,)
+        KL(q(z|x) || p(z)), in closed form or as the mean of log q(z|x) - log p(z) over the draws.
+    """
+
+    log_lik: Array
+    kl: Array
+
+    @property
+    def elbo(self) -> Array:
+        """log_lik - kl: a lower bound on log p(x) in expectation; higher is better."""
+        return self.log_lik - self.kl
+
+    def means(self) -> dict[str, float]:
+        """Return the batch means of elbo, log_lik and kl, in nats per example."""
+        log_lik, kl = (float(np.add.reduce(a)) / len(a) for a in (self.log_lik, self.kl))
+        return {"elbo": log_lik - kl, "log_lik": log_lik, "kl": kl}
+
+    def loss(self, beta: float = 1.0) -> float:
+        """Return -(log_lik - beta kl) averaged over the batch: what training minimises."""
+        # np.add.reduce: these few numbers are summed at every step, and a plain mean costs twice the time
+        kl = beta * np.add.reduce(self.kl) if beta else 0.0  # without weight even an infinite KL does not count
+        return float(kl - np.add.reduce(self.log_lik)) / len(self.kl)
+
+
+@dataclass(frozen=True)
+class ReconstructionTerms:
+    """What the loss of an autoencoder is made of, in nats.
+
+    Attributes
+    ----------
+    log_lik : array of shape (B,)
+        log p(x | z), z the code of x, or of corrupted x (then the mean over the draws).
+    penalty : float or None
+        What the penalty adds to the loss, its weight included; None where the model has none.
+    """
+
+    log_lik: Array
+    penalty: float | None = None
+
+    def means(self) -> dict[str, float]:
+        """Return the batch mean of log_lik, and the penalty where there is one, in nats per example."""
+        means = {"log_lik": float(self.log_lik.mean())}
+        return means if self.penalty is None else means | {"penalty": self.penalty}
+
+    def loss(self) -> float:
+        """Return -log_lik averaged over the batch, plus the penalty: what training minimises."""
+        return float(-self.log_lik.mean()) + (self.penalty or 0.0)

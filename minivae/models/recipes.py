@@ -1,0 +1,116 @@
+"""The models that a user chooses by name, each with the options that are its own, and how it is built for data."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from minivae.core.arrays import Array
+from minivae.core.registry import Table
+from minivae.distributions.families import POSTERIORS
+from minivae.models.autoencoder import Autoencoder
+from minivae.models.base import Model
+from minivae.models.contraction import Contraction
+from minivae.models.corruptions import CORRUPTIONS
+from minivae.models.penalties import SPARSITIES, KLSparsity, L1Sparsity
+from minivae.models.vae import VAE
+
+
+def default_of(function: Callable[..., Any], name: str) -> Any:
+    """Return the default of an argument, so that it stands in one place.
+
+    >>> default_of(VAE.mlp, "activation")
+    'relu'
+    """
+    return inspect.signature(function).parameters[name].default
+
+
+@dataclass(frozen=True)
+class Option:
+    """A choice that some models have, as the command line and a grid of settings offer it."""
+
+    name: str
+    kind: type
+    help: str
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a model is built.
+
+    Attributes
+    ----------
+    build : callable
+        From the training rows, what all models take (n_x, n_latent, n_hidden, activation, likelihood; those that are
+        given) and the options of its own that are given, to the model.
+    options : tuple of Option
+    n_latent : int
+        Dimension of the code unless given.
+    """
+
+    build: Callable[[Array, dict[str, Any], Mapping[str, Any]], Model]
+    options: tuple[Option, ...] = ()
+    n_latent: int = 2
+
+
+def _vae(x: Array, common: dict[str, Any], own: Mapping[str, Any]) -> Model:  # noqa: ARG001
+    return VAE.mlp(**common, **own)
+
+
+def _plain(x: Array, common: dict[str, Any], own: Mapping[str, Any]) -> Model:  # noqa: ARG001
+    return Autoencoder.mlp(**common)
+
+
+def _denoising(x: Array, common: dict[str, Any], own: Mapping[str, Any]) -> Model:
+    corruption = CORRUPTIONS.choose(own.get("corruption", "masking"))
+    level = {} if "noise" not in own else {corruption.level: own["noise"]}
+    return Autoencoder.mlp(**common, corruption=corruption.fitting(x, **level))
+
+
+def _sparse(x: Array, common: dict[str, Any], own: Mapping[str, Any]) -> Model:  # noqa: ARG001
+    name = own.get("sparsity", "kl")
+    penalty = SPARSITIES.choose(name)
+    values = {key: own[key] for key in ("target", "weight") if key in own}
+    if "target" in values and "target" not in inspect.signature(penalty).parameters:
+        raise ValueError(f"target must be given with sparsity='kl' only, got it with {name!r}. Drop it.")
+    return Autoencoder.mlp(**common, penalty=penalty(**values))
+
+
+def _contractive(x: Array, common: dict[str, Any], own: Mapping[str, Any]) -> Model:  # noqa: ARG001
+    return Autoencoder.mlp(**common, penalty=Contraction(**own))
+
+
+_WEIGHT = Option(
+    "weight",
+    float,
+    f"sparse, contractive: of the penalty (default kl {KLSparsity.weight:g}, l1 {L1Sparsity.weight:g}, contractive "
+    f"{Contraction.weight:g})",
+)
+_LEVELS = ", ".join(f"{name} {getattr(cls, cls.level):g}" for name, cls in CORRUPTIONS.items())
+
+RECIPES: Table[Recipe] = Table("model")
+RECIPES.add("vae", Recipe(_vae, (Option("posterior", str, f"q(z|x): {', '.join(POSTERIORS)} (default diagonal)"),)))
+RECIPES.add("ae", Recipe(_plain))
+RECIPES.add(
+    "denoising",
+    Recipe(
+        _denoising,
+        (
+            Option("corruption", str, f"denoising: {', '.join(CORRUPTIONS)} (default masking)"),
+            Option("noise", float, f"denoising: standard deviation, or fraction of pixels (default {_LEVELS})"),
+        ),
+    ),
+)
+RECIPES.add(
+    "sparse",
+    Recipe(
+        _sparse,
+        (
+            Option("sparsity", str, "sparse: kl (to a mean activation) or l1 (default kl)"),
+            Option("target", float, f"sparse, kl: mean activation of each unit (default {KLSparsity.target:g})"),
+            _WEIGHT,
+        ),
+        n_latent=32,
+    ),
+)
+RECIPES.add("contractive", Recipe(_contractive, (_WEIGHT,)))

@@ -1,0 +1,159 @@
+"""A cost of one's own for ``minivae compare``: a function of z in a Python file, with its derivative beside it."""
+
+import contextlib
+import importlib.util
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from minivae.core import checks
+from minivae.core.arrays import Array
+from minivae.core.errors import FileError
+from minivae.estimators.costs import FunctionCost
+from minivae.studies.compare_costs import CostProblem
+
+
+def own_problem(
+    cost: str,
+    derivative: str | None = None,
+    mu: Sequence[float] | None = None,
+    sigma: Sequence[float] | None = None,
+) -> CostProblem:
+    """Return the problem of a cost that a file defines; the file is run.
+
+    Parameters
+    ----------
+    cost : str
+        FILE.py:NAME. NAME is a function from z, shape (K, D), to f(z), shape (K,), or an object with such a ``value``
+        and perhaps a ``gradient``.
+    derivative : str, optional
+        The name of the function in the same file that gives df/dz, shape (K, D). Unless given NAME_gradient or dNAME,
+        where there is one.
+    mu, sigma : sequence of float, optional
+        One number each dimension: mu is one zero unless given, sigma ones.
+
+    Raises
+    ------
+    FileError
+        If the file cannot be read or run.
+    ValueError
+        If it does not hold what is asked for, or the cost does not give the right shape.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "costs.py"
+    >>> _ = path.write_text("def cube(z): return (z ** 3).sum(axis=1)")
+    >>> own_problem(f"{path}:cube").lacks["pathwise"]
+    'the derivative: define dcube(z) beside it'
+    """
+    file, colon, name = cost.rpartition(":")
+    if not (colon and file and name.isidentifier()):
+        raise ValueError(f"cost must be FILE.py:NAME, got {cost!r}. Put the name after a colon: costs.py:f, say.")
+    module = _imported(Path(file))
+    thing = _named(module, name, "cost")
+    mu = [0.0] if mu is None else list(mu)
+    sigma = [1.0] * len(mu) if sigma is None else list(sigma)
+    if isinstance(thing, type):
+        raise ValueError(
+            f"cost must name a function or an object, got {name} in {file}, a class. Make one of it there: "
+            f"f = {name}(), and name f."
+        )
+    value = getattr(thing, "value", thing)
+    if not callable(value):
+        raise ValueError(
+            f"cost must name a function of z, or an object with value(z), got {name} in {file}, a "
+            f"{type(thing).__name__}. Define it: def {name}(z): ..."
+        )
+    slope = _derivative(module, thing, name, derivative)
+    own = FunctionCost(_Guarded(value, name, file), None if slope is None else _Guarded(*slope, file))
+    remedy = f"define d{name}(z) beside it"
+    return CostProblem(name, own, tuple(mu), tuple(sigma), remedy=remedy)
+
+
+def _derivative(
+    module: ModuleType, thing: Any, name: str, asked: str | None
+) -> tuple[Callable[[Any], Any], str] | None:
+    """Return df and what it is called: the one that is asked for, the object's own, or the one beside it."""
+    if asked is not None:
+        function = _named(module, asked, "derivative")
+        if not callable(function):
+            raise ValueError(
+                f"derivative must name a function of z, got {asked}, a {type(function).__name__}. Define it: "
+                f"def {asked}(z): ..."
+            )
+        return function, asked
+    if callable(getattr(thing, "gradient", None)):
+        return thing.gradient, f"{name}.gradient"
+    for beside in (f"{name}_gradient", f"d{name}"):
+        if callable(getattr(module, beside, None)):
+            return getattr(module, beside), beside
+    return None
+
+
+def _named(module: ModuleType, name: str, what: str) -> Any:
+    if not hasattr(module, name):
+        names = [other for other in vars(module) if not other.startswith("_")]
+        remedy = checks.did_you_mean(name, names) or f"Define it there: def {name}(z): ..."
+        raise ValueError(f"{what} must be a name in {module.__file__}, got {name!r}. {remedy}")
+    return getattr(module, name)
+
+
+def _imported(path: Path) -> ModuleType:
+    """Run a file as a module; what it prints goes to standard error, and its neighbours can be imported."""
+    if path.suffix != ".py" or not path.is_file():
+        why = "which does not exist" if path.suffix == ".py" else "whose name does not end in .py"
+        raise FileError(f"cost must name a Python file, got {path}, {why}. Give FILE.py:NAME.")
+    name = f"minivae_cost_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    folder, without_cache = str(path.parent.resolve()), sys.dont_write_bytecode
+    sys.modules[name] = module  # where dataclasses look for their module
+    sys.path.append(folder)  # at the end: a file of a known name hides nothing
+    sys.dont_write_bytecode = True
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        del sys.modules[name]
+        raise FileError(
+            f"cost must name a Python file that runs, got {path}, which stops with {_words(error, path)}. Repair it."
+        ) from error
+    finally:
+        sys.path.remove(folder)
+        sys.dont_write_bytecode = without_cache
+    return module
+
+
+def _words(error: BaseException, path: str | Path) -> str:
+    """Return what went wrong, and in which line of the file."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == Path(path)]
+    line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
+    text = error.msg if isinstance(error, SyntaxError) else str(error)
+    return f"{type(error).__name__}: {text}" + ("" if line is None else f" (line {line})")
+
+
+@dataclass(frozen=True)
+class _Guarded:
+    """A function of another's, which gets a copy of z and whose errors are told as those of its file."""
+
+    function: Callable[[Any], Any]
+    name: str
+    file: str
+
+    def __call__(self, z: Array) -> Any:
+        try:
+            return self.function(np.array(z))
+        except Exception as error:
+            raise ValueError(
+                f"{self.name} must run for z of shape (K, {z.shape[1]}), got {_words(error, self.file)} in {self.file} "
+                f"at K = {len(z)}. It is given all draws at once, as rows."
+            ) from error
