@@ -101,6 +101,12 @@ def restore(state: State, path: Path, spec: dict[str, Any], settings: Settings) 
     header, arrays = load_arrays(path, "checkpoint")
     check_epochs(arrays, settings)
     saved, current = header.get("spec"), json.loads(json.dumps(spec))
+    settings_then = saved.get("settings") if isinstance(saved, dict) else None
+    if isinstance(settings_then, dict) and "objective" not in settings_then:
+        raise FileError(
+            f"checkpoint must be of this version of minivae, got {path}, of one whose sums are rounded otherwise: going on "
+            f"from it would not give the run that was begun. Train anew; its model.npz still loads."
+        )
     for either in (saved, current):
         for free in ("epochs", "patience"):
             if isinstance(either, dict) and isinstance(either.get("settings"), dict):

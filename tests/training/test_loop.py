@@ -570,3 +570,13 @@ def test_training_in_a_thread_works(model, x):
     with ThreadPoolExecutor(1) as pool:
         result = pool.submit(train, model, x[:40], x[40:], Settings(epochs=2, batch_size=8)).result()
     same(result, train(model, x[:40], x[40:], Settings(epochs=2, batch_size=8)))
+
+
+def test_a_checkpoint_of_a_former_version_is_refused_in_words(x, tmp_path):
+    model, path = VAE.mlp(x.shape[1], 2, [4]), tmp_path / "c.npz"
+    train(model, x, settings=Settings(epochs=1, batch_size=16), checkpoint=path)
+    header, arrays = load_arrays(path, "checkpoint")
+    del header["spec"]["settings"]["objective"]
+    save_arrays(path, header, arrays)
+    with pytest.raises(FileError, match=r"checkpoint must be of this version of minivae, got .*model\.npz still loads"):
+        train(model, x, settings=Settings(epochs=2, batch_size=16), checkpoint=path, resume=True)
