@@ -29,10 +29,13 @@ class _Owner:
 @saved
 @dataclass(frozen=True)
 class OffsetGaussian(_Owner, DiagonalGaussian):
-    """q(z|x) = N(mu, diag exp(log_var + a)), with an offset a that is learned and the same for every x."""
+    """q(z|x) = N(mu + a, diag exp(log_var + a)), with an offset a that is learned and the same for every x."""
 
     def _inner(self, params, head):
-        return np.concatenate([head[:, : self.n_latent], head[:, self.n_latent :] + params], axis=1)
+        return head + np.tile(params, 2)
+
+    def mean(self, params, head):
+        return super().mean(params, self._inner(params, head))
 
     def sample(self, params, head, eps):
         return super().sample(params, self._inner(params, head), eps)
@@ -42,12 +45,12 @@ class OffsetGaussian(_Owner, DiagonalGaussian):
 
     def backward(self, params, cache, dz, dlog_q, grads):
         dhead = super().backward(params, cache, dz, dlog_q, grads)
-        grads[:] = dhead[:, self.n_latent :].sum(axis=0)
+        grads[:] = dhead.reshape(-1, self.n_latent).sum(axis=0)
         return dhead
 
     def score(self, params, cache, dlog_q, grads):
         dhead = super().score(params, cache, dlog_q, grads)
-        grads[:] = dhead[:, self.n_latent :].sum(axis=0)
+        grads[:] = dhead.reshape(-1, self.n_latent).sum(axis=0)
         return dhead
 
 

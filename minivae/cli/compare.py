@@ -1,9 +1,7 @@
 """``minivae compare``: gradient estimators side by side, each number beside its exact value."""
 
 import argparse
-import contextlib
 import math
-import sys
 import textwrap
 
 from tqdm import tqdm
@@ -51,7 +49,7 @@ def _run(options: argparse.Namespace) -> Outcome:
     folder = runs.new_folder(options.out, "compare")
     rows: Rows = []
     bar = tqdm(total=2 * len(problems) + 10, disable=True if options.quiet else None, desc="comparing")
-    with bar, contextlib.redirect_stdout(sys.stderr) if options.json else contextlib.nullcontext():
+    with bar:
         for problem in problems:
             found = list(compare(problem, names, options.samples, options.seed))
             rows += found

@@ -155,7 +155,8 @@ class EncoderDraws:
         def apart(array: Array | None) -> Array | None:
             return None if array is None else array.reshape(n_group, -1, n_batch).swapaxes(0, 1).reshape(1, -1)
 
-        together = Draws(*map(grouped, (draws.log_lik, draws.log_q, draws.log_prior, draws.share)))  # type: ignore[arg-type]
+        log_lik, log_q, share = (cast(Array, grouped(a)) for a in (draws.log_lik, draws.log_q, draws.share))
+        together = Draws(log_lik, log_q, grouped(draws.log_prior), share)
         counts = objective.weights(together)
         decoder = self._ones if counts.decoder is together.share else apart(counts.decoder)
         path = decoder if counts.path is counts.decoder else apart(counts.path)

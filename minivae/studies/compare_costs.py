@@ -1,8 +1,9 @@
 """The gradient of E[f(z)], z ~ N(mu, diag sigma^2), for a cost f: exact in closed form, or by quadrature."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import cast
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from minivae.distributions.nodes import normal_nodes
 from minivae.estimators.costs import Cosine, Cost, Exponential, FunctionCost, Quadratic, slopes, values
 from minivae.estimators.exact.costs import exact_moments
 from minivae.estimators.exact.quadrature import quadrature_baseline, quadrature_moments
-from minivae.estimators.moments import Moments, summarize
+from minivae.estimators.moments import Moments, Summary, summarize
 from minivae.estimators.on_costs import COST_ESTIMATORS, CostEstimator, ScoreFunction
 from minivae.studies.compare_rows import Row, component_rows, kurtosis, reference_of, timed
 
@@ -48,7 +49,7 @@ class CostProblem:
     'norm: d/dmu, d/dsigma of E[norm(z)], z ~ N(mu, diag sigma^2), mu = 1, 0, sigma = 0.5, 2'
     >>> row = next(compare(problem, ["score"], 1000))
     >>> row["parameter"], round(row["exact_mean"], 9), round(row["exact_variance"], 9)
-    ('mu 1', 2.0, 301.75)
+    ('mu 1', 2.0, 269.75)
     """
 
     name: str
@@ -133,6 +134,7 @@ class CostProblem:
             exact = _flat(self.moments(estimator, n_draws))
             known = None if name == "score-moving-average" else self._kurtosis(estimator, exact)
             found = summarize(rows.reshape(n_draws, -1), exact, n_group=estimator.n_group, kurtosis=known)
+            found = found if exact is None or known is not None else _with_heavy_tails(found, exact)
             yield from component_rows(name, self.parameters, found, exact, divisor, seconds / n_draws)
 
     def _kurtosis(self, estimator: CostEstimator, exact: Moments | None) -> Array | None:
@@ -142,6 +144,14 @@ class CostProblem:
         eps, w = normal_nodes() if len(self.mu) == 1 else normal_nodes(2, step=0.2, far=8.0)
         rows = estimator.gradients(self.cost, self.mu, self.sigma, eps)
         return kurtosis(rows.reshape(len(w), -1), w, exact)
+
+
+def _with_heavy_tails(found: Summary, exact: Moments) -> Summary:
+    """Return distances by the sample's own error where that is larger: a rare large draw raises both."""
+    difference = found.variance - exact.variance
+    own = np.divide(difference, found.variance_error, out=np.full_like(difference, np.inf), where=difference != 0)
+    z = cast(Array, found.z_variance)
+    return replace(found, z_variance=np.where(np.abs(own) < np.abs(z), own, z))
 
 
 def _flat(moments: Moments | None) -> Moments | None:

@@ -83,9 +83,9 @@ def variance_against_k(rng: np.random.Generator) -> "Figure":
     figure = figure_of(10.5, 6.4)
     panels = figure.subplots(2, 3, sharex="col")
     for column, (formula, cost) in enumerate(_FAMILIES.items()):
-        grid = np.linspace(0.02, 3, 60)
+        grid = np.linspace(0.02, 3, 41)
         chosen = np.linspace(0.25, 3, 6)
-        crossings = variance_crossings(cost, 1.0, 1.0, 0.02, 3.0)
+        crossings = variance_crossings(cost, 1.0, 1.0, 0.02, 3.0, n_grid=100)
         for name in names:
             curve = np.array([_exact(name, cost(k), 1.0) for k in grid])
             points = [_measured(name, cost(k), 1.0, rng) for k in chosen]

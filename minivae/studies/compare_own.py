@@ -143,7 +143,7 @@ def _words(error: BaseException, path: str | Path) -> str:
 
 @dataclass(frozen=True)
 class _Guarded:
-    """A function of another's, which gets a copy of z and whose errors are told as those of its file."""
+    """A function of another's: it gets a copy of z, prints to standard error, and its errors are told as its file's."""
 
     function: Callable[[Any], Any]
     name: str
@@ -151,7 +151,8 @@ class _Guarded:
 
     def __call__(self, z: Array) -> Any:
         try:
-            return self.function(np.array(z))
+            with contextlib.redirect_stdout(sys.stderr):
+                return self.function(np.array(z))
         except Exception as error:
             raise ValueError(
                 f"{self.name} must run for z of shape (K, {z.shape[1]}), got {_words(error, self.file)} in {self.file} "

@@ -111,13 +111,13 @@ def component_rows(
 
 
 def kurtosis(rows: Array, w: Array, exact: Moments) -> Array:
-    """Return E (g - E g)^4 / variance^2 of rows at nodes with weights w; 1 where there is no variance.
+    """Return E (g - E g)^4 / (E (g - E g)^2)^2 of rows at nodes with weights w; 1 where there is no variance.
 
     >>> kurtosis(np.array([[-1.0], [1.0]]), np.array([0.5, 0.5]), Moments(np.zeros(1), np.ones(1)))
     array([1.])
     """
-    fourth = w @ (rows - w @ rows) ** 4
-    return np.divide(fourth, exact.variance**2, out=np.ones_like(fourth), where=exact.variance > 0)
+    square, fourth = (w @ (rows - w @ rows) ** power for power in (2, 4))
+    return np.divide(fourth, square**2, out=np.ones_like(fourth), where=(exact.variance > 0) & (square > 0))
 
 
 T = TypeVar("T")

@@ -124,8 +124,9 @@ def compare(
 
     if n_directions is None and theta.size > _MOST:
         n_directions = 20
-    found = check_gradient(flat, gradient, theta, name=name, method=method, n_directions=n_directions, rng=rng)
-    message = "" if found.ok else _explain(flat, parts, gradient, theta, found.tolerance)
+    with np.errstate(invalid="ignore"):  # a NaN is a wrong gradient, and not a warning
+        found = check_gradient(flat, gradient, theta, name=name, method=method, n_directions=n_directions, rng=rng)
+        message = "" if found.ok else _explain(flat, parts, gradient, theta, found.tolerance)
     return GradientRow(
         name, found.n_checked, found.n_kinks, found.relative_error, found.tolerance, found.ok, message or _vague(found)
     )
@@ -136,7 +137,7 @@ def _vague(found: Any) -> str:
         return ""
     if found.n_checked <= found.n_kinks:
         return f"there are kinks at {found.n_kinks} of {found.n_kinks + found.n_checked} places: too few are left"
-    return f"the error is {found.relative_error:.1e}, and no part stands out"
+    return f"the error is {found.relative_error:.1e}, but none of the entries that were looked at is wrong"
 
 
 def _explain(
@@ -151,7 +152,8 @@ def _explain(
             some = np.arange(index.size)[:: -(-index.size // 200) or 1]
             flat = start + index.ravel()[some]
             right = np.array([_difference(value, theta, i) for i in flat])
-            fault = _fault(gradient[flat], right, max(tolerance, 1e-7))
+            of = f"{index.size} entries" if len(some) == index.size else f"the {len(some)} entries that were looked at"
+            fault = _fault(gradient[flat], right, max(tolerance, 1e-7), of)
             if fault is not None:
                 words, worst = fault
                 place = [int(j) for j in np.unravel_index(some[worst], index.shape)]
@@ -166,11 +168,11 @@ def _difference(value: Callable[[Array], Any], theta: Array, i: int) -> float:
     return float(np.real(value(theta + v)) - np.real(value(theta - v))) / (2 * v[i])
 
 
-def _fault(g: Array, right: Array, tolerance: float) -> tuple[str, int] | None:
+def _fault(g: Array, right: Array, tolerance: float, of: str) -> tuple[str, int] | None:
     """Return what is wrong with g, in words about the ENTRY at an index, or None where nothing is."""
     bad = ~np.isfinite(g)
     if bad.any():
-        return f"holds {int(bad.sum())} NaN or infinite values of {g.size}", 0
+        return f"holds {int(bad.sum())} NaN or infinite values in {of}", 0
     wrong = np.abs(g - right) > tolerance * (1 + np.abs(g))
     if not wrong.any():
         return None
@@ -178,7 +180,7 @@ def _fault(g: Array, right: Array, tolerance: float) -> tuple[str, int] | None:
         return "is zero, and should not be", 0
     factor = float(g[wrong] @ right[wrong]) / (float(right[wrong] @ right[wrong]) or np.nan)
     close = np.abs(g - factor * right) <= 1e-5 * (np.abs(right) + np.abs(right[wrong]).max())
-    times, count = f"is {_factor(factor)} times the right one", f"{int(wrong.sum())} of {g.size} entries"
+    times, count = f"is {_factor(factor)} times the right one", f"{int(wrong.sum())} of {of}"
     if close.all():
         return f"{times}, in every entry{_hint(factor)}", 0
     if close[wrong].all() and wrong.sum() > 1:

@@ -4,13 +4,16 @@ Figures are made without pyplot, so nothing here touches the display or global s
 ``figure.savefig(path)``.
 """
 
+import io
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from minivae.core.arrays import Array
+from minivae.core.files import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -305,6 +308,8 @@ def _panels(n: int) -> tuple["Figure", list[Any]]:
 
 
 def save(figure: "Figure", path: Any) -> str:
-    """Write a figure to a file and return the path as text."""
-    figure.savefig(path)
+    """Write a figure to a file, whole or not at all, and return the path as text."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    write_atomically(Path(path), buffer.getvalue())
     return str(path)

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from pathlib import Path
 from typing import Any
 
 from minivae.core.files import write_atomically
@@ -19,6 +20,7 @@ from minivae.training.storage import save_model
 def write_results(run: Run, dataset: Dataset, result: Result) -> dict[str, Any]:
     """Write model, history, summary and figures; return the summary."""
     x = test_data(dataset, run.settings.seed)
+    run.save()  # so that a folder that was moved away meanwhile is whole again
     save_model(run.folder / "model.npz", run.model, result.params, source=run.source)
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(result.history[0]), lineterminator="\n")
@@ -36,10 +38,16 @@ def write_results(run: Run, dataset: Dataset, result: Result) -> dict[str, Any]:
         "n_train": len(dataset.x_train),
         "seconds": round(result.seconds, 3),
         "examples_per_second": round(result.examples_per_second, 1),
-        "figures": figures(run, dataset, result.params, result.history),
+        "figures": [],
         "model": to_spec(run.model),
         "settings": to_spec(run.settings),
         "versions": versions(),
     }
-    write_atomically(run.folder / "summary.json", (json.dumps(summary, indent=2) + "\n").encode())
+    _write_json(run.folder / "summary.json", summary)  # before the figures, so that no figure costs the results
+    summary["figures"] = figures(run, dataset, result.params, result.history)
+    _write_json(run.folder / "summary.json", summary)
     return summary
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())

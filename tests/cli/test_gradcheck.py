@@ -112,7 +112,7 @@ def test_an_exception_is_a_failed_row_and_no_traceback(run, mine):
 
 def test_a_nan_is_a_failed_row_and_null_in_json(run, mine):
     path = mine(MINE.replace("return 2 * cache * dy", "return np.log(-np.abs(cache)) * dy"))
-    assert "dx holds 12 NaN or infinite values of 12." in run(path)[1]
+    assert "dx holds 12 NaN or infinite values in 12 entries." in run(path)[1]
     assert json.loads(run(path, "--json")[1])["rows"][0]["relative_error"] is None
 
 

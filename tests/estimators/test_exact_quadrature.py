@@ -111,7 +111,9 @@ def test_a_constant_has_no_gradient(offset):
         if not name.startswith("score") or name in ("score-mean", "score-optimal", "score-leave-one-out"):
             np.testing.assert_allclose(found.variance, 0, atol=1e-20)
     # one draw of (f - 0) s has the variance f^2 E s^2
-    np.testing.assert_allclose(quadrature_moments("score", cost, 0.0, 2.0).variance.ravel(), offset**2 / [4, 2])
+    np.testing.assert_allclose(
+        quadrature_moments("score", cost, 0.0, 2.0).variance.ravel(), offset**2 / np.array([4, 2])
+    )
 
 
 def test_a_symmetric_cost_has_no_gradient_at_its_centre():
@@ -127,7 +129,6 @@ def test_a_symmetric_cost_has_no_gradient_at_its_centre():
         (lambda z: np.exp(0.3 * z[:, 0] ** 2), "no variance"),
         (lambda z: 1 / (z[:, 0] - 0.3), "no mean"),
         (lambda z: np.log(z[:, 0] + 4), "no value beyond four standard deviations"),
-        (lambda z: np.cos(1e7 * z[:, 0]), "too fast"),
     ],
     ids=lambda v: v if isinstance(v, str) else "",
 )
@@ -136,8 +137,8 @@ def test_what_does_not_settle_is_not_known(f, why):
     assert quadrature_baseline("mean", FunctionCost(f), 0.0, 1.0) is None or why == "no variance"
 
 
-def test_a_wave_that_fits_the_first_grid_is_not_taken_for_a_constant():
-    cost = FunctionCost(lambda z: np.cos(20 * np.pi * z[:, 0]))  # 1 at every multiple of 0.1
+def test_a_wave_that_fits_grids_of_half_steps_is_not_taken_for_a_constant():
+    cost = FunctionCost(lambda z: np.cos(80 * np.pi * z[:, 0]))  # 1 at every multiple of 0.1, 0.05 and 0.025
     np.testing.assert_allclose(quadrature_baseline("mean", cost, 0.0, 1.0), 0, atol=1e-12)
 
 

@@ -1,47 +1,44 @@
-"""minivae compare: every number beside its exact value, and a wrong one is caught."""
+"""minivae compare: every number beside its exact value, whatever the problem."""
 
-from pathlib import Path
+import dataclasses
 
 import numpy as np
 import pytest
 
-from minivae.cli.main import main
+from minivae.core.registry import Table
 from minivae.distributions.linear_gaussian import LinearGaussian
 from minivae.distributions.nodes import normal_nodes
-from minivae.models.encoder_draws import EncoderDraws, encoder_draws
-from minivae.models.vae import VAE
-from minivae.studies import compare_figures
-from minivae.studies.compare import (
-    FAR,
-    NAMES,
-    PROBLEMS,
-    _EncoderStudy,
-    compare,
-    encoder_estimators,
-    known,
-    learned_baseline,
-    linear_vae,
-)
-from tests.support import binary, needs_jit, small_vae
+from minivae.estimators.objectives import Elbo
+from minivae.estimators.on_costs import COST_ESTIMATORS
+from minivae.models.encoder_draws import encoder_draws
+from minivae.studies import compare as module
+from minivae.studies.compare import NAMES, PROBLEMS, check_request, compare, named_problem, write_table
+from minivae.studies.compare_encoder import WAYS
+from minivae.studies.compare_linear import linear_vae
+from minivae.studies.compare_rows import FAR, quotient, timed
+from tests.support import needs_jit
 
 pytestmark = needs_jit
 
 COLUMNS = [
     *["problem", "estimator", "parameter", "n_samples", "mean", "exact_mean", "z_mean", "variance", "exact_variance"],
-    *["z_variance", "variance_ratio", "snr", "ns_per_draw"],
+    *["z_variance", "reference_variance", "variance_ratio", "snr", "ns_per_draw"],
 ]
+QUICK = ["quadratic", "exponential", "cosine", "linear-gaussian"]
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("problem", ["quadratic", "exponential", "cosine", "linear-gaussian"])
+@pytest.mark.parametrize("problem", QUICK)
 def test_means_and_variances_lie_within_standard_errors_of_the_exact_ones(problem, seed):
-    rows = list(compare(problem, NAMES, 20_000, seed))
-    assert {row["estimator"] for row in rows} == known(problem)
+    rows = list(compare(problem, None, 20_000, seed))
+    assert list(dict.fromkeys(row["estimator"] for row in rows)) == list(PROBLEMS[problem].estimators)
     for row in rows:
         assert list(row) == COLUMNS
         assert abs(row["z_mean"]) < FAR, row
         assert abs(row["z_variance"]) < FAR, row
         assert row["ns_per_draw"] > 0
+        assert row["snr"] == pytest.approx(abs(row["mean"]) / np.sqrt(row["variance"]))
+        assert row["variance_ratio"] == row["exact_variance"] / row["reference_variance"]
 
 
 def test_the_exact_columns_hold_the_known_numbers():
@@ -72,142 +69,113 @@ def test_linear_vae_is_the_model_it_names(rng):
     np.testing.assert_allclose(model.elbo(params, x, eps=nodes, weights=w), expected, rtol=1e-9)
 
 
-@pytest.fixture
-def study(rng):
-    model, params = small_vae(rng)
-    return _EncoderStudy(model, params, binary(rng, 3))
-
-
-def test_the_encoders_exact_variance_is_that_of_its_weights_gradient(study, rng):
-    draws = encoder_draws(study.model, study.params, study.x, rng.standard_normal((50, 3, 2)))
-    for name, how in encoder_estimators(draws).items():
-        if name == "score-leave-one-out":
-            continue
-        rows = study.at_nodes.rows(how.estimator, how.kl, how.baseline)  # (K, B, H)
-        total = 0.0
-        for b in range(3):  # examples have noise of their own, so their variances add
-            alone = np.zeros_like(rows)
-            alone[:, b] = rows[:, b] - study.eta[b]
-            total += study.w @ np.array([np.sum(study._through(dhead) ** 2) for dhead in alone])
-        found = np.sum(study.grams * study.covariance(how)) / 9
-        np.testing.assert_allclose(found, total, rtol=1e-9)
-
-
-def test_quadrature_has_converged(study):
-    finer = _EncoderStudy(study.model, study.params, study.x)
-    nodes, finer.w = normal_nodes(2, step=0.15, far=8.0)
-    finer.at_nodes = encoder_draws(study.model, study.params, study.x, nodes)
-    finer.f = finer.at_nodes.values()
-    finer.eta = np.tensordot(finer.w, finer.at_nodes.rows(), 1)
-    np.testing.assert_allclose(study.eta, finer.eta, rtol=1e-8, atol=1e-9)
-    for how in encoder_estimators(encoder_draws(study.model, study.params, study.x, nodes[::100])).values():
-        # far below the standard errors of a million draws
-        np.testing.assert_allclose(study.covariance(how), finer.covariance(how), rtol=1e-6, atol=1e-6)
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_measured_encoder_gradients_lie_within_standard_errors(study, seed):
-    rng = np.random.default_rng(seed)
-    pilot = encoder_draws(study.model, study.params, study.x, rng.standard_normal((200, 3, 2)))
-    for name, how in encoder_estimators(pilot).items():
-        for row in study.rows(name, how, 2000, rng):
-            assert abs(row["z_mean"]) < FAR, row
-            assert abs(row["z_variance"]) < FAR, row
-
-
-def test_a_learned_baseline_predicts_what_it_was_taught(rng):
-    model = VAE.mlp(4, 2, [6], "tanh")
-    params = model.init(rng)
-    dict(model.named(params))["decoder.2.bias"][:] = [2.0, -2.0, 2.0, -2.0]  # so that f depends on x
-    x_train = np.round(rng.random((500, 4)))
-    x = np.array([[1.0, 0, 1, 0], [0, 1, 0, 1]])
-    c = learned_baseline(model, params, x_train, x, rng)
-    nodes, w = normal_nodes(2, step=0.25)
-    mean = w @ encoder_draws(model, params, x, nodes).values()
-    assert (np.abs(c - mean) < 0.2 * np.ptp(mean)).all()
-
-
-def test_the_command_prints_draws_and_is_silent_about_nothing(tmp_path, capsys):
-    arguments = ["compare", "--problem", "quadratic", "--samples", "10000", "--out", str(tmp_path / "out")]
-    assert main([*arguments, "--quiet"]) == 0
-    text = capsys.readouterr().out
-    assert "exact_variance" in text
-    assert "standard errors of the exact ones." in text
-    made = {path.stem for path in (tmp_path / "out").iterdir()}
-    assert made == {"variance_against_k", "variance_against_dimension", "variance_against_samples"}
-
-
-def test_the_digits_have_their_own_figures(tmp_path, monkeypatch):
-    row = {"problem": "digits", "parameter": "encoder", "variance": 2.0, "exact_variance": 2.1}
-    rows = [row | {"estimator": name} for name in ("pathwise", "score")]
-    asked = []
-    monkeypatch.setattr(
-        "minivae.studies.compare_figures.train", lambda *args: asked.append(args[3].estimator) or Trained
-    )
-    steps = []
-    paths = compare_figures.write(tmp_path, rows, ["score", "pathwise"], 0, lambda: steps.append(1))
-    assert [Path(path).stem for path in paths] == ["encoder_variance", "learning_curves"]
-    assert asked == ["pathwise", "score"]  # those asked for, in the order of the figure
-    assert len(steps) <= 10
-
-
-class Trained:
-    history = tuple({"epoch": e, "valid_elbo": -30.0 + e} for e in range(1, 8))
-
-
-def test_few_draws_give_no_verdict(tmp_path, capsys):
-    arguments = ["compare", "--problem", "quadratic", "--samples", "16", "--out", str(tmp_path / "out"), "--quiet"]
-    assert main(arguments) == 0
-    assert "this is no verdict" in capsys.readouterr().out
-
-
-def test_what_cannot_be_done_is_refused_before_any_work(tmp_path, capsys):
-    base = ["compare", "--samples", "100", "--out", str(tmp_path / "out"), "--quiet"]
-    assert main(base) == 1  # enough for the quadratic, and not for the digits
-    out, err = capsys.readouterr()
-    assert not out
-    assert "samples must be at least 800 for a variance on digits" in err
-    assert not (tmp_path / "out").exists()
-
-
 def test_only_what_is_asked_for_is_measured():
     rows = list(compare("quadratic", ["score"], 1000))
     assert {row["estimator"] for row in rows} == {"score"}
     assert abs(rows[0]["variance_ratio"] - 87 / 4) < 1e-9
 
 
-def test_a_biased_estimator_fails_the_command(tmp_path, monkeypatch):
-    right = EncoderDraws.rows
-    monkeypatch.setattr(EncoderDraws, "rows", lambda self, *args, **how: right(self, *args, **how) * 1.05)
-    arguments = ["compare", "--problem", "linear-gaussian", "--out", str(tmp_path / "out"), "--quiet"]
-    monkeypatch.setattr("minivae.studies.compare_figures.write", lambda *_: [])
-    assert main(arguments) == 1
+def test_the_same_seed_gives_the_same_numbers_and_problems_have_streams_of_their_own(monkeypatch):
+    def numbers(problem, seed):
+        return [row["mean"] for row in compare(problem, ["pathwise", "score-mean"], 1000, seed)]
+
+    assert numbers("quadratic", 3) == numbers("quadratic", 3) != numbers("quadratic", 4)
+    table = Table("problem")
+    for name in ("first", "second", "third"):
+        table.add(name, Coin(name))
+    monkeypatch.setattr(module, "PROBLEMS", table)
+    means = {next(compare(problem, None, 1000))["mean"] for problem in (*table.values(), Coin("not in the table"))}
+    assert len(means) == 4
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["--samples", "1"], "samples must be at least 8 for a variance on quadratic, got 1"),
-        (["--samples", "0"], "samples must be an integer of at least 1, got 0"),
-        (["--samples", "100000000"], "samples must be at most 1 million"),
-        (["--estimators", "pathwize"], "Did you mean 'pathwise'"),
-        (["--problem", "digit"], "Did you mean 'digits'"),
-        (["--estimators", "path-derivative"], "estimators must hold one that quadratic knows"),
-        (["--seed", "-1"], "seed must be an integer from 0"),
-    ],
-)
-def test_bad_words_are_refused(words, message, tmp_path, capsys):
-    base = ["compare", "--out", str(tmp_path / "out"), "--quiet"]
-    base += [] if "--problem" in words else ["--problem", "quadratic"]
-    assert main(base + words) == 1
-    assert message in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
+def test_names_are_those_of_the_problems():
+    assert set(NAMES) == set(COST_ESTIMATORS) | set(WAYS)
+    for name, problem in PROBLEMS.items():
+        assert problem.name == name
+        assert problem.title.startswith(f"{name}: ")
+        assert set(problem.estimators) <= set(NAMES)
+    assert "score-learned" in PROBLEMS["digits"].estimators
+    assert "score-learned" not in PROBLEMS["linear-gaussian"].estimators
+    bits = PROBLEMS["digits-bits"].estimators
+    assert set(bits) == {name for name in PROBLEMS["digits"].estimators if not name.startswith("path")}
 
 
-def test_an_unknown_option_points_to_the_help_of_its_verb(capsys):
-    assert main(["compare", "--estimator", "score"]) == 2
-    assert "See 'minivae compare --help'." in capsys.readouterr().err
+@dataclasses.dataclass(frozen=True)
+class Coin:
+    """A problem of someone else's, with one estimator that is a draw."""
+
+    name: str = "coin"
+    title = "coin: d/dphi of E[b]"
+    note = ""
+    estimators = ("flip",)
+    lacks = {}  # noqa: RUF012
+    whole = None
+    fewest = 2
+
+    def rows(self, names, n_samples, seed, rng):
+        yield {
+            **{"estimator": "flip", "parameter": "phi", "n_samples": n_samples, "mean": rng.random()},
+            **{"exact_mean": 0.25, "z_mean": 0.0, "variance": 1.0, "exact_variance": None, "z_variance": None},
+            **{"reference_variance": None, "snr": 1.0, "ns_per_draw": float(seed + len(names))},
+        }
 
 
-def test_every_problem_is_explained():
-    assert all(text.startswith(f"{name}: ") for name, text in PROBLEMS.items())
+def test_a_new_problem_needs_an_entry_and_nothing_else(monkeypatch):
+    table = Table("problem")
+    for problem in (*PROBLEMS.values(), Coin()):
+        table.add(problem.name, problem)
+    monkeypatch.setattr(module, "PROBLEMS", table)
+    (row,) = compare("coin", n_samples=100)
+    assert list(row) == COLUMNS
+    assert (row["problem"], row["variance_ratio"], row["ns_per_draw"]) == ("coin", None, 1.0)
+    with pytest.raises(ValueError, match="problem must have a name of its own, got 'coin'"):
+        table.add("coin", Coin())
+
+
+def test_requests_are_checked():
+    for names, n_samples, message in [
+        (["pathwize"], 1000, "estimators must be one of .* Did you mean 'pathwise'"),
+        (None, 1, "samples must be at least 8 for a variance on quadratic, got 1"),
+        (None, 10**6 + 1, "samples must be at most 1 million"),
+        (None, 2.5, "samples must be an integer"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            check_request("quadratic", names, n_samples, 0)
+    for name in ("digits", "digits-bits"):
+        with pytest.raises(ValueError, match=f"samples must be at least 800 for a variance on {name}, got 799"):
+            check_request(name, None, 799, 0)
+    with pytest.raises(ValueError, match="problem must be one of .* Did you mean 'digits'"):
+        named_problem("digit")
+    with pytest.raises(ValueError, match="seed must be an integer from 0"):
+        check_request("quadratic", None, 100, -1)
+
+
+def test_a_table_holds_every_digit(tmp_path):
+    rows = [{"a": "x", "b": 1 / 3, "c": None}, {"a": "y, z", "b": float("inf"), "c": 2}]
+    write_table(tmp_path / "t.csv", rows)
+    lines = (tmp_path / "t.csv").read_text().splitlines()
+    assert lines == ["a,b,c", "x,0.3333333333333333,", '"y, z",inf,2']
+    assert [path.name for path in tmp_path.iterdir()] == ["t.csv"]
+
+
+def test_the_linear_problem_draws_what_it_says():
+    # its rows are those of a VAE with the same parameters, at the same noise
+    problem = PROBLEMS["linear-gaussian"]
+    rows = list(problem.rows(["pathwise"], 1000, 0, np.random.default_rng(3)))
+    V, sigma = np.array([[0.4, -0.1, 0.2], [0.3, 0.5, -0.2]]), np.array([0.6, 0.9])
+    known = LinearGaussian(np.array([[1.0, 0.5], [-0.3, 0.8], [0.2, -0.6]]), np.array([0.1, -0.2, 0.3]), 0.5)
+    model, params = linear_vae(known, V, sigma)
+    again = np.random.default_rng(3)
+    again.standard_normal((500, 1, 2))  # the pilot
+    draws = encoder_draws(model, params, np.array([[1.0, -0.5, 0.8]]), again.standard_normal((1000, 1, 2)))
+    found = [row["mean"] for row in rows]
+    np.testing.assert_allclose(found, draws.rows(Elbo("pathwise")).mean(axis=(0, 1)), rtol=1e-12)
+
+
+def test_small_helpers():
+    assert quotient(1.0, None) is None
+    assert quotient(0.0, 2.0) == 0.0
+    calls = []
+    result, seconds = timed(lambda: calls.append(1) or len(calls))
+    assert (result, len(calls)) == (3, 3)
+    assert seconds >= 0
