@@ -23,11 +23,11 @@ def _run(options: argparse.Namespace) -> Outcome:
     params = runs.read_model(run)
     checks.seed(options.seed)
     dataset = run.dataset()
-    x = runs.foreign_rows(run, options.data) if options.data else runs.test_data(dataset, run.settings.seed)
+    x = runs.foreign_rows(run, options.data) if options.data is not None else runs.test_data(dataset, run.settings.seed)
     if options.examples is not None:
         x = x[: checks.width(options.examples, "examples")]
     rows = run.model.quantities(params, x, options.seed, checks.width(options.draws, "draws"))
-    source = options.data or dataset.name
+    source = dataset.name if options.data is None else options.data
     settings = {"run": str(run.folder), "data": source, "n_examples": len(x), "draws": options.draws}
     settings |= {"seed": options.seed, "meaning": meaning(run.model, x, dataset)}
     if not options.json:

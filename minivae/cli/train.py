@@ -92,6 +92,11 @@ def _run(options: argparse.Namespace) -> Outcome:
     """Train, or resume, the run that the words describe, and print its results."""
     signal.signal(signal.SIGTERM, _raise_interrupt)
     run, dataset, resume = _new(options) if options.resume is None else _resumed(options)
+    with runs.locked(run.folder):
+        return _train(options, run, dataset, resume)
+
+
+def _train(options: argparse.Namespace, run: Run, dataset: datasets.Dataset, resume: bool) -> Outcome:
     if not options.json:
         print(_title(run.model, dataset))
     result = train(
@@ -156,7 +161,7 @@ def _new(options: argparse.Namespace) -> tuple[Run, datasets.Dataset, bool]:
             model.check_data(part)
     folder = runs.new_folder(options.out, f"{Path(source).name.split('.')[0]}-{kind}")
     source = str(Path(source).resolve()) if runs.is_path(source) else source
-    run = Run(folder, source, options.image_shape, model, settings)
+    run = Run(folder, source, options.image_shape, model, settings, runs.data_fingerprint(dataset))
     run.save()
     return run, dataset, False
 

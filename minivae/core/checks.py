@@ -27,6 +27,11 @@ def data(x: Any, n_x: int | None = None, dtype: Any = None, name: str = "x") -> 
 
 def batch(x: Any, n_x: int | None = None, dtype: Any = None, name: str = "x") -> Array:
     """Return ``x`` as ``data`` does, without looking at its values: for the inside of a training loop."""
+    if isinstance(x, np.ma.MaskedArray):
+        raise ValueError(
+            f"{name} must be an array without a mask, got a masked array, whose {int(np.ma.count_masked(x))} masked "
+            f"values would be taken for data. Fill them: {name}.filled(value), or drop their rows."
+        )
     x = np.asarray(x)
     if x.dtype.kind != "f":
         raise ValueError(
@@ -115,6 +120,11 @@ def gradient(params: Any, grads: Any, n_params: int) -> None:
     if grads.dtype != params.dtype:
         raise ValueError(
             f"grads must have the dtype of params, {params.dtype}, got {grads.dtype}. Use np.empty_like(params)."
+        )
+    if np.may_share_memory(params, grads):
+        raise ValueError(
+            "grads must be memory of its own, got an array that shares memory with params and would overwrite them. "
+            "Use np.empty_like(params)."
         )
 
 
@@ -240,7 +250,7 @@ def did_you_mean(value: Any, options: Iterable[str]) -> str:
 def float_dtype(value: Any) -> Any:
     """Return float32 or float64 as a dtype."""
     try:
-        dtype = np.dtype(value)
+        dtype = None if value is None else np.dtype(value)  # None would mean float64
     except TypeError:
         dtype = None
     if dtype is None or dtype not in _FLOATS:

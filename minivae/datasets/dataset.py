@@ -29,6 +29,8 @@ class Dataset:
         What a table was standardised by: the model sees (value - mean) / std.
     dynamic : bool
         Whether x is to be binarised anew at every use.
+    divisor : float
+        What uint8 values of the file were divided by; 1 where they were not.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Dataset:
     likelihood: str = "bernoulli"
     dynamic: bool = False
     scale: tuple[Array, Array] | None = None
+    divisor: float = 1.0
 
     @property
     def n_x(self) -> int:

@@ -38,7 +38,7 @@ def load_file(path: str | Path, image_shape: tuple[int, int] | None = None) -> D
         If its values cannot be used: too few rows, NaN, object or integer dtype.
     """
     path = Path(path)
-    x, y, own_shape = read_rows(path)
+    x, y, own_shape, divisor = _read(path, None)
     image_shape = image_shape or own_shape
     if len(x) < 10:
         raise ValueError(f"{path.name} must hold at least 10 rows to be split, got {len(x)}. Add data.")
@@ -57,22 +57,41 @@ def load_file(path: str | Path, image_shape: tuple[int, int] | None = None) -> D
     place = np.random.default_rng(0).permutation(len(x)) % 10
     likelihood = "bernoulli" if unit else "gaussian-learned"
     masks = (place < 8, place == 8, place == 9)
-    return split_rows(path.name, x, y, masks, standardize=not unit, image_shape=image_shape, likelihood=likelihood)
+    return split_rows(
+        path.name, x, y, masks, standardize=not unit, image_shape=image_shape, likelihood=likelihood, divisor=divisor
+    )
 
 
-def read_rows(path: str | Path) -> tuple[Array, np.ndarray | None, tuple[int, int] | None]:
-    """Return the rows of a file as floats, its labels and its image shape, where it has them."""
-    path = Path(path)
+def read_rows(
+    path: str | Path, divisor: float | None = None
+) -> tuple[Array, np.ndarray | None, tuple[int, int] | None]:
+    """Return the rows of a file as floats, its labels and its image shape, where it has them.
+
+    uint8 values are divided by the divisor: 255, or 1 where none is above 1, unless given. With a divisor given, values
+    that are floats already must lie in [0, 1], or they would be in other units.
+    """
+    return _read(Path(path), divisor)[:3]
+
+
+def _read(path: Path, divisor: float | None) -> tuple[Array, np.ndarray | None, tuple[int, int] | None, float]:
+    """Return what ``read_rows`` does, and what the values were divided by."""
     if not path.is_file():
         raise FileError(f"data must name a data set or a file, got {path}, which does not exist. Check the path.")
     x, y = _read_arrays(path)
+    divided = 1.0
     if x.dtype == np.uint8:
-        x = x / np.float32(255 if x.max(initial=0) > 1 else 1)
+        divided = (255.0 if x.max(initial=0) > 1 else 1.0) if divisor is None else divisor
+        x = x / np.float32(divided)
+    elif divisor not in (None, 1) and x.dtype.kind == "f" and x.size and np.nanmax(x) > 1:
+        raise ValueError(
+            f"x in {path.name} must lie in [0, 1] as the images that the model was trained on do, got values up to "
+            f"{np.nanmax(x):g}. Divide by {divisor:g}, or save them as uint8."
+        )
     elif x.dtype == bool:
         x = x.astype(np.float32)
     shape = (x.shape[1], x.shape[2]) if x.ndim == 3 else None
     x = checks.data(x.reshape(len(x), -1) if x.ndim > 2 else x, name=f"x in {path.name}")
-    return x.astype(np.float32 if x.dtype == np.float16 else x.dtype), y, shape
+    return x.astype(np.float32 if x.dtype == np.float16 else x.dtype), y, shape, divided
 
 
 def _read_arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None]:

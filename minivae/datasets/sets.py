@@ -73,7 +73,7 @@ def _digits(name: str) -> Dataset:
     valid = np.arange(len(packed["x_train"])) % 8 == 7
     x, y = (packed["x_train"] / np.float32(16)), packed["y_train"]
     parts = (x[~valid], x[valid], packed["x_test"] / np.float32(16))
-    return _image_set(name, parts, (y[~valid], y[valid], packed["y_test"]), (8, 8))
+    return _image_set(name, parts, (y[~valid], y[valid], packed["y_test"]), (8, 8), 16)
 
 
 def _mnist(name: str) -> Dataset:
@@ -82,7 +82,7 @@ def _mnist(name: str) -> Dataset:
         for part in ("train images", "train labels", "test images", "test labels")
     )
     x, x_test = (a.reshape(len(a), -1) / np.float32(255) for a in (x, x_test))
-    return _image_set(name, (x[:50000], x[50000:], x_test), (y[:50000], y[50000:], y_test), (28, 28))
+    return _image_set(name, (x[:50000], x[50000:], x_test), (y[:50000], y[50000:], y_test), (28, 28), 255)
 
 
 def _mnist_fixed(name: str) -> Dataset:
@@ -101,7 +101,7 @@ def _frey(name: str) -> Dataset:
 
     x = loadmat(fetch(FILES["frey"]))["ff"].T / np.float32(255)
     a, b = int(0.8 * len(x)), int(0.9 * len(x))
-    return Dataset(name, x[:a], x[a:b], x[b:], image_shape=(28, 20), likelihood="gaussian-learned")
+    return Dataset(name, x[:a], x[a:b], x[b:], image_shape=(28, 20), likelihood="gaussian-learned", divisor=255)
 
 
 def _iris(name: str) -> Dataset:
@@ -130,13 +130,13 @@ _LOADERS: dict[str, Callable[[str], Dataset]] = {
 }
 
 
-def _image_set(name: str, parts: Any, labels: Any, shape: tuple[int, int]) -> Dataset:
+def _image_set(name: str, parts: Any, labels: Any, shape: tuple[int, int], divisor: float) -> Dataset:
     if name.endswith("-threshold"):
         parts = [(x > 0.5).astype(np.float32) for x in parts]
     train, valid, test = (np.ascontiguousarray(x) for x in parts)
     y_train, y_valid, y_test = (y.astype(int) for y in labels)
     dynamic = name.endswith("-dynamic")
-    return Dataset(name, train, valid, test, y_train, y_valid, y_test, shape, dynamic=dynamic)
+    return Dataset(name, train, valid, test, y_train, y_valid, y_test, shape, dynamic=dynamic, divisor=divisor)
 
 
 def _table(name: str, x: Array, y: np.ndarray | None) -> Dataset:

@@ -138,13 +138,15 @@ def log_marginal(model: Variational, params: Array, x: Any, n_draws: int, rng: n
             eps = cast(Array, model.draw_noise(rng, k, len(top), params.dtype))
             log_w = _log_weights(model, params, x[rows], eps).astype(np.float64)
             new_top = np.maximum(top, log_w.max(axis=0))
-            shrink = np.exp(top - new_top)
-            w = np.exp(log_w - new_top)
+            shift = np.where(new_top == -np.inf, 0.0, new_top)  # no draw of any weight yet: 0, not -inf - -inf
+            shrink = np.exp(top - shift)
+            w = np.exp(log_w - shift)
             total = total * shrink + w.sum(axis=0)
             squares = squares * shrink**2 + (w**2).sum(axis=0)
             top = new_top
-        log_p[rows] = top + np.log(total / n_draws)
-        ess[rows] = total**2 / squares
+        with np.errstate(divide="ignore"):  # no draw of any weight at all: log p is -inf, and no draw counted
+            log_p[rows] = np.where(top == -np.inf, -np.inf, top + np.log(total / n_draws))
+        ess[rows] = np.divide(total**2, squares, out=np.zeros_like(total), where=squares != 0)
 
     for_each_chunk(stream, row_chunks(len(x), min(n_draws, _DRAWS_AT_ONCE)), rng)
     return LogMarginal(log_p, ess, n_draws)

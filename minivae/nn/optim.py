@@ -111,6 +111,7 @@ class RMSprop:
 
     def init(self, params: Array) -> State:
         """Return zero means of g and g^2."""
+        _check_rounding(params, decay=self.decay, eps=self.eps)
         return {"mean": np.zeros_like(params), "square": np.zeros_like(params)}
 
     def update(self, params: Array, grads: Array, state: State, scale: float = 1.0) -> None:
@@ -157,6 +158,7 @@ class Adam:
 
     def init(self, params: Array) -> State:
         """Return zero means and a step count of zero."""
+        _check_rounding(params, beta1=self.beta1, beta2=self.beta2, eps=self.eps)
         return {"m": np.zeros_like(params), "v": np.zeros_like(params), "t": np.zeros(1, np.int64)}
 
     def update(self, params: Array, grads: Array, state: State, scale: float = 1.0) -> None:
@@ -168,6 +170,17 @@ class Adam:
         step = self.learning_rate * scale * root / (1 - self.beta1**t)
         hyper = np.array([self.beta1, self.beta2, step, self.eps * root], params.dtype)
         kernels.adam(params, grads, state["m"], state["v"], hyper)
+
+
+def _check_rounding(params: Array, **constants: float) -> None:
+    """Refuse constants that the dtype of the parameters rounds to 1, or to 0 where they are not 0."""
+    for name, value in constants.items():
+        rounded = float(params.dtype.type(value))
+        if rounded == 1 or (rounded == 0) != (value == 0):
+            raise ValueError(
+                f"{name} must stay below 1, and above 0 where it is, in the parameters' dtype {params.dtype}, got "
+                f"{value!r}, which that rounds to {rounded:g}. Choose a value that it can tell apart, or float64."
+            )
 
 
 OPTIMIZERS: Table[type[Any]] = Table("optimizer")

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from minivae.core import checks
 from minivae.core.arrays import Array
 
 
@@ -11,6 +12,13 @@ def binarize(x: Array, rng: np.random.Generator) -> Array:
     >>> binarize(np.array([[0.0, 1.0]]), np.random.default_rng(0))
     array([[0., 1.]])
     """
+    x = checks.data(x)
+    check_probabilities(x, "x")
+    return draw_bits(x, checks.generator(rng))
+
+
+def draw_bits(x: Array, rng: np.random.Generator) -> Array:
+    """Return zeros and ones of probabilities that have been looked at."""
     return (rng.random(x.shape, dtype=x.dtype) < x).astype(x.dtype)
 
 

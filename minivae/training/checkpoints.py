@@ -104,8 +104,8 @@ def restore(state: State, path: Path, spec: dict[str, Any], settings: Settings) 
     settings_then = saved.get("settings") if isinstance(saved, dict) else None
     if isinstance(settings_then, dict) and "objective" not in settings_then:
         raise FileError(
-            f"checkpoint must be of this version of minivae, got {path}, of one whose sums are rounded otherwise: going on "
-            f"from it would not give the run that was begun. Train anew; its model.npz still loads."
+            f"checkpoint must be of this version of minivae, got {path}, of one whose sums are rounded otherwise: "
+            f"going on from it would not give the run that was begun. Train anew; its model.npz still loads."
         )
     for either in (saved, current):
         for free in ("epochs", "patience"):
@@ -126,7 +126,8 @@ def restore(state: State, path: Path, spec: dict[str, Any], settings: Settings) 
         ) from error
 
 
-def fingerprint(x_train: Array, x_valid: Array | None) -> dict[str, Any]:
+def fingerprint(x_train: Array, x_valid: Array | None, x_test: Array | None = None) -> dict[str, Any]:
     """Return shapes and checksums of the data, by which another data set is told."""
-    parts = {"train": x_train} if x_valid is None else {"train": x_train, "valid": x_valid}
-    return {name: {"shape": list(x.shape), "crc32": zlib.crc32(x.tobytes())} for name, x in parts.items()}
+    parts = {"train": x_train, "valid": x_valid, "test": x_test}
+    given = {name: x for name, x in parts.items() if x is not None}
+    return {name: {"shape": list(x.shape), "crc32": zlib.crc32(x.tobytes())} for name, x in given.items()}

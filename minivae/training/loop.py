@@ -19,7 +19,7 @@ from minivae.core.seeds import Stream, stream
 from minivae.distributions.likelihoods import NotALikelihoodWarning
 from minivae.models.base import Model
 from minivae.nn.optim import clip_by_norm
-from minivae.training.bits import binarize, check_probabilities
+from minivae.training.bits import check_probabilities, draw_bits
 from minivae.training.checkpoints import Row, State, fingerprint, restore
 from minivae.training.guards import check_epoch, finite_norm, guard, warn_if_diverging
 from minivae.training.interrupts import Interrupt
@@ -114,6 +114,10 @@ def train(
     """
     settings = (Settings() if settings is None else settings).resolved(model)
     x_train, x_valid = _checked(model, x_train, x_valid, settings)
+    if on_epoch is not None:  # which may write to its caller's arrays
+        x_train, x_valid = x_train.copy(), None if x_valid is None else x_valid.copy()
+    if on_epoch is not None and not callable(on_epoch):
+        raise ValueError(f"on_epoch must be callable, got {on_epoch!r}. Pass a function of a row of the history.")
     path = _checked_path(checkpoint, resume)
     state = _start(model, x_train, settings)
     spec = {"model": to_spec(model), "settings": to_spec(settings), "data": fingerprint(x_train, x_valid)}
@@ -229,7 +233,7 @@ def _batches(
     for start in range(0, len(x_train), settings.batch_size):
         x = x_train[order[start : start + settings.batch_size]]
         if settings.binarize:
-            x = binarize(x, rng)
+            x = draw_bits(x, rng)
         yield x, model.draw_noise(rng, settings.n_draws or 1, len(x), x.dtype)
 
 

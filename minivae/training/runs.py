@@ -8,11 +8,19 @@ summary.json    the results on the test set, settings, versions
 figures/        PNG files
 """
 
+import contextlib
+import itertools
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+try:
+    import fcntl
+except ImportError:
+    fcntl = None  # type: ignore[assignment]
 
 from minivae import datasets
 from minivae.core.arrays import Array
@@ -22,6 +30,7 @@ from minivae.core.registry import from_spec, to_spec
 from minivae.core.seeds import Stream, stream
 from minivae.datasets.dataset import Dataset
 from minivae.training.bits import binarize
+from minivae.training.checkpoints import fingerprint
 from minivae.training.settings import Settings
 from minivae.training.storage import load_model
 
@@ -35,10 +44,19 @@ class Run:
     image_shape: tuple[int, int] | None
     model: Any
     settings: Settings
+    data: dict[str, Any] | None = None
 
     def dataset(self) -> Dataset:
-        """Load the run's data again."""
-        return open_data(self.source, self.image_shape)
+        """Load the run's data again, and hold them to the fingerprint that was taken when the run was set up."""
+        dataset = open_data(self.source, self.image_shape)
+        found = data_fingerprint(dataset)
+        changed = [] if self.data is None else [name for name in found if found[name] != self.data.get(name)]
+        if changed:
+            raise FileError(
+                f"data must be as they were in training, got {self.source}, which has changed since: other "
+                f"{' and '.join(changed)} rows. Restore the file, or train anew."
+            )
+        return dataset
 
     def save(self) -> None:
         """Write run.json."""
@@ -48,6 +66,7 @@ class Run:
             "image_shape": shape,
             "model": to_spec(self.model),
             "settings": to_spec(self.settings),
+            "data": self.data,
         }
         write_atomically(self.folder / "run.json", (json.dumps(content, indent=2) + "\n").encode())
 
@@ -75,6 +94,7 @@ def open_run(folder: str | Path) -> Run:
             None if shape is None else (shape[0], shape[1]),
             from_spec(content["model"]),
             from_spec(content["settings"]),
+            content.get("data"),  # runs of former versions have none
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise FileError(
@@ -96,12 +116,20 @@ def is_path(source: str) -> bool:
 
 def foreign_rows(run: Run, source: str) -> Array:
     """Return all rows of another file, scaled as the run's own data were, or the test set of a named set."""
-    if not is_path(source):
+    own = run.dataset()
+    if is_path(source):
+        x, _, _ = datasets.read_rows(source, own.divisor)
+    else:
         other = datasets.load(source)
-        return test_data(other, run.settings.seed)
-    x, _, _ = datasets.read_rows(source)
-    scale = run.dataset().scale
-    return x if scale is None else (x - scale[0]) / scale[1]
+        x = test_data(other, run.settings.seed)
+        if other.scale is not None:  # back in its own units, so that the run's scale can be taken
+            x = x * other.scale[1] + other.scale[0]
+    if x.shape[1] != run.model.n_x:
+        raise ValueError(
+            f"data must have the {run.model.n_x} columns of the run's data, got {x.shape[1]} in {source}. Select those "
+            f"that the model was trained on."
+        )
+    return x if own.scale is None else (x - own.scale[0]) / own.scale[1]
 
 
 def new_folder(wanted: str | None, name: str) -> Path:
@@ -118,12 +146,40 @@ def new_folder(wanted: str | None, name: str) -> Path:
             raise FileError(
                 f"out must be a new or empty folder, got {folder}, which holds something. Choose another{resume}."
             )
-    else:
-        number = 1
-        while (folder := Path("runs") / f"{name}-{number:03d}").exists():
-            number += 1
-    writable(folder, "out")
+        writable(folder, "out")
+        return folder
+    writable(Path("runs"), "the folder runs")
+    for number in itertools.count(1):  # made, not only looked for: two processes cannot be given the same
+        folder = Path("runs") / f"{name}-{number:03d}"
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir()
+            break
     return folder
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes from training in a run's folder; the lock goes with the process, however that ends."""
+    if fcntl is None:  # not a Unix: nothing there to lock a folder with
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise FileError(
+                f"run must be trained by one process at a time, got {folder}, in which another one trains. Wait, or "
+                f"stop it."
+            ) from None
+        yield
+    finally:
+        os.close(handle)
+
+
+def data_fingerprint(dataset: Dataset) -> dict[str, Any]:
+    """Return by what a data set's three parts are known."""
+    return fingerprint(dataset.x_train, dataset.x_valid, dataset.x_test)
 
 
 def test_data(dataset: Dataset, seed: int) -> Array:

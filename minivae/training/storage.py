@@ -26,8 +26,21 @@ def save_model(path: str | Path, model: Model, params: Array, **extra: Any) -> N
     >>> load_model(path)[0] == model
     True
     """
+    _check(model, params)
     header = {"kind": "model", "model": to_spec(model), "extra": extra}
     save_arrays(Path(path), header, {"params": params})
+
+
+def _check(model: Model, params: Array) -> None:
+    """Hold a model and its parameters to one rule, before they are written and after they are read."""
+    if not hasattr(model, "loss_and_grad"):
+        raise ValueError(f"model must be a model, got {type(model).__name__}. Of a Result, pass result.model.")
+    checks.flat(params, model.n_params)
+    if not np.isfinite(params).all():
+        raise ValueError(
+            f"params must be finite, got {int((~np.isfinite(params)).sum())} NaN or infinite values of {params.size}. "
+            f"Keep those of an earlier step."
+        )
 
 
 def load_model(path: str | Path) -> tuple[Any, Array, dict[str, Any]]:
@@ -41,11 +54,7 @@ def load_model(path: str | Path) -> tuple[Any, Array, dict[str, Any]]:
     header, arrays = load_arrays(Path(path), "model")
     try:
         model, params, extra = from_spec(header["model"]), arrays["params"], dict(header["extra"])
-        if not hasattr(model, "loss_and_grad"):
-            raise ValueError(f"it describes {type(model).__name__}, which is no model")
-        checks.flat(params, model.n_params)
-        if not np.isfinite(params).all():
-            raise ValueError("its parameters are not finite")
+        _check(model, params)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise FileError(
             f"path must hold a model and its parameters, got {path}, which does not ({error}). Train again."

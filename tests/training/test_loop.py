@@ -3,7 +3,7 @@
 import signal
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -79,6 +79,39 @@ def test_beta_is_in_the_loss_and_not_in_the_elbo(model, x):
     for part in ("train", "valid"):
         assert abs(row[f"{part}_elbo"] - (row[f"{part}_log_lik"] - row[f"{part}_kl"])) < 1e-5
         assert abs(row[f"{part}_loss"] - (4 * row[f"{part}_kl"] - row[f"{part}_log_lik"])) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("posterior", "objective"),
+    [
+        ("diagonal", Elbo(beta=3.0)),
+        ("diagonal", Elbo("score", 3.0, "sampled")),
+        ("bits", Elbo("score-leave-one-out", 3.0, "sampled")),
+        ("bits", Elbo("exact")),
+    ],
+)
+def test_validation_is_the_objectives_on_the_noise_of_its_own_stream(posterior, objective, x):
+    model = VAE.mlp(D, 2, [4], "tanh", posterior=posterior)
+    settings = Settings(epochs=1, batch_size=20, objective=objective, binarize=True, seed=3)
+    result = train(model, 0.9 * x[:40], 0.9 * x[40:], settings)
+    rng, n_draws = stream(3, Stream.VALIDATION), settings.resolved(model).n_draws
+    bits = (rng.random((20, D), dtype=np.float32) < 0.9 * x[40:]).astype(np.float32)
+    eps = model.draw_noise(rng, n_draws, 20, np.float32)
+    terms = model.terms(result.params, bits, eps=eps, objective=objective)
+    assert result.history[0]["valid_loss"] == objective.loss(terms)
+    assert {f"valid_{name}": value for name, value in terms.means().items()}.items() <= result.history[0].items()
+
+
+def test_an_objective_may_change_from_epoch_to_epoch(model, x):
+    @dataclass(frozen=True)
+    class Annealed(Elbo):
+        def at(self, epoch):
+            return replace(self, beta=0.5 * epoch)
+
+    rows = train(model, x[:40], x[40:], Settings(epochs=4, batch_size=8, objective=Annealed())).history
+    for epoch, row in enumerate(rows):
+        assert abs(row["train_loss"] - (0.5 * epoch * row["train_kl"] - row["train_log_lik"])) < 1e-5
+        assert abs(row["valid_loss"] + row["valid_elbo"]) < 1e-5  # which is compared between epochs
 
 
 class Recorder(Autoencoder):

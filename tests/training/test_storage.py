@@ -123,9 +123,17 @@ def test_a_checkpoint_is_not_a_model(tmp_path):
 
 
 def test_parameters_of_another_model_are_refused(tmp_path):
-    save_model(tmp_path / "m.npz", MODELS[0], np.zeros(3))
-    with pytest.raises(FileError, match=rf"params must have shape \({MODELS[0].n_params},\), got \(3,\)"):
-        load_model(tmp_path / "m.npz")
+    file, message = tmp_path / "m.npz", rf"params must have shape \({MODELS[0].n_params},\), got \(3,\)"
+    with pytest.raises(ValueError, match=message):
+        save_model(file, MODELS[0], np.zeros(3))
+    with pytest.raises(ValueError, match="params must be finite, got 1 NaN or infinite values"):
+        save_model(file, MODELS[0], np.where(np.arange(MODELS[0].n_params) == 3, np.nan, 0.0))
+    with pytest.raises(ValueError, match="model must be a model, got Adam"):
+        save_model(file, Adam(), np.zeros(3))
+    assert not file.exists()
+    storage.save_arrays(file, {"kind": "model", "model": to_spec(MODELS[0]), "extra": {}}, {"params": np.zeros(3)})
+    with pytest.raises(FileError, match=message):
+        load_model(file)
 
 
 @pytest.mark.parametrize(
