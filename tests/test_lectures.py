@@ -137,7 +137,9 @@ def words(notebook):
 
 
 @pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="the lectures train, with compiled kernels")
-@pytest.mark.parametrize("with_solutions", [False, True], ids=["as stored", "solved"])
+@pytest.mark.parametrize(
+    "with_solutions", [False, pytest.param(True, marks=pytest.mark.long)], ids=["as stored", "solved"]
+)
 @pytest.mark.parametrize("slug", TOPICS)
 def test_a_lecture_runs_from_top_to_bottom(slug, with_solutions):
     notebook = read(slug)

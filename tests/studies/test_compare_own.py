@@ -8,8 +8,9 @@ import pytest
 from minivae.core.errors import FileError
 from minivae.estimators.costs import Cosine, FunctionCost, Quadratic
 from minivae.estimators.exact.costs import exact_moments
+from minivae.estimators.moments import Moments, summarize
 from minivae.studies.compare import check_request, compare
-from minivae.studies.compare_costs import CostProblem
+from minivae.studies.compare_costs import CostProblem, with_heavy_tails
 from minivae.studies.compare_own import own_problem
 from minivae.studies.compare_rows import FAR
 from minivae.studies.compare_summary import finding
@@ -144,6 +145,32 @@ def test_baselines_are_exact_where_they_can_be(costs):
     for name in ("score-mean", "score-optimal"):
         a, b = (next(compare(p, [name], 1000)) for p in (problem, known))
         assert a["mean"] == pytest.approx(b["mean"], rel=1e-7)
+
+
+def test_a_rare_large_draw_is_no_alarm_and_a_wrong_variance_is_one(rng):
+    exact = Moments(np.zeros(1), np.ones(1))
+    rare = np.append(rng.normal(size=(9999, 1)), [[700.0]], axis=0)  # 50 times the variance, by one draw
+    before = summarize(rare, exact)
+    after = with_heavy_tails(before, exact, exact_kurtosis=False)
+    assert min(abs(before.z_mean), abs(before.z_variance)) > FAR
+    assert max(abs(after.z_mean), abs(after.z_variance)) < 1.1
+    assert with_heavy_tails(before, exact, exact_kurtosis=True).z_variance == before.z_variance
+    for wrong in (rng.normal(0, 1.1, (9999, 1)), rng.normal(0, 0.9, (9999, 1))):
+        assert abs(with_heavy_tails(summarize(wrong, exact), exact, exact_kurtosis=False).z_variance) > FAR
+    shifted = rng.normal(0.1, 1.0, (9999, 1))
+    assert abs(with_heavy_tails(summarize(shifted, exact), exact, exact_kurtosis=False).z_mean) > FAR
+    still = summarize(np.full((10, 1), 0.5), Moments(np.zeros(1), np.zeros(1)))  # no noise to be blamed
+    assert np.isinf(with_heavy_tails(still, Moments(np.zeros(1), np.zeros(1)), exact_kurtosis=False).z_mean) or (
+        abs(still.z_mean) > 1e6
+    )
+
+
+def test_a_kink_at_a_node_leaves_a_finite_distance():
+    # the sign of z at mu = 0: a variance of one, of which rounding nodes must not make a negative error
+    problem = CostProblem("abs", FunctionCost(lambda z: np.abs(z[:, 0]), np.sign), (0.0,), (1.0,))
+    for row in compare(problem, ["pathwise"], 20_000):
+        assert abs(row["z_mean"]) < FAR
+        assert abs(row["z_variance"]) < FAR
 
 
 @pytest.mark.parametrize("asked", ["ring_gradient", "other"])
