@@ -111,9 +111,9 @@ class CostProblem:
 
     def prepared(self, estimator: CostEstimator, rng: np.random.Generator) -> CostEstimator:
         """Return the estimator with its baseline as numbers: exact ones, or where there are none those of a pilot."""
-        rule = estimator.baseline if isinstance(estimator, ScoreFunction) else None
+        rule = str(estimator.baseline) if isinstance(estimator, ScoreFunction) else ""
         if rule in ("mean", "optimal") and exact_moments(estimator, self.cost, self.mu, self.sigma) is None:
-            c = quadrature_baseline(str(rule), self.cost, self.mu, self.sigma)
+            c = quadrature_baseline(rule, self.cost, self.mu, self.sigma)
             if c is not None:
                 return ScoreFunction(c)
         return estimator.prepare(self.cost, self.mu, self.sigma, rng)

@@ -12,6 +12,8 @@ from minivae.estimators.moments import summarize
 from minivae.estimators.on_costs import COST_ESTIMATORS, CostEstimator, LeaveOneOutScore, ScoreFunction
 from tests.support import needs_jit
 
+pytestmark = needs_jit
+
 COSTS = [Linear(), Quadratic(3.0), Exponential(0.5), Cosine(0.8)]
 PLACES = {1: (1.0, 1.5), 2: (np.array([0.5, -1.0]), np.array([0.7, 1.2]))}
 
@@ -21,7 +23,6 @@ def own(cost):
     return FunctionCost(cost.value, cost.gradient)
 
 
-@needs_jit
 @pytest.mark.parametrize("n_latent", PLACES)
 @pytest.mark.parametrize("cost", COSTS, ids=str)
 @pytest.mark.parametrize("name", COST_ESTIMATORS)
@@ -56,7 +57,6 @@ def product_slope(z):
     return np.stack([np.cos(z[:, 0]) * np.cos(z[:, 1]), -np.sin(z[:, 0]) * np.sin(z[:, 1])], axis=1)
 
 
-@needs_jit
 @pytest.mark.parametrize("name", ["measure-valued", "measure-valued-uncoupled"])
 def test_measure_valued_over_noise_of_all_five_kinds(name):
     # its noise, drawn a million times: brute force, in standard errors
