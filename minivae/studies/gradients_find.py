@@ -39,12 +39,12 @@ class Kind:
 
 
 KINDS = {
-    "layer": Kind(("forward", "backward", "n_in", "n_out"), check_layer),
+    "layer": Kind(("forward", "backward", "n_in", "n_out"), check_layer, ("log_prob",)),
     "likelihood": Kind(("forward", "backward", "n_out", "mean"), check_likelihood, ("n_in",)),
     "posterior": Kind(("sample", "backward", "score", "n_head"), check_posterior),
     "prior": Kind(("log_prob", "backward", "sample"), check_prior, ("forward", "n_head")),
     "penalty": Kind(("forward", "backward", "value", "slope"), check_penalty, ("n_out",)),
-    "cost": Kind(("value", "gradient"), check_cost, ("backward",)),
+    "cost": Kind(("value", "gradient"), check_cost),
 }
 
 
@@ -196,7 +196,8 @@ def _built(make: Callable[[], Any], title: str, example: str) -> Found:
 
 def _near(name: str, names: set[str]) -> str:
     """Say what a class lacks to be of the kind that it is nearest to."""
-    kind = max(KINDS, key=lambda k: len(names & {*KINDS[k].has}) / len(KINDS[k].has))
+    possible = [k for k in KINDS if names.isdisjoint(KINDS[k].lacks)]
+    kind = max(possible, key=lambda k: len(names & {*KINDS[k].has}) / len(KINDS[k].has))
     has = [n for n in KINDS[kind].has if n in names]
     lacks = [n for n in KINDS[kind].has if n not in names]
     return f"it has {' and '.join(has)}, but as a {kind} {name} also needs {' and '.join(lacks)}. Add what is missing"

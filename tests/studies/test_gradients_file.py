@@ -1,5 +1,6 @@
 """A file of one's own: what is right passes, each thing once, and what cannot be built or run says what to do."""
 
+import sys
 from functools import partial
 from textwrap import indent
 
@@ -78,11 +79,18 @@ def test_instances_at_the_top_level_are_checked_under_their_names_and_imports_ar
     assert list(found(check(AFFINE + "\nnamed = {'a': Affine(2, 2)}\n"))) == ["layer Affine (named['a'])"]
 
 
-def test_modules_beside_the_file_can_be_imported_and_no_bytecode_is_left(check, tmp_path):
-    (tmp_path / "beside_mine.py").write_text(SOFTSIGN)
-    rows = check("from beside_mine import Softsign\nsteep = Softsign()\n")
+def test_modules_beside_the_file_come_first_and_what_is_imported_from_them_is_not_the_files(check, tmp_path):
+    (tmp_path / "this.py").write_text(SOFTSIGN + "\nready = Softsign()\n")  # there is another `this`
+    rows = check("from this import Softsign, ready\nsteep = Softsign()\n")
+    sys.modules.pop("this")
     assert found(rows) == {"layer Softsign (steep)": True, "layer Softsign (steep), slope": True}
     assert not list(tmp_path.rglob("mine*.pyc"))
+
+
+def test_the_interpreter_is_left_as_it_was(check):
+    path, modules = list(sys.path), set(sys.modules)
+    check(SOFTSIGN)
+    assert (sys.path, set(sys.modules)) == (path, modules)
 
 
 def test_a_file_that_was_just_changed_is_read_anew(check):
@@ -135,6 +143,30 @@ def test_what_a_class_lacks_is_named(check):
     )
     rows = check(POISSON, ("def backward", "def back"))
     assert "as a likelihood Poisson also needs backward" in rows[0].message
+    sample = "\n    def sample(self, params, out, rng):\n        return rng.poisson(np.exp(out))\n"
+    rows = check(POISSON + sample, ("def mean", "def middle"))
+    assert "it has forward and backward and n_out, but as a likelihood Poisson also needs mean" in rows[0].message
+    rows = check(OWN, ("def score", "def slant"))
+    assert "it has sample and backward and n_head, but as a posterior SharedScale also needs score" in rows[1].message
+
+
+def test_what_is_registered_without_its_methods_is_named_once(check):
+    text = "\nfrom minivae.nn import ACTIVATIONS\nACTIVATIONS.add('softsign', Softsign())\n"
+    rows = check(SOFTSIGN.replace("(Activation)", "").replace("_backward", "backward") + text)
+    assert found(rows) == {"class Softsign": None}
+
+
+def test_a_kl_from_the_posteriors_own_prior_has_one_row(check):
+    text = """
+class Mine(DiagonalGaussian):
+    def prior(self):
+        return LearnedNormal(self.n_latent)
+
+closes(Mine, LearnedNormal)(DiagonalFromLearned)
+"""
+    names = [row.name for row in check(OWN + text)]
+    assert names.count("KL of Mine from LearnedNormal") == 1
+    assert names.count("KL of DiagonalGaussian from LearnedNormal") == 1
 
 
 def test_bases_and_protocols_are_not_checked_for_themselves(check):
@@ -186,6 +218,8 @@ def test_a_file_that_cannot_be_run_is_refused_with_its_line(check, tmp_path):
         FileError, match=r"stops in line 1, `raise SystemExit\(3\)`, with SystemExit: 3\. Correct it; what"
     ):
         check("raise SystemExit(3)\n")
+    with pytest.raises(KeyboardInterrupt):
+        check("raise KeyboardInterrupt\n")
     with pytest.raises(FileError, match=r"syntax error in line 1, `return 1`"):
         check("return 1\n")
     with pytest.raises(FileError, match=r"file must be a readable \.py file, got .*none\.py"):
@@ -200,6 +234,7 @@ def test_a_file_that_cannot_be_run_is_refused_with_its_line(check, tmp_path):
 
 def test_a_file_with_nothing_in_it_is_refused_with_what_is_looked_for(check):
     text = "import numpy as np\nfrom minivae.nn import Dense\nx = np.ones(3)\nclass Plain:\n    pass\n"
+    text += "from minivae import VAE\nclass Mine(VAE):\n    pass\nmodel = VAE.mlp(4, 2)\n"
     with pytest.raises(FileError) as refused:
         check(text)
     said = str(refused.value)
