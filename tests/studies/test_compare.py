@@ -60,6 +60,15 @@ def test_the_exact_columns_hold_the_known_numbers():
     assert abs(rows["score", "log_var 1"]["exact_mean"] + 0.1736 / 2) < 1e-12
 
 
+def test_the_error_of_a_variance_is_that_of_the_exact_kurtosis():
+    # (s^2 - variance) / z = variance sqrt((k - 1) / m + 2 / (m (m - 1)))
+    known = {"pathwise": (3, 29 / 3), "score": (26.797, 177.50), "score-optimal": (37.687, 180.78)}
+    for row in compare("quadratic", list(known), 10_000):
+        m, k = 10_000, known[row["estimator"]][("mu", "sigma").index(row["parameter"])]
+        error = (row["variance"] - row["exact_variance"]) / row["z_variance"] / row["exact_variance"]
+        assert (error**2 - 2 / (m * (m - 1))) * m + 1 == pytest.approx(k, rel=1e-4)
+
+
 def test_linear_vae_is_the_model_it_names(rng):
     known = LinearGaussian(rng.normal(size=(3, 2)), rng.normal(size=3), 0.4)
     V, sigma, x = rng.normal(size=(2, 3)), np.array([0.5, 1.5]), rng.normal(size=(4, 3))

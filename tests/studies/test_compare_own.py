@@ -157,6 +157,8 @@ def test_a_rare_large_draw_is_no_alarm_and_a_wrong_variance_is_one(rng):
     assert with_heavy_tails(before, exact, exact_kurtosis=True).z_variance == before.z_variance
     for wrong in (rng.normal(0, 1.1, (9999, 1)), rng.normal(0, 0.9, (9999, 1))):
         assert abs(with_heavy_tails(summarize(wrong, exact), exact, exact_kurtosis=False).z_variance) > FAR
+    narrow = summarize(rng.normal(0, 0.1, (9999, 1)), exact)  # whose own error would be too small
+    assert with_heavy_tails(narrow, exact, exact_kurtosis=False).z_variance == narrow.z_variance
     shifted = rng.normal(0.1, 1.0, (9999, 1))
     assert abs(with_heavy_tails(summarize(shifted, exact), exact, exact_kurtosis=False).z_mean) > FAR
     still = summarize(np.full((10, 1), 0.5), Moments(np.zeros(1), np.zeros(1)))  # no noise to be blamed
