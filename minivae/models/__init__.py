@@ -5,7 +5,7 @@ from minivae.models.base import Model
 from minivae.models.bounds import LogMarginal, iwae_bound, log_marginal, log_weights
 from minivae.models.contraction import Contraction, jacobian
 from minivae.models.corruptions import CORRUPTIONS, Corruption, GaussianNoise, MaskingNoise, SaltAndPepperNoise
-from minivae.models.encoder_draws import EncoderDraws, EncoderEstimator, encoder_draws, head_moments
+from minivae.models.draws import EncoderDraws, EncoderEstimator, encoder_draws, encoder_states, head_moments
 from minivae.models.penalties import KLSparsity, L1Sparsity, Penalty
 from minivae.models.vae import VAE
 
@@ -26,6 +26,7 @@ __all__ = [
     "Penalty",
     "SaltAndPepperNoise",
     "encoder_draws",
+    "encoder_states",
     "head_moments",
     "iwae_bound",
     "jacobian",

@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits
 
 from minivae import datasets
 from minivae.core.arrays import Array
-from minivae.models.encoder_draws import EncoderEstimator, encoder_draws
+from minivae.models.draws import EncoderEstimator, encoder_draws
 from minivae.models.vae import VAE
 from minivae.nn.optim import Adam
 from minivae.studies.compare_encoder import WAYS, Pilot, Way, ways

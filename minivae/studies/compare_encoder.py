@@ -12,7 +12,7 @@ from minivae.core.registry import Table
 from minivae.estimators.baselines import LearnedBaseline
 from minivae.estimators.objectives import Elbo
 from minivae.estimators.signals import optimal_baseline
-from minivae.models.encoder_draws import EncoderDraws, EncoderEstimator, encoder_draws
+from minivae.models.draws import EncoderDraws, EncoderEstimator, encoder_draws
 from minivae.models.vae import VAE
 
 _N_PILOT = 500

@@ -8,7 +8,7 @@ from minivae.core.arrays import Array
 from minivae.distributions.nodes import normal_nodes
 from minivae.estimators.moments import leave_one_out_excess
 from minivae.estimators.objectives import Elbo
-from minivae.models.encoder_draws import EncoderDraws, EncoderEstimator, encoder_draws, encoder_states
+from minivae.models.draws import EncoderDraws, EncoderEstimator, encoder_draws, encoder_states
 from minivae.models.vae import VAE
 
 

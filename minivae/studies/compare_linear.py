@@ -12,7 +12,7 @@ from minivae.distributions.linear_gaussian import LinearGaussian
 from minivae.distributions.nodes import normal_nodes
 from minivae.estimators.exact.elbo import elbo_gradient_moments
 from minivae.estimators.moments import Moments, summarize
-from minivae.models.encoder_draws import EncoderDraws, EncoderEstimator, encoder_draws
+from minivae.models.draws import EncoderDraws, EncoderEstimator, encoder_draws
 from minivae.models.vae import VAE
 from minivae.studies.compare_encoder import WAYS, Pilot, Way, ways
 from minivae.studies.compare_rows import Row, component_rows, kurtosis, reference_of, timed

@@ -1,7 +1,6 @@
 """A cost of one's own for ``minivae compare``: a function of z in a Python file, with its derivative beside it."""
 
 import contextlib
-import importlib.util
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -14,9 +13,9 @@ import numpy as np
 
 from minivae.core import checks
 from minivae.core.arrays import Array
-from minivae.core.errors import FileError
 from minivae.estimators.costs import FunctionCost
 from minivae.studies.compare_costs import CostProblem
+from minivae.studies.own_module import running
 
 
 def own_problem(
@@ -56,7 +55,8 @@ def own_problem(
     file, colon, name = cost.rpartition(":")
     if not (colon and file and name.isidentifier()):
         raise ValueError(f"cost must be FILE.py:NAME, got {cost!r}. Put the name after a colon: costs.py:f, say.")
-    module = _imported(Path(file))
+    with contextlib.redirect_stdout(sys.stderr), running(Path(file)) as (module, _):
+        pass  # its functions outlive it
     thing = _named(module, name, "cost")
     mu = [0.0] if mu is None else list(mu)
     sigma = [1.0] * len(mu) if sigma is None else list(sigma)
@@ -105,40 +105,11 @@ def _named(module: ModuleType, name: str, what: str) -> Any:
     return getattr(module, name)
 
 
-def _imported(path: Path) -> ModuleType:
-    """Run a file as a module; what it prints goes to standard error, and its neighbours can be imported."""
-    if path.suffix != ".py" or not path.is_file():
-        why = "which does not exist" if path.suffix == ".py" else "whose name does not end in .py"
-        raise FileError(f"cost must name a Python file, got {path}, {why}. Give FILE.py:NAME.")
-    name = f"minivae_cost_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    folder, without_cache = str(path.parent.resolve()), sys.dont_write_bytecode
-    sys.modules[name] = module  # where dataclasses look for their module
-    sys.path.append(folder)  # at the end: a file of a known name hides nothing
-    sys.dont_write_bytecode = True
-    try:
-        with contextlib.redirect_stdout(sys.stderr):
-            spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        del sys.modules[name]
-        raise FileError(
-            f"cost must name a Python file that runs, got {path}, which stops with {_words(error, path)}. Repair it."
-        ) from error
-    finally:
-        sys.path.remove(folder)
-        sys.dont_write_bytecode = without_cache
-    return module
-
-
-def _words(error: BaseException, path: str | Path) -> str:
+def _words(error: BaseException, path: str) -> str:
     """Return what went wrong, and in which line of the file."""
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == Path(path)]
-    line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
-    text = error.msg if isinstance(error, SyntaxError) else str(error)
-    return f"{type(error).__name__}: {text}" + ("" if line is None else f" (line {line})")
+    here = Path(path).resolve()
+    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).resolve() == here]
+    return f"{type(error).__name__}: {error}" + (f" (line {lines[-1]})" if lines else "")
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from minivae.distributions.likelihoods import LIKELIHOODS
 from minivae.nn.activations import ACTIVATIONS
 from minivae.studies.gradient_rows import GradientRow
 from minivae.studies.gradients_find import KINDS, Found, classes, is_stub, of_class, things
-from minivae.studies.gradients_import import imported_names, running
 from minivae.studies.gradients_posteriors import check_kl
+from minivae.studies.own_module import imported_names, running
 
 _TABLES: dict[str, Table[Any]] = {"layer": ACTIVATIONS, "likelihood": LIKELIHOODS, "posterior": POSTERIORS}
 

@@ -3,7 +3,6 @@
 import csv
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -15,7 +14,6 @@ import pytest
 
 from minivae import cli
 from minivae.classical.linear_autoencoder import LinearAutoencoder
-from minivae.core import kernels
 from minivae.distributions.likelihoods import Gaussian
 from minivae.models.contraction import Contraction
 from minivae.models.corruptions import GaussianNoise, MaskingNoise
@@ -300,25 +298,6 @@ def test_pca_of_a_table_and_of_a_wrong_optimum(capsys, rng, monkeypatch):
     code, result = run_json(capsys, "pca", "--data", "table.npy", "--latent", "2", "--out", "b")
     assert (code, result["ok"]) == (1, False)
     assert "linear AE by Adam, loss" in [row["check"] for row in result["rows"] if not row["ok"]]
-
-
-def test_gradcheck_passes_with_a_row_for_each_gradient(capsys):
-    code, result = run_json(capsys, "gradcheck")
-    assert (code, result["ok"]) == (0, True)
-    assert {"name", "n_checked", "relative_error", "ok"} <= set(result["rows"][0])
-    assert len(result["rows"]) > 25
-    assert cli.main(["gradcheck", "--seed", "3"]) == 0
-    assert "gradients agree with finite differences" in capsys.readouterr().out
-
-
-def test_gradcheck_fails_on_a_planted_error(capsys, monkeypatch):
-    right = kernels.diagonal_kl_backward
-    monkeypatch.setattr(kernels, "diagonal_kl_backward", lambda *args: 1.001 * right(*args))
-    code, result = run_json(capsys, "gradcheck")
-    assert (code, result["ok"]) == (1, False)
-    assert "KL of DiagonalGaussian from StandardNormal" in [row["name"] for row in result["rows"] if not row["ok"]]
-    assert cli.main(["gradcheck"]) == 1
-    assert re.search(r"KL of DiagonalGaussian from StandardNormal .* FAIL", capsys.readouterr().out)
 
 
 def test_info_tells_versions_blas_and_folders(capsys, monkeypatch):

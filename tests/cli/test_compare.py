@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from minivae.cli.main import main
-from minivae.models.encoder_draws import EncoderDraws
+from minivae.models.draws import EncoderDraws
 from minivae.studies.compare import PROBLEMS
 from tests.support import needs_jit
 
@@ -127,7 +127,7 @@ def test_what_cannot_be_done_is_refused_before_any_work(capsys, tmp_path):
         (["--sigma", "1"], "sigma must go with --cost"),
         (["--derivative", "df"], "derivative must go with --cost"),
         (["--cost", "mine.py"], "cost must be FILE.py:NAME, got 'mine.py'"),
-        (["--cost", "yours.py:f"], "cost must name a Python file, got yours.py, which does not exist"),
+        (["--cost", "yours.py:f"], "file must be a readable .py file, got"),
         (["--cost", "mine.py:h"], "cost must be a name in"),
         (["--cost", "mine.py:f", "--sigma", "0"], "sigma must be a positive standard deviation"),
         (["--cost", "mine.py:f", "--mu", "0", "1", "--sigma", "1"], "mu and sigma must have one shape"),

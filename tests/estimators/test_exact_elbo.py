@@ -7,7 +7,7 @@ from minivae.distributions.linear_gaussian import LinearGaussian
 from minivae.distributions.nodes import gauss_hermite
 from minivae.estimators.exact.elbo import elbo_gradient_moments
 from minivae.estimators.objectives import Elbo
-from minivae.models.encoder_draws import encoder_draws
+from minivae.models.draws import encoder_draws
 from tests.support import DELTA, S2, V, W, Y, linear_vae
 
 KNOWN, X = LinearGaussian(W, np.zeros(3), S2), Y

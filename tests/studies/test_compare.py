@@ -10,7 +10,7 @@ from minivae.distributions.linear_gaussian import LinearGaussian
 from minivae.distributions.nodes import normal_nodes
 from minivae.estimators.objectives import Elbo
 from minivae.estimators.on_costs import COST_ESTIMATORS
-from minivae.models.encoder_draws import encoder_draws
+from minivae.models.draws import encoder_draws
 from minivae.studies import compare as module
 from minivae.studies.compare import NAMES, PROBLEMS, check_request, compare, named_problem, write_table
 from minivae.studies.compare_encoder import WAYS

@@ -9,7 +9,7 @@ from minivae.distributions.bits import all_states
 from minivae.distributions.nodes import normal_nodes
 from minivae.estimators.exact.bits import BernoulliExpectation
 from minivae.estimators.objectives import Elbo
-from minivae.models.encoder_draws import EncoderEstimator, encoder_draws
+from minivae.models.draws import EncoderEstimator, encoder_draws
 from minivae.models.vae import VAE
 from minivae.studies import compare_digits
 from minivae.studies.compare_digits import study_rows

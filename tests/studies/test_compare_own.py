@@ -210,11 +210,9 @@ def test_a_wrong_derivative_is_found_out(tmp_path):
     assert finding(problem, rows).startswith("pathwise is biased: its mean for mu is -0.5")  # -E cos z
 
 
-def test_a_file_can_import_its_neighbours(tmp_path, monkeypatch):
-    monkeypatch.delitem(sys.modules, "colorsys", raising=False)
+def test_a_file_can_import_its_neighbours(tmp_path):
     (tmp_path / "helper_of_costs.py").write_text("def twice(z): return 2 * z[:, 0]\n")
-    (tmp_path / "colorsys.py").write_text("raise RuntimeError('a file of a known name hides nothing')\n")
-    (tmp_path / "c.py").write_text("import colorsys\nfrom helper_of_costs import twice\ndef f(z): return twice(z)\n")
+    (tmp_path / "c.py").write_text("from helper_of_costs import twice\ndef f(z): return twice(z)\n")
     problem = own_problem(f"{tmp_path / 'c.py'}:f")
     np.testing.assert_allclose(problem.cost.value(np.array([[3.0]])), [6.0])
 
@@ -250,25 +248,25 @@ def test_a_cost_is_a_file_and_a_name(cost):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("def f(z) return z", r"stops with SyntaxError: .* \(line 1\)"),
-        ("import numpy\n1 / 0", r"stops with ZeroDivisionError: division by zero \(line 2\)"),
-        ("import sys\nsys.exit(3)", r"stops with SystemExit: 3 \(line 2\)"),
-        ("import no_such_module", r"stops with ModuleNotFoundError: No module named 'no_such_module' \(line 1\)"),
-        ("x = '\0'", "stops with (SyntaxError|ValueError)"),
+        ("def f(z) return z", r"with a syntax error in line 1, `def f\(z\) return z`"),
+        ("import numpy\n1 / 0", r"stops in line 2, `1 / 0`, with ZeroDivisionError: division by zero"),
+        ("import sys\nsys.exit(3)", r"stops in line 2, `sys.exit\(3\)`, with SystemExit: 3"),
+        ("import no_such_module", r"stops in line 1, .* ModuleNotFoundError: No module named 'no_such_module'"),
+        ("x = '\0'", r"file must be (Python|a readable \.py file), got .*bad\.py"),
     ],
 )
 def test_a_file_that_does_not_run_is_refused(text, message, tmp_path):
     (tmp_path / "bad.py").write_text(text)
     with pytest.raises(FileError, match=message):
         own_problem(f"{tmp_path / 'bad.py'}:f")
-    assert "minivae_cost_bad" not in sys.modules
+    assert not [name for name in sys.modules if name.startswith("own_bad")]
 
 
 def test_a_file_must_be_there(tmp_path):
-    with pytest.raises(FileError, match=r"cost must name a Python file, got .*no.py, which does not exist"):
+    with pytest.raises(FileError, match=r"file must be a readable \.py file, got .*no\.py"):
         own_problem(f"{tmp_path / 'no.py'}:f")
     (tmp_path / "no.txt").write_text("f = 1")
-    with pytest.raises(FileError, match="whose name does not end in .py"):
+    with pytest.raises(FileError, match=r"file must be a \.py file, got .*no\.txt"):
         own_problem(f"{tmp_path / 'no.txt'}:f")
 
 

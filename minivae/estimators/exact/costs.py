@@ -88,7 +88,7 @@ def exact_moments(
             square = square + spread * (1 - estimator.decay) / (1 + estimator.decay)
         else:
             first = _score_square(cost, mu, sigma, sigma, 0.0)  # which has no earlier draw
-            later = square + spread * _weight_square(estimator.decay, checks.width(n_draws, "n_draws"))
+            later = square + spread * weight_square(estimator.decay, checks.width(n_draws, "n_draws"))
             square = (first + (n_draws - 1) * later) / n_draws
     elif isinstance(estimator, MeasureValued):
         columns = [_measure_valued_square(cost, m, s, estimator.coupled) for m, s in zip(mu, sigma, strict=True)]
@@ -173,7 +173,7 @@ def _score_square(cost: SeparableCost, mu: Array, sigma: Array, spread: Array, c
     return h2s2 + 2 * rest * hs2 + (rest**2 + variance.sum() - variance) * s2
 
 
-def _weight_square(decay: float, n_draws: int) -> float:
+def weight_square(decay: float, n_draws: int) -> float:
     """Mean over draws 2, ..., n_draws of sum w_i^2 = (1 - a) (1 + a^n) / ((1 + a) (1 - a^n)), n earlier draws."""
     power = decay ** np.arange(1, n_draws)
     return float(np.mean((1 + power) / (1 - power))) * (1 - decay) / (1 + decay) if n_draws > 1 else 0.0

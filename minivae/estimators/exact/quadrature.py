@@ -8,7 +8,7 @@ from minivae.core import checks
 from minivae.core.arrays import Array
 from minivae.distributions.nodes import normal_nodes
 from minivae.estimators.costs import Cost, values
-from minivae.estimators.exact.costs import _weight_square
+from minivae.estimators.exact.costs import weight_square
 from minivae.estimators.exact.settling import Expectation, Grid, settled
 from minivae.estimators.moments import Moments, leave_one_out_excess
 from minivae.estimators.on_costs import (
@@ -120,7 +120,7 @@ def _moving_average(decay: float, n_draws: int | None, first: Array, settled: Ar
     """Return the variance of a row of n_draws that follow one another, as in ``exact_moments``."""
     if n_draws is None:
         return settled + noise * (1 - decay) / (1 + decay)
-    later = settled + noise * _weight_square(decay, checks.width(n_draws, "n_draws"))
+    later = settled + noise * weight_square(decay, checks.width(n_draws, "n_draws"))
     return (first + (n_draws - 1) * later) / n_draws
 
 

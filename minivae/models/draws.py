@@ -86,8 +86,7 @@ class EncoderDraws:
             ones = np.ones(len(self.head), self.head.dtype)
             each = (np.outer(one, ones) for one in np.eye(len(self.log_q), dtype=ones.dtype))
             return np.stack([self.model.posterior.score(own, self.cache, dlog_q, grads) for dlog_q in each])
-        ones = np.ones((1, self.log_q.size), self.head.dtype)
-        return self._each(self.model.posterior.score(own, self.cache, ones, grads))
+        return self._each(self.model.posterior.score(own, self.cache, self._ones, grads))
 
     def at(self, eps: Array) -> "EncoderDraws":
         """Return other draws of the same examples."""

@@ -9,7 +9,7 @@ from minivae.distributions.nodes import gauss_hermite, normal_nodes
 from minivae.estimators.moments import RunningMoments, summarize
 from minivae.estimators.objectives import Elbo
 from minivae.estimators.signals import leave_one_out
-from minivae.models.encoder_draws import EncoderEstimator, encoder_draws, encoder_states, head_moments
+from minivae.models.draws import EncoderEstimator, encoder_draws, encoder_states, head_moments
 from minivae.models.vae import VAE
 from tests.support import assert_within_standard_errors, binary, needs_jit, small_vae
 

@@ -29,16 +29,18 @@ def running(path: Path) -> Iterator[tuple[ModuleType, ast.Module]]:
     """
     path = path.resolve()
     tree, code = _parsed(path)
-    before = [(table, dict(table)) for table in _tables()]
+    before, without_bytecode = [(table, dict(table)) for table in _tables()], sys.dont_write_bytecode
     sys.path.insert(0, str(path.parent))
     module = _module(path)
     sys.modules[module.__name__] = module
+    sys.dont_write_bytecode = True  # no caches beside a person's files
     try:
         _execute(module, code, path)
         yield module, tree
     finally:
         sys.modules.pop(module.__name__, None)
         sys.path.remove(str(path.parent))
+        sys.dont_write_bytecode = without_bytecode
         for table, entries in before:
             table.clear()
             table.update(entries)
@@ -73,7 +75,7 @@ def _parsed(path: Path) -> tuple[ast.Module, CodeType]:
 
 def _module(path: Path) -> ModuleType:
     """Return an empty module, named after the path: the same file again is the same module, another file is not."""
-    name = f"gradcheck_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    name = f"own_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None:
         raise FileError(f"file must be one that Python can import, got {path}. Rename it.")
