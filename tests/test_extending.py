@@ -14,9 +14,8 @@ import minivae as mv
 from minivae import cli
 from minivae.cli.main import VERBS
 from minivae.cli.verbs import Verb, no_options
-from minivae.core import registry
 from minivae.core.boxes import NoParameters
-from minivae.core.registry import saved
+from minivae.core.registry import restored, saved
 from minivae.distributions import LIKELIHOODS, POSTERIORS, DiagonalGaussian, StandardNormal
 from minivae.estimators import ESTIMATORS, Estimator, Weights
 from minivae.models.recipes import RECIPES, Option, Recipe
@@ -30,12 +29,8 @@ SMALL = ["--epochs", "2", "--hidden", "8", "--batch-size", "512", "--quiet"]
 def alone(tmp_path, monkeypatch):
     """Work in a folder of one's own, and forget what was registered."""
     monkeypatch.chdir(tmp_path)
-    tables = [POSTERIORS, LIKELIHOODS, ESTIMATORS, RECIPES, ACTIVATIONS, registry._CLASSES]
-    before = [dict(table) for table in tables]
-    yield
-    for table, entries in zip(tables, before, strict=True):
-        table.clear()
-        table.update(entries)
+    with restored():
+        yield
 
 
 def command(capsys, *words, **how):

@@ -5,7 +5,8 @@ turns any of them into JSON and one turns it back. A name that is given twice is
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import numpy as np
@@ -18,6 +19,7 @@ C = TypeVar("C", bound=type)
 
 _CLASSES: dict[str, type] = {}
 _FORMER: dict[str, Callable[[dict[str, Any]], Any]] = {}
+_NAMED: list[dict[str, Any]] = [_CLASSES]  # all that can be entered into: these classes and every table
 
 
 class Table(dict[str, T]):
@@ -40,6 +42,7 @@ class Table(dict[str, T]):
     def __init__(self, what: str) -> None:
         super().__init__()
         self.what = what
+        _NAMED.append(self)
 
     def add(self, name: str, thing: T) -> T:
         """Give a thing its name, and return it; a name that another thing has is refused."""
@@ -53,6 +56,25 @@ class Table(dict[str, T]):
     def choose(self, name: Any) -> T:
         """Return what has the name, or say which name is nearest."""
         return self[checks.choice(name, self, self.what)]
+
+
+@contextmanager
+def restored() -> Iterator[None]:
+    """Take out at the end what was entered meanwhile, into tables and as classes that can be saved.
+
+    >>> colours = Table("colour")
+    >>> with restored():
+    ...     _ = colours.add("red", 1)
+    >>> list(colours)
+    []
+    """
+    before = [(names, dict(names)) for names in _NAMED]
+    try:
+        yield
+    finally:
+        for names, entries in before:
+            names.clear()
+            names.update(entries)
 
 
 def saved(cls: C) -> C:

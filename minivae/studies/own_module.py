@@ -10,10 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import CodeType, ModuleType
-from typing import Any
 
 from minivae.core.errors import FileError
-from minivae.core.registry import Table
+from minivae.core.registry import restored
 
 
 @contextmanager
@@ -29,28 +28,19 @@ def running(path: Path) -> Iterator[tuple[ModuleType, ast.Module]]:
     """
     path = path.resolve()
     tree, code = _parsed(path)
-    before, without_bytecode = [(table, dict(table)) for table in _tables()], sys.dont_write_bytecode
+    without_bytecode = sys.dont_write_bytecode
     sys.path.insert(0, str(path.parent))
     module = _module(path)
     sys.modules[module.__name__] = module
     sys.dont_write_bytecode = True  # no caches beside a person's files
     try:
-        _execute(module, code, path)
-        yield module, tree
+        with restored():
+            _execute(module, code, path)
+            yield module, tree
     finally:
         sys.modules.pop(module.__name__, None)
         sys.path.remove(str(path.parent))
         sys.dont_write_bytecode = without_bytecode
-        for table, entries in before:
-            table.clear()
-            table.update(entries)
-
-
-def _tables() -> list[Table[Any]]:
-    """Return every table of the package."""
-    modules = [module for name, module in list(sys.modules.items()) if name.partition(".")[0] == "minivae"]
-    tables = {id(t): t for module in modules for t in list(vars(module).values()) if isinstance(t, Table)}
-    return list(tables.values())
 
 
 def _parsed(path: Path) -> tuple[ast.Module, CodeType]:
