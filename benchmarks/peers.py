@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 import minivae as mv
-from minivae.training.threads import blas_threads
+from minivae.training.arithmetic import blas_threads
 
 Step = Callable[[], Any]
 

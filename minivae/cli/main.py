@@ -3,15 +3,16 @@
 import argparse
 import json
 import math
-import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from minivae.cli import compare, evaluate, exercises, gradcheck, info, pca, sample, train
+from minivae.cli import compare, evaluate, exercises, gradcheck, info, output, pca, sample, train
 from minivae.cli.verbs import Verb
+from minivae.core.reading import words
 from minivae.core.versions import versions
+from minivae.training.interrupts import Terminated
 
 VERBS = tuple(verb.VERB for verb in (train, evaluate, sample, compare, pca, exercises, gradcheck, info))
 
@@ -30,10 +31,21 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(argv: Sequence[str] | None = None, verbs: Sequence[Verb] = VERBS) -> int:
-    """Run ``minivae``; return the exit code: 0, 1 for a failure, 2 for wrong usage, 130 after Ctrl-C."""
+    """Run ``minivae``; return the exit code.
+
+    It is 0, 1 for a failure, 2 for wrong usage, 130 after Ctrl-C, 143 after SIGTERM.
+    """
     argv = list(sys.argv[1:] if argv is None else argv)
     as_json = "--json" in argv
     command = next((word for word in argv if not word.startswith("-")), "minivae")
+    output.prepare()
+    return output.written(
+        lambda: _answer(argv, verbs, command, as_json), lambda message: _fail(command, message, False, 1)
+    )
+
+
+def _answer(argv: list[str], verbs: Sequence[Verb], command: str, as_json: bool) -> int:
+    """Do what the words say, and print what came of it."""
     try:
         options, unknown = _parser(verbs).parse_known_args(argv)
         if unknown:
@@ -44,27 +56,23 @@ def main(argv: Sequence[str] | None = None, verbs: Sequence[Verb] = VERBS) -> in
             code, rows, settings = options.run(options)
     except _UsageError as error:
         return _fail(command, str(error), as_json, 2)
-    except BrokenPipeError:  # the reader, head say, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except (ValueError, FloatingPointError, OSError) as error:
+    except BrokenPipeError:
+        raise
+    except OSError as error:  # the system's own words, with the file that they are about
+        about = f"{error.filename}: " if error.filename else ""
+        return _fail(command, f"{about}{words(error)}. Mend that, and try again", as_json, 1)
+    except (ValueError, FloatingPointError) as error:
         return _fail(command, str(error), as_json, 1)
     except MemoryError as error:
         remedy = "Lower --latent, --hidden, --draws or -n"
         return _fail(command, f"this needs more memory than there is ({error}). {remedy}.", as_json, 1)
+    except Terminated:
+        return _fail(command, "stopped by SIGTERM", as_json, 143)
     except KeyboardInterrupt:
         return _fail(command, "stopped by Ctrl-C", as_json, 130)
     if as_json:
-        print(
-            json.dumps(
-                {
-                    "command": command,
-                    "ok": code == 0,
-                    "rows": _finite(rows),
-                    "settings": _finite(settings),
-                }
-            )
-        )
+        answer = {"command": command, "ok": code == 0, "rows": _finite(rows), "settings": _finite(settings)}
+        print(json.dumps(answer))
     return int(code)
 
 
@@ -99,16 +107,12 @@ def _finite(value: Any) -> Any:
 def _parser(verbs: Sequence[Verb]) -> argparse.ArgumentParser:
     parser = _Parser(prog="minivae", description="Variational autoencoders with every gradient written by hand.")
     parser.add_argument("--version", action="version", version=f"minivae {versions()['minivae']}")
-    words = parser.add_subparsers(metavar="VERB", required=True, parser_class=_Parser)
+    subparsers = parser.add_subparsers(metavar="VERB", required=True, parser_class=_Parser)
     for verb in verbs:
-        sub = words.add_parser(verb.name, help=verb.help, description=f"{verb.help[0].upper()}{verb.help[1:]}.")
+        sub = subparsers.add_parser(verb.name, help=verb.help, description=f"{verb.help[0].upper()}{verb.help[1:]}.")
         sub.set_defaults(run=verb.run)
         sub.add_argument("--json", action="store_true", help="print one JSON object on standard output")
         if verb.seeded:
             sub.add_argument("--seed", type=int, default=0, help="seed of everything random (default 0)")
         verb.options(sub)
     return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

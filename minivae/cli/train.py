@@ -3,16 +3,15 @@
 import argparse
 import dataclasses
 import os
-import signal
 import warnings
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from minivae import datasets
 from minivae.cli.tables import print_table
 from minivae.cli.verbs import Outcome, Verb, add_quiet, image_shape
 from minivae.core.errors import FileError
-from minivae.core.files import load_arrays, writable
+from minivae.core.files import writable
 from minivae.distributions.likelihoods import LIKELIHOODS, Gaussian, named_likelihood
 from minivae.estimators.objectives import Elbo
 from minivae.estimators.weights import ESTIMATORS, KL_MODES
@@ -24,10 +23,18 @@ from minivae.nn.optim import OPTIMIZERS, Adam, StepDecay
 from minivae.studies.results import write_results
 from minivae.training import runs
 from minivae.training.checkpoints import check_epochs
+from minivae.training.interrupts import Terminated, sigterm_raises
 from minivae.training.loop import Result, train
 from minivae.training.runs import Run
 from minivae.training.settings import Settings
 
+_HOW = {
+    "finished": "finished",
+    "early": "stopped early",
+    "interrupted": "stopped by Ctrl-C",
+    "terminated": "stopped by SIGTERM",
+}
+_CODES = {"interrupted": 130, "terminated": 143}
 _FREE = ("epochs", "patience")  # these may change when a run is resumed
 _OBJECTIVE = ("estimator", "beta", "kl")
 # options that are fields of Settings under another name, or its own, with their types
@@ -90,10 +97,10 @@ def _data() -> str:
 
 def _run(options: argparse.Namespace) -> Outcome:
     """Train, or resume, the run that the words describe, and print its results."""
-    signal.signal(signal.SIGTERM, _raise_interrupt)
-    run, dataset, resume = _new(options) if options.resume is None else _resumed(options)
-    with runs.locked(run.folder):
-        return _train(options, run, dataset, resume)
+    with sigterm_raises():
+        run, dataset, resume = _new(options) if options.resume is None else _resumed(options)
+        with runs.locked(run.folder):
+            return _train(options, run, dataset, resume)
 
 
 def _train(options: argparse.Namespace, run: Run, dataset: datasets.Dataset, resume: bool) -> Outcome:
@@ -109,13 +116,13 @@ def _train(options: argparse.Namespace, run: Run, dataset: datasets.Dataset, res
         progress=False if options.quiet else None,
     )
     if not result.history:
-        raise KeyboardInterrupt
+        raise Terminated if result.stopped == "terminated" else KeyboardInterrupt
     summary = write_results(run, dataset, result)
     rows = [*summary["test"]]
     if not options.json:
         _print_training(run, result, summary)
     settings = {key: value for key, value in summary.items() if key != "test"} | {"run": str(run.folder)}
-    return (130 if result.stopped == "interrupted" else 0), rows, settings
+    return _CODES.get(result.stopped, 0), rows, settings
 
 
 def _title(model: Model, dataset: datasets.Dataset) -> str:
@@ -129,10 +136,6 @@ def _title(model: Model, dataset: datasets.Dataset) -> str:
         f"data {dataset.name}: {len(dataset.x_train):,} / {len(dataset.x_valid):,} / {len(dataset.x_test):,} examples "
         f"to train / validate / test on"
     )
-
-
-def _raise_interrupt(*_: Any) -> NoReturn:
-    raise KeyboardInterrupt
 
 
 def _given(options: argparse.Namespace, names: Any) -> dict[str, Any]:
@@ -211,7 +214,7 @@ def _resumed(options: argparse.Namespace) -> tuple[Run, datasets.Dataset, bool]:
     settings = dataclasses.replace(run.settings, **_given(options, _FREE))
     run = dataclasses.replace(run, settings=settings)
     if run.checkpoint.is_file():
-        check_epochs(load_arrays(run.checkpoint, "checkpoint")[1], settings)
+        check_epochs(run.checkpoint, settings)
     elif (run.folder / "model.npz").is_file():
         raise FileError(
             f"run must hold the checkpoint.npz to go on from, got {run.folder}, where it is missing. Start a new run."
@@ -222,16 +225,15 @@ def _resumed(options: argparse.Namespace) -> tuple[Run, datasets.Dataset, bool]:
 
 
 def _print_training(run: Run, result: Result, summary: dict[str, Any]) -> None:
-    how = {"finished": "finished", "early": "stopped early", "interrupted": "stopped by Ctrl-C"}[result.stopped]
     print(
-        f"{how} after {len(result.history)} epochs, {result.seconds:.1f} s, "
+        f"{_HOW[result.stopped]} after {len(result.history)} epochs, {result.seconds:.1f} s, "
         f"{result.examples_per_second:,.0f} examples/s; best epoch {result.best_epoch}\n"
     )
     print("on the test set:")
     print_table(summary["test"])
     print(f"\n{summary['meaning']}")
     print(f"model    {run.folder / 'model.npz'}")
-    if result.stopped == "interrupted":
+    if result.stopped in _CODES:
         print(f"resume   minivae train --resume {run.folder}")
     print(f"figures  {run.folder / 'figures'}{os.sep}: {', '.join(Path(p).name for p in summary['figures'])}")
 

@@ -4,8 +4,7 @@ import io
 import json
 import os
 import tempfile
-import zipfile
-import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 
 from minivae.core.arrays import Arrays
 from minivae.core.errors import FileError
+from minivae.core.reading import existing_file, read_npz, reading, words
 
 FORMAT = 1  # raised when a file written by an older version can no longer be read
 
@@ -23,26 +23,38 @@ def writable(folder: Path, name: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise FileError(
-            f"{name} must be a folder that can be written to, got {folder} ({error}). Choose another."
+            f"{name} must be a folder that can be written to, got {folder} ({words(error)}). Choose another."
         ) from error
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that a reader, or a crash, sees the old content or the new and nothing between."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    """Write a file so that a reader, or a crash, sees the old content or the new and nothing between.
+
+    Raises
+    ------
+    FileError
+        If the system refuses, because the disk is full, say; what was there before is left as it was.
+    """
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, 0o666 & ~_umask())
+            os.replace(temporary, path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise FileError(
+            f"{path} must be written, got {words(error)}. Make room, or see who may write there; what was saved "
+            f"before is whole."
+        ) from error
 
 
 def _umask() -> int:
@@ -59,35 +71,34 @@ def save_arrays(path: Path, header: dict[str, Any], arrays: Arrays) -> None:
     write_atomically(path, buffer.getvalue())
 
 
-def load_arrays(path: Path, kind: str) -> tuple[dict[str, Any], Arrays]:
-    """Read what ``save_arrays`` wrote; every damage becomes a FileError that says what to do."""
-    path = Path(path)
-    if not path.is_file():
-        raise FileError(f"path must name a {kind} file, got {path}, which does not exist. Check the run folder.")
-    try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
+def load_arrays(path: Any, kind: str, known: Callable[[str], bool]) -> tuple[dict[str, Any], Arrays]:
+    """Read what ``save_arrays`` wrote; every damage becomes a FileError that says what to do.
+
+    Arrays whose names are not ``known`` are refused before they are read, so memory is bounded by what the kind needs.
+    """
+    path = existing_file(path, "path", f"Give the {kind} file of a run folder.")
+
+    def wanted(names: list[str]) -> list[str]:
+        if "header" not in names:
+            raise ValueError(f"it has no header, so no {kind} function of minivae wrote it")
+        strange = [name for name in names if name != "header" and not known(name)]
+        if strange:
+            raise ValueError(f"it holds {strange[0][:40]!r}, which no {kind} has")
+        return names
+
+    rule = f"path must name an intact {kind} file"
+    remedy = "Restore it from a copy, or train again."
+    with reading(rule, path, remedy):
+        with path.open("rb") as file:
+            if file.peek(2)[:2] != b"PK":
+                raise ValueError("it is no .npz file")
+            arrays = read_npz(file, wanted, stored=True)
         header = json.loads(arrays.pop("header").tobytes())
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        ValueError,
-        KeyError,
-        EOFError,
-        OSError,
-        RuntimeError,
-        MemoryError,
-        AttributeError,
-    ) as error:
-        raise FileError(
-            f"path must name an intact {kind} file, got {path}, which is damaged or of another kind ({error}). "
-            f"Restore it from a copy, or train again."
-        ) from error
-    if not isinstance(header, dict):
-        raise FileError(f"path must name an intact {kind} file, got {path}, whose header is damaged. Train again.")
+        if not isinstance(header, dict):
+            raise ValueError("its header is no object")
     if header.get("kind") != kind or header.get("format") != FORMAT:
         raise FileError(
-            f"path must name a {kind} file of format {FORMAT}, got {path}, a {header.get('kind')} file of format "
-            f"{header.get('format')}. Use the file that minivae {kind} functions write."
+            f"path must name a {kind} file of format {FORMAT}, got {path}, a {str(header.get('kind'))[:40]} file of "
+            f"format {str(header.get('format'))[:40]}. Use the file that minivae {kind} functions write."
         )
     return header, arrays

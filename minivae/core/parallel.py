@@ -2,8 +2,10 @@
 
 import contextvars
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,32 @@ from threadpoolctl import threadpool_limits
 from minivae.core import checks
 
 _ROWS_AT_ONCE = 512  # decoder rows in one pass of an evaluation: bounded memory, and it stays in the cache
+
+
+class _Limit:
+    """A limit of the process, set by the first who wants it and lifted by the last, in whatever thread they are."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.users = 0
+        self.limits: Any = None
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        with self.lock:
+            self.users += 1
+            if self.users == 1:
+                self.limits = threadpool_limits(1, user_api="blas")
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.users -= 1
+                if not self.users:
+                    self.limits.restore_original_limits()
+
+
+one_blas_thread = _Limit().held
 
 
 def row_chunks(n_rows: int, draws: int) -> Iterator[slice]:
@@ -40,5 +68,5 @@ def for_each_chunk(
     if n_threads == 1:
         return list(map(work, chunks, rngs))
     contexts = [contextvars.copy_context() for _ in chunks]  # np.errstate lives in the context
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(n_threads) as pool:
+    with one_blas_thread(), ThreadPoolExecutor(n_threads) as pool:
         return list(pool.map(lambda context, *args: context.run(work, *args), contexts, chunks, rngs))

@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 import numpy as np
 
 from minivae.core import checks
-from minivae.core.errors import FileError
 
 T = TypeVar("T")
 C = TypeVar("C", bound=type)
@@ -144,8 +143,8 @@ def from_spec(spec: Any) -> Any:
     if isinstance(name, str) and name in _FORMER:
         return _FORMER[name](fields)
     if not isinstance(name, str) or name not in _CLASSES:
-        raise FileError(
-            f"class must be one that can be saved, got {name!r}. Update minivae, or import the module that defines it."
+        raise ValueError(
+            f"class must be one that can be saved, got {str(name)[:40]!r}. Update minivae, or import the module that defines it."
         )
     return _CLASSES[name](**fields)
 

@@ -1,17 +1,15 @@
 """A user's own data: .npy, .npz or IDX files."""
 
-import gzip
-import io
+import math
 import struct
-import zipfile
-import zlib
 from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 
 from minivae.core import checks
 from minivae.core.arrays import Array
-from minivae.core.errors import FileError
+from minivae.core.reading import existing_file, open_maybe_gzipped, read_exactly, read_npy, read_npz, reading
 from minivae.datasets.dataset import Dataset, split_rows
 
 # ------------------------------------------------------------------------------------- a user's own file
@@ -37,8 +35,8 @@ def load_file(path: str | Path, image_shape: tuple[int, int] | None = None) -> D
     ValueError
         If its values cannot be used: too few rows, NaN, object or integer dtype.
     """
-    path = Path(path)
     x, y, own_shape, divisor = _read(path, None)
+    path = Path(path)
     image_shape = image_shape or own_shape
     if len(x) < 10:
         raise ValueError(f"{path.name} must hold at least 10 rows to be split, got {len(x)}. Add data.")
@@ -70,13 +68,12 @@ def read_rows(
     uint8 values are divided by the divisor: 255, or 1 where none is above 1, unless given. With a divisor given, values
     that are floats already must lie in [0, 1], or they would be in other units.
     """
-    return _read(Path(path), divisor)[:3]
+    return _read(path, divisor)[:3]
 
 
-def _read(path: Path, divisor: float | None) -> tuple[Array, np.ndarray | None, tuple[int, int] | None, float]:
+def _read(path: Any, divisor: float | None) -> tuple[Array, np.ndarray | None, tuple[int, int] | None, float]:
     """Return what ``read_rows`` does, and what the values were divided by."""
-    if not path.is_file():
-        raise FileError(f"data must name a data set or a file, got {path}, which does not exist. Check the path.")
+    path = existing_file(path, "data", "Check the path, or give the name of a data set.")
     x, y = _read_arrays(path)
     divided = 1.0
     if x.dtype == np.uint8:
@@ -95,33 +92,30 @@ def _read(path: Path, divisor: float | None) -> tuple[Array, np.ndarray | None, 
 
 
 def _read_arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
-    try:
-        content = path.read_bytes()
-        if content[:2] == b"\x1f\x8b":
-            content = gzip.decompress(content)
-        if content[:6] == b"\x93NUMPY":
-            return np.load(io.BytesIO(content), allow_pickle=False), None
-        if content[:2] == b"PK":
-            with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-                found = {key: archive[key] for key in archive.files}
-            key = "x" if "x" in found or len(found) != 1 else next(iter(found))
-            if key not in found:
-                raise ValueError(f"it must hold one array, or one named x, and holds {', '.join(found) or 'nothing'}")
-            return found[key], found.get("y")
-        return _parse_idx(content), None
-    except (
-        ValueError,
-        OSError,
-        EOFError,
-        RuntimeError,
-        MemoryError,
-        zlib.error,
-        zipfile.BadZipFile,
-        KeyError,
-    ) as error:
-        pickled = "allow_pickle" in str(error)
-        what = "it holds Python objects, not numbers; save a float array" if pickled else str(error)
-        raise FileError(f"data must be an intact .npy, .npz or IDX file, got {path}: {what}.") from error
+    rule, remedy = "data must be an intact .npy, .npz or IDX file", "Save a float array with np.save."
+    with reading(rule, path, remedy), open_maybe_gzipped(path) as file:
+        start = file.peek(6)  # type: ignore[attr-defined]
+        if start[:6] == b"\x93NUMPY":
+            return read_npy(file), None
+        if start[:2] == b"PK":
+            arrays = read_npz(file, _rows_and_labels)
+            y = arrays.pop("y", None) if len(arrays) > 1 else None
+            return next(iter(arrays.values())), y
+        return _parse_idx(file), None
+
+
+def _rows_and_labels(names: list[str]) -> list[str]:
+    """Return the names of the arrays to read, of those that an .npz file holds: x, and y where it is there."""
+    if len(names) == 1:
+        return names
+    if "x" not in names:
+        raise ValueError(f"it must hold one array, or one named x, and holds {_listed(names)}")
+    return [name for name in ("x", "y") if name in names]
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(name[:40] for name in names[:5]) or "nothing"
+    return f"{shown} and {len(names) - 5:,} more" if len(names) > 5 else shown
 
 
 def read_idx(path: Path) -> np.ndarray:
@@ -129,14 +123,13 @@ def read_idx(path: Path) -> np.ndarray:
     return _read_arrays(path)[0]
 
 
-def _parse_idx(content: bytes) -> np.ndarray:
+def _parse_idx(file: IO[bytes]) -> np.ndarray:
     """Parse IDX: two zero bytes, the type, the number of dimensions, big-endian sizes, big-endian values."""
     types = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
-    if len(content) < 4 or content[:2] != b"\x00\x00" or content[2] not in types or len(content) < 4 + 4 * content[3]:
+    magic = file.read(4)
+    sizes = file.read(4 * magic[3]) if len(magic) == 4 else b""
+    if len(magic) < 4 or magic[:2] != b"\x00\x00" or magic[2] not in types or len(sizes) < 4 * magic[3]:
         raise ValueError("it is none of these; turn a text table into one with np.save('x.npy', np.loadtxt(...))")
-    shape = struct.unpack(f">{content[3]}I", content[4 : 4 + 4 * content[3]])
-    body, dtype = content[4 + 4 * content[3] :], np.dtype(types[content[2]])
-    promised = int(np.prod(shape, dtype=object)) * dtype.itemsize
-    if len(body) != promised:
-        raise ValueError(f"its header promises {promised} bytes and {len(body)} follow")
+    shape, dtype = struct.unpack(f">{magic[3]}I", sizes), np.dtype(types[magic[2]])
+    body = read_exactly(file, math.prod(shape) * dtype.itemsize)
     return np.frombuffer(body, dtype).reshape(shape).astype(dtype.newbyteorder("="))

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from minivae import datasets
 from minivae.core.arrays import Array
+from minivae.core.parallel import one_blas_thread
 from minivae.models.draws import EncoderEstimator, encoder_draws
 from minivae.models.vae import VAE
 from minivae.nn.optim import Adam
@@ -120,7 +120,7 @@ def study_rows(
         Of each example; whole groups.
     rng : numpy.random.Generator
     """
-    with threadpool_limits(1, user_api="blas"):  # two gain little here, and lose much when disturbed
+    with one_blas_thread():  # two gain little here, and lose much when disturbed
         means, squares, seconds = _measured(exact, how, n_draws, rng)
     variances = exact.variances(how)
     for part, mean in means.items():

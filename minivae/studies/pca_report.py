@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from minivae.classical.descent import Descent, descend, lbfgs
@@ -17,6 +16,7 @@ from minivae.classical.power import deflate, power_iteration
 from minivae.classical.subspaces import centre, covariance, eigenpairs, subspace_distance, with_signs
 from minivae.core import checks
 from minivae.core.arrays import Array
+from minivae.core.parallel import one_blas_thread
 from minivae.core.seeds import Stream, stream
 from minivae.datasets.dataset import Dataset
 from minivae.studies import plots
@@ -109,7 +109,7 @@ def report(
     bar = tqdm(total=4 + n_latent + len(widths), unit="fit", disable=None if progress is None else not progress)
     ends: dict[str, Descent] = {}
     rates, losses = [], {}
-    with bar, threadpool_limits(1, user_api="blas"):  # a second thread gains nothing on such products
+    with bar, one_blas_thread():  # a second thread gains nothing on such products
         for name, train, model in (("Adam", descend, raw), ("L-BFGS", lbfgs, raw), ("L2", lbfgs, l2)):
             ends[name] = train(model, model.init(stream(seed, Stream.LINEAR, 0, len(ends))), S)
             bar.update()

@@ -1,6 +1,7 @@
 """The whole state of a training, written to a file and read again, so that a run goes on as if it had never stopped."""
 
 import json
+import warnings
 import zlib
 from copy import deepcopy
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import numpy as np
 from minivae.core.arrays import Array, Arrays
 from minivae.core.errors import FileError
 from minivae.core.files import load_arrays, save_arrays
+from minivae.core.reading import reading
 from minivae.core.registry import differences
 from minivae.training.settings import Settings
 
@@ -51,11 +53,12 @@ class State:
             self.best[:] = self.params
             self.best_epoch = len(self.history)
 
-    def save(self, path: Path, spec: dict[str, Any]) -> None:
-        """Write the state, and what run it is of, to a file, atomically."""
+    def save(self, path: Path, spec: dict[str, Any], arithmetic: dict[str, Any]) -> None:
+        """Write the state, what run it is of, and on what arithmetic it was made, to a file, atomically."""
         header = {
             "kind": "checkpoint",
             "spec": spec,
+            "arithmetic": arithmetic,
             "rng": self.rng.bit_generator.state,
             "best_epoch": self.best_epoch,
             "seconds": self.seconds,
@@ -78,52 +81,86 @@ class State:
                 raise ValueError(f"{name}, which has the wrong shape, dtype or values")
             array[:] = saved
         self.rng.bit_generator.state = header["rng"]
-        self.history[:] = [
-            {c: int(v) if c in ("epoch", "step") else v for c, v in zip(header["columns"], row, strict=True)}
-            for row in arrays["history"].tolist()
-        ]
+        self.history[:] = _history(header["columns"], arrays["history"])
         self.best_epoch, self.seconds = int(header["best_epoch"]), float(header["seconds"])
-        if not self.history:
-            raise ValueError("history, which is empty")
+        if not 1 <= self.best_epoch <= len(self.history):
+            raise ValueError(f"best_epoch is {self.best_epoch} of {len(self.history)}")
+        if not 0 <= self.seconds < np.inf:
+            raise ValueError(f"seconds is {self.seconds}")
 
 
-def check_epochs(arrays: Arrays, settings: Settings) -> None:
-    """Refuse settings with fewer epochs than a checkpoint's arrays hold."""
-    done = len(arrays.get("history", ()))
+_COLUMNS = ("epoch", "step", "learning_rate", "train_loss")  # at least
+
+
+def _history(columns: list[str], table: Array) -> list[Row]:
+    """Return the rows of a checkpoint's history, or refuse what no training wrote."""
+    if table.ndim != 2 or not len(table) or table.shape[1] != len(columns) or table.dtype != np.float64:
+        raise ValueError(f"history has dtype {table.dtype} and shape {table.shape} for {len(columns)} columns")
+    if tuple(columns[:4]) != _COLUMNS or len(set(columns)) != len(columns):
+        raise ValueError(f"history has the columns {', '.join(map(str, columns))[:80]}")
+    if not np.isfinite(table).all() or not np.array_equal(table[:, 0], np.arange(1, len(table) + 1)):
+        raise ValueError("history is not finite, or does not count its epochs 1, 2, 3")
+    return [
+        {c: int(v) if c in ("epoch", "step") else v for c, v in zip(columns, row, strict=True)}
+        for row in table.tolist()
+    ]
+
+
+def known(name: str) -> bool:
+    """Say whether an array of this name belongs into a checkpoint."""
+    return name in ("params", "best", "history") or name.startswith(("optimizer.", "baseline."))
+
+
+def check_epochs(path: Path, settings: Settings) -> tuple[dict[str, Any], Arrays]:
+    """Refuse settings with fewer epochs than a checkpoint holds; return what it holds."""
+    header, arrays = load_arrays(path, "checkpoint", known)
+    with reading("checkpoint must be complete", path, "Train anew."):
+        done = len(_history(header["columns"], arrays["history"]))
     if done > settings.epochs:
         raise ValueError(
             f"epochs must be at least the {done} that the checkpoint holds, got {settings.epochs}. Raise it."
         )
+    return header, arrays
 
 
-def restore(state: State, path: Path, spec: dict[str, Any], settings: Settings) -> None:
+def restore(state: State, path: Path, spec: dict[str, Any], settings: Settings, arithmetic: dict[str, Any]) -> None:
     """Fill the state from a checkpoint, or refuse one that is damaged or of another run."""
-    header, arrays = load_arrays(path, "checkpoint")
-    check_epochs(arrays, settings)
-    saved, current = header.get("spec"), json.loads(json.dumps(spec))
-    settings_then = saved.get("settings") if isinstance(saved, dict) else None
-    if isinstance(settings_then, dict) and "objective" not in settings_then:
+    header, arrays = check_epochs(path, settings)
+    with reading("checkpoint must be of the same model, settings and data", path, "Train anew."):
+        _check_spec(path, header["spec"], json.loads(json.dumps(spec)))
+    with reading("checkpoint must be complete", path, "Train anew."):
+        state.restore(header, arrays)
+        _warn_of_other_arithmetic(header.get("arithmetic", {}), arithmetic)
+
+
+def _check_spec(path: Path, saved: Any, current: Any) -> None:
+    if "objective" not in saved["settings"]:
         raise FileError(
             f"checkpoint must be of this version of minivae, got {path}, of one whose sums are rounded otherwise: "
             f"going on from it would not give the run that was begun. Train anew; its model.npz still loads."
         )
     for either in (saved, current):
         for free in ("epochs", "patience"):
-            if isinstance(either, dict) and isinstance(either.get("settings"), dict):
-                either["settings"].pop(free, None)
-    changed = differences(saved, current)
+            either["settings"].pop(free, None)
+    changed = [line[:120] for line in differences(saved, current)]
     if changed:
         raise FileError(
             f"checkpoint must be of the same model, settings and data, got {path}, which differs in "
             f"{'; '.join(changed[:4])}{' and more' if len(changed) > 4 else ''} (saved -> now). "
             f"Resume with the saved values, or train anew."
         )
-    try:
-        state.restore(header, arrays)
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
-        raise FileError(
-            f"checkpoint must be complete, got {path}, which lacks or misshapes {error}. Train anew."
-        ) from error
+
+
+def _warn_of_other_arithmetic(saved: dict[str, Any], current: dict[str, Any]) -> None:
+    """Say so where a run goes on under other BLAS kernels, threads or versions than it was begun with."""
+    changed = differences(saved, current) if saved else []  # former versions did not record it
+    if changed:
+        warnings.warn(
+            f"the run should go on with the arithmetic that it was begun with to be the uninterrupted one bit for bit, "
+            f"got {'; '.join(line[:120] for line in changed)} (saved -> now). Its last digits may differ; the threads "
+            f"can be set by OPENBLAS_NUM_THREADS, or MKL_NUM_THREADS, before the start.",
+            stacklevel=5,
+        )
 
 
 def fingerprint(x_train: Array, x_valid: Array | None, x_test: Array | None = None) -> dict[str, Any]:

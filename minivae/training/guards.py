@@ -42,15 +42,19 @@ def finite_norm(model: Any, grads: Array, step: int, epoch: int, settings: Setti
         norm = float(np.linalg.norm(grads.astype(np.float64)))
     if not np.isfinite(norm):
         where = first_non_finite(model.named(grads)) or "its norm overflows"
-        raise guard(step, epoch, f"the gradient is not finite: in it, {where}", settings)
+        raise guard(step, epoch, f"the gradient is not finite: in it, {where}", settings, updated=step > 1)
     return norm
 
 
-def guard(step: int, epoch: int, where: str, settings: Settings) -> NonFiniteError:
+def guard(step: int, epoch: int, where: str, settings: Settings, *, updated: bool = True) -> NonFiniteError:
     """Return the error that says where training stopped, and the likely remedy."""
-    clip = "set clip_norm" if settings.clip_norm is None else f"lower clip_norm (now {settings.clip_norm:g})"
-    return NonFiniteError(
-        f"training stopped at step {step} (epoch {epoch + 1}): {where}",
-        f"Likely remedy: a lower learning_rate (now {settings.optimizer.learning_rate:g}), or {clip}."
-        + (" At the first step, look at the scale of the data and at beta." if step == 1 else ""),
-    )
+    if not updated:  # no learning rate is too high yet
+        remedy = (
+            "Nothing was updated yet, so look at the data's scale (standardise them: subtract each column's mean and "
+            "divide by its standard deviation), and at beta."
+        )
+    else:
+        rate = settings.optimizer.learning_rate * settings.schedule.scale(epoch)
+        clip = "set clip_norm" if settings.clip_norm is None else f"lower clip_norm (now {settings.clip_norm:g})"
+        remedy = f"Likely remedy: a lower learning_rate ({rate:g} in this epoch), or {clip}."
+    return NonFiniteError(f"training stopped at step {step} (epoch {epoch + 1}): {where}", remedy)

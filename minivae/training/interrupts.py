@@ -1,8 +1,31 @@
 """Ctrl-C and SIGTERM between two steps of a training, never in the middle of one."""
 
+import contextlib
 import signal
 import threading
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: the system, or another person, asks the process to end."""
+
+
+@contextlib.contextmanager
+def sigterm_raises() -> Iterator[None]:
+    """Let SIGTERM raise Terminated, as Ctrl-C raises KeyboardInterrupt; the former handler is put back at the end."""
+    if threading.current_thread() is not threading.main_thread():  # Python allows handlers there only
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _terminate(*_: Any) -> NoReturn:
+    raise Terminated
 
 
 class Interrupt:
@@ -12,7 +35,7 @@ class Interrupt:
     """
 
     def __init__(self) -> None:
-        self.wanted = False
+        self.wanted: type[KeyboardInterrupt] | None = None
         self.before: dict[int, Any] = {}
 
     def __enter__(self) -> "Interrupt":
@@ -28,12 +51,13 @@ class Interrupt:
             signal.signal(number, handler)
         self.before = {}
 
-    def _note(self, *_: Any) -> None:
-        if self.wanted:
-            raise KeyboardInterrupt
-        self.wanted = True
+    def _note(self, number: int, _: Any) -> None:
+        again = self.wanted is not None
+        self.wanted = Terminated if number == signal.SIGTERM else KeyboardInterrupt
+        if again:
+            raise self.wanted
 
     def check(self) -> None:
-        """Raise KeyboardInterrupt if there has been one."""
-        if self.wanted:
-            raise KeyboardInterrupt
+        """Raise KeyboardInterrupt, or Terminated, if there has been a signal."""
+        if self.wanted is not None:
+            raise self.wanted

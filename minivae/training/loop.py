@@ -1,6 +1,7 @@
 """The training loop: minibatches, validation on fixed noise, early stopping, a guard."""
 
 import contextlib
+import os
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from minivae.core import checks
 from minivae.core.arrays import Array
 from minivae.core.errors import FileError, NonFiniteError
 from minivae.core.files import writable
@@ -19,12 +21,12 @@ from minivae.core.seeds import Stream, stream
 from minivae.distributions.likelihoods import NotALikelihoodWarning
 from minivae.models.base import Model
 from minivae.nn.optim import clip_by_norm
+from minivae.training.arithmetic import arithmetic, blas_threads
 from minivae.training.bits import check_probabilities, draw_bits
 from minivae.training.checkpoints import Row, State, fingerprint, restore
 from minivae.training.guards import check_epoch, finite_norm, guard, warn_if_diverging
-from minivae.training.interrupts import Interrupt
+from minivae.training.interrupts import Interrupt, Terminated
 from minivae.training.settings import Settings
-from minivae.training.threads import blas_threads
 from minivae.training.validation import Validation
 
 
@@ -41,7 +43,8 @@ class Result:
         One row an epoch: epoch, step, learning_rate, train_* and valid_* in nats per example.
     best_epoch : int
         Epoch that ``params`` are from, counted from 1.
-    stopped : {"finished", "early", "interrupted"}
+    stopped : {"finished", "early", "interrupted", "terminated"}
+        Why: its epochs or its patience were used up, or Ctrl-C or SIGTERM came.
     seconds : float
         Time spent training, that before a resume included.
     examples_per_second : float
@@ -96,6 +99,12 @@ def train(
     Result
         ``stopped`` is "interrupted" after Ctrl-C, with the best parameters so far.
 
+    Notes
+    -----
+    "Exactly" means bit for bit, on one kind of processor with the same BLAS kernels, BLAS threads and versions of
+    NumPy and Numba. The checkpoint records them, and a resume under others is warned of. Inside ``reproducible()``
+    the number of threads is no condition.
+
     Raises
     ------
     ValueError
@@ -112,17 +121,21 @@ def train(
     >>> [row["step"] for row in result.history]
     [4, 8]
     """
-    settings = (Settings() if settings is None else settings).resolved(model)
+    settings = _checked_settings(model, settings)
     x_train, x_valid = _checked(model, x_train, x_valid, settings)
-    if on_epoch is not None:  # which may write to its caller's arrays
-        x_train, x_valid = x_train.copy(), None if x_valid is None else x_valid.copy()
     if on_epoch is not None and not callable(on_epoch):
         raise ValueError(f"on_epoch must be callable, got {on_epoch!r}. Pass a function of a row of the history.")
+    if on_epoch is not None:  # which may write to its caller's arrays
+        x_train, x_valid = x_train.copy(), None if x_valid is None else x_valid.copy()
+    checks.number(checkpoint_seconds, "checkpoint_seconds", low=0, closed=True)
     path = _checked_path(checkpoint, resume)
     state = _start(model, x_train, settings)
     spec = {"model": to_spec(model), "settings": to_spec(settings), "data": fingerprint(x_train, x_valid)}
+    rows_a_step = settings.batch_size * (settings.n_draws or 1)
+    with blas_threads(model, rows_a_step):
+        here = arithmetic()
     if path is not None and resume:
-        restore(state, path, spec, settings)
+        restore(state, path, spec, settings, here)
 
     n_steps = -(-len(x_train) // settings.batch_size)
     first_epoch, seconds_before = len(state.history), state.seconds
@@ -144,7 +157,7 @@ def train(
     stopped = "finished"
     quiet = np.errstate(over="ignore", invalid="ignore")  # the guard speaks of these
     try:
-        with blas_threads(model, settings.batch_size * (settings.n_draws or 1)), interrupt, bar, quiet:
+        with blas_threads(model, rows_a_step), interrupt, bar, quiet:
             for epoch in range(first_epoch, settings.epochs):
                 if settings.patience is not None and epoch - state.best_epoch >= settings.patience:
                     stopped = "early"
@@ -157,18 +170,26 @@ def train(
                 if path is not None:
                     whole = state.copy()
                     if time.monotonic() - last_save >= checkpoint_seconds:
-                        whole.save(path, spec)
+                        whole.save(path, spec, here)
                         last_save = time.monotonic()
                 if on_epoch is not None:
                     on_epoch(row)
                 bar.set_postfix({k: f"{v:.2f}" for k, v in row.items() if k in ("train_loss", "valid_loss")})
-    except KeyboardInterrupt:
-        stopped = "interrupted"
+    except KeyboardInterrupt as signal:
+        stopped = "terminated" if isinstance(signal, Terminated) else "interrupted"
     finally:
         if path is not None and whole is not None:
-            whole.save(path, spec)
+            whole.save(path, spec, here)
     rate = len(state.history) * len(x_train) / max(state.seconds, 1e-9)
     return Result(model, state.best, state.history, state.best_epoch, stopped, state.seconds, rate)
+
+
+def _checked_settings(model: Model, settings: Any) -> Settings:
+    if not hasattr(model, "loss_and_grad") or isinstance(model, type):
+        raise ValueError(f"model must be a model, got {model!r}. For example VAE.mlp(n_x=64, n_latent=2).")
+    if not isinstance(settings, Settings | None):
+        raise ValueError(f"settings must be Settings, got {settings!r}. For example Settings(epochs=10).")
+    return (Settings() if settings is None else settings).resolved(model)
 
 
 def _checked(model: Model, x_train: Any, x_valid: Any, settings: Settings) -> tuple[Array, Array | None]:
@@ -199,6 +220,8 @@ def _checked_path(checkpoint: str | Path | None, resume: bool) -> Path | None:
         if resume:
             raise ValueError("checkpoint must name the file to resume from, got None. Pass checkpoint=PATH.")
         return None
+    if not isinstance(checkpoint, (str, os.PathLike)) or not os.fspath(checkpoint):
+        raise ValueError(f"checkpoint must be the path of a file, got {checkpoint!r}. For example 'c.npz'.")
     path = Path(checkpoint)
     writable(path.parent, "checkpoint's folder")
     if path.is_dir():
@@ -255,7 +278,7 @@ def _epoch(
         try:
             loss, terms = model.loss_and_grad(params, x, eps, grads, objective, **how)
         except NonFiniteError as error:
-            raise guard(step, epoch, error.where, settings) from None
+            raise guard(step, epoch, error.where, settings, updated=step > 1) from None
         if rule is not None:
             rule.update(state.baseline, x, objective.signal(terms))
         norm = finite_norm(model, grads, step, epoch, settings)

@@ -23,16 +23,20 @@ except ImportError:
     fcntl = None  # type: ignore[assignment]
 
 from minivae import datasets
+from minivae.core import checks
 from minivae.core.arrays import Array
 from minivae.core.errors import FileError
 from minivae.core.files import writable, write_atomically
-from minivae.core.registry import from_spec, to_spec
+from minivae.core.reading import existing_file, read_json, reading
+from minivae.core.registry import differences, from_spec, to_spec
 from minivae.core.seeds import Stream, stream
 from minivae.datasets.dataset import Dataset
 from minivae.training.bits import binarize
 from minivae.training.checkpoints import fingerprint
 from minivae.training.settings import Settings
 from minivae.training.storage import load_model
+
+_STREAMS = {name.name.lower(): int(name) for name in Stream}  # what of a seed is used for what
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,7 @@ class Run:
             "model": to_spec(self.model),
             "settings": to_spec(self.settings),
             "data": self.data,
+            "streams": _STREAMS,
         }
         write_atomically(self.folder / "run.json", (json.dumps(content, indent=2) + "\n").encode())
 
@@ -78,29 +83,30 @@ class Run:
 
 def open_run(folder: str | Path) -> Run:
     """Read run.json of a run folder."""
+    if not isinstance(folder, (str, os.PathLike)):
+        raise ValueError(f"run must be the path of a folder, got {folder!r}. For example runs/digits-vae-001.")
     folder = Path(folder)
-    path = folder / "run.json"
-    if not path.is_file():
+    remedy = "Give the folder that training printed, such as runs/digits-vae-001."
+    if not folder.is_dir() or not (folder / "run.json").exists():
         raise FileError(
-            f"run must be a folder that minivae train made, got {folder}, which has no run.json. "
-            f"Give the folder that training printed, such as runs/digits-vae-001."
+            f"run must be a folder that minivae train made, got {str(folder)[:160]}, which has no run.json. {remedy}"
         )
-    try:
-        content = json.loads(path.read_text())
-        shape = content["image_shape"]
-        return Run(
-            folder,
-            content["source"],
-            None if shape is None else (shape[0], shape[1]),
-            from_spec(content["model"]),
-            from_spec(content["settings"]),
-            content.get("data"),  # runs of former versions have none
-        )
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise FileError(
-            f"run must hold an intact run.json, got {path}, which is damaged ({error}). "
-            f"Restore it from a copy, or train again."
-        ) from error
+    path = existing_file(folder / "run.json", "run", remedy)
+    rule, remedy = "run must hold an intact run.json", "Restore it from a copy, or train again."
+    content = read_json(path, rule, remedy)
+    with reading(rule, path, remedy):
+        shape, data = content["image_shape"], content.get("data")  # which runs of former versions have not
+        model, settings = from_spec(content["model"]), from_spec(content["settings"])
+        if not isinstance(content["source"], str) or not isinstance(data, dict | None):
+            raise ValueError("its source or its data are none")
+        if not hasattr(model, "loss_and_grad") or not isinstance(settings, Settings):
+            raise ValueError("its model or its settings are none")
+        shape = None if shape is None else (checks.width(shape[0], "height"), checks.width(shape[1], "width"))
+        streams = content.get("streams", {})
+        changed = differences(streams, {name: number for name, number in _STREAMS.items() if name in streams})
+        if changed:
+            raise ValueError(f"its random numbers came from other streams, {changed[0]}")
+    return Run(folder, content["source"], shape, model, settings, data)
 
 
 def open_data(source: str, image_shape: tuple[int, int] | None = None) -> Dataset:

@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from minivae import models  # noqa: F401  whose classes a file may hold
 from minivae.core import checks
 from minivae.core.arrays import Array
-from minivae.core.errors import FileError
 from minivae.core.files import load_arrays, save_arrays
+from minivae.core.reading import reading
 from minivae.core.registry import from_spec, to_spec
 from minivae.models.base import Model
 
@@ -51,12 +52,8 @@ def load_model(path: str | Path) -> tuple[Any, Array, dict[str, Any]]:
     FileError
         If the file is missing, damaged, or holds something else.
     """
-    header, arrays = load_arrays(Path(path), "model")
-    try:
+    header, arrays = load_arrays(path, "model", {"params"}.__contains__)
+    with reading("path must hold a model and its parameters", path, "Train again."):
         model, params, extra = from_spec(header["model"]), arrays["params"], dict(header["extra"])
         _check(model, params)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise FileError(
-            f"path must hold a model and its parameters, got {path}, which does not ({error}). Train again."
-        ) from error
     return model, params, extra

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from scipy import special
 
-from minivae.core.errors import FileError
 from minivae.core.registry import _CLASSES, Table, differences, formerly, from_spec, saved, to_spec
 from minivae.distributions.bits import Bits, all_states
 from minivae.distributions.diagonal import DiagonalGaussian
@@ -109,7 +108,7 @@ def test_numpy_numbers_and_nested_lists_become_plain_json():
 
 @pytest.mark.parametrize("name", ["Nobody", None, ["VAE"], 3])
 def test_a_class_that_nobody_registered_is_refused(name):
-    with pytest.raises(FileError, match="class must be one that can be saved, got"):
+    with pytest.raises(ValueError, match="class must be one that can be saved, got"):
         from_spec({"class": name, "n_in": 1})
 
 

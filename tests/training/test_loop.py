@@ -17,6 +17,7 @@ from minivae.models.autoencoder import Autoencoder
 from minivae.models.corruptions import MaskingNoise
 from minivae.models.vae import VAE
 from minivae.nn.optim import SGD, Adam, RMSprop, StepDecay
+from minivae.training.checkpoints import known
 from minivae.training.loop import train
 from minivae.training.settings import Settings
 
@@ -346,7 +347,7 @@ def test_fewer_epochs_than_a_checkpoint_holds_are_refused(model, x, tmp_path):
 def test_a_checkpoint_with_wrong_arrays_is_refused(name, value, model, x, tmp_path):
     file, settings = tmp_path / "checkpoint.npz", Settings(epochs=1, batch_size=8)
     train(model, x[:40], x[40:], settings, checkpoint=file)
-    header, arrays = load_arrays(file, "checkpoint")
+    header, arrays = load_arrays(file, "checkpoint", known)
     if value is None:
         del arrays[name]
     else:
@@ -423,7 +424,7 @@ def test_an_absurd_learning_rate_is_named_by_the_guard(rate, x):
     message = str(error.value)
     assert message.startswith("training stopped at step ")
     assert "holds" in message
-    assert f"a lower learning_rate (now {rate:g}), or set clip_norm" in message
+    assert f"a lower learning_rate ({rate:g} in this epoch), or set clip_norm" in message
 
 
 def test_a_rate_that_is_too_high_but_finite_is_warned_of(x):
@@ -608,7 +609,7 @@ def test_training_in_a_thread_works(model, x):
 def test_a_checkpoint_of_a_former_version_is_refused_in_words(x, tmp_path):
     model, path = VAE.mlp(x.shape[1], 2, [4]), tmp_path / "c.npz"
     train(model, x, settings=Settings(epochs=1, batch_size=16), checkpoint=path)
-    header, arrays = load_arrays(path, "checkpoint")
+    header, arrays = load_arrays(path, "checkpoint", known)
     del header["spec"]["settings"]["objective"]
     save_arrays(path, header, arrays)
     with pytest.raises(FileError, match=r"checkpoint must be of this version of minivae, got .*model\.npz still loads"):

@@ -1,23 +1,42 @@
 """How kernels are compiled, and where the compiled code is kept."""
 
+import contextlib
 from typing import Any
 
 from numba import njit
+from numba.core.caching import FunctionCache
 
 from minivae.core.tuning import kernel_cache
 
 LOG_2PI = 1.8378770664093453
 
 
+class _Cache(FunctionCache):
+    """Compiled code on disk, of which a damaged file or a full disk costs a compilation and nothing else."""
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:  # whatever unpickling half a file raises
+            with contextlib.suppress(OSError):
+                self.flush()
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        with contextlib.suppress(Exception):
+            super().save_overload(sig, data)
+
+
 def _compiled(**options: Any) -> Any:
     """Return a decorator that compiles, and keeps the result on disk where some place can be written to."""
 
     def decorate(function: Any) -> Any:
-        try:
-            with kernel_cache():
-                return njit(cache=True, **options)(function)
-        except RuntimeError:  # no place for a cache: a read-only installation without a home folder
-            return njit(**options)(function)
+        kernel = njit(**options)(function)
+        if kernel is not function:  # which it is with the JIT off
+            # no place for a cache: a read-only installation without a home folder
+            with contextlib.suppress(RuntimeError), kernel_cache():
+                kernel._cache = _Cache(function)
+        return kernel
 
     return decorate
 
