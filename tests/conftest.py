@@ -22,3 +22,7 @@ def data_folder():
     if not folder or not Path(folder).is_dir():
         pytest.skip("MINIVAE_DATA names no folder: tests on MNIST, Frey, Iris and Wine are left out")
     return Path(folder)
+
+
+def pytest_addoption(parser):
+    parser.addoption("--fuzz", type=int, default=300, help="damaged files of each kind to try (default 300)")

@@ -56,11 +56,10 @@ def _answer(argv: list[str], verbs: Sequence[Verb], command: str, as_json: bool)
             code, rows, settings = options.run(options)
     except _UsageError as error:
         return _fail(command, str(error), as_json, 2)
-    except BrokenPipeError:
-        raise
-    except OSError as error:  # the system's own words, with the file that they are about
-        about = f"{error.filename}: " if error.filename else ""
-        return _fail(command, f"{about}{words(error)}. Mend that, and try again", as_json, 1)
+    except OSError as error:
+        if error.filename is None:  # it is standard output that takes no more
+            raise
+        return _fail(command, f"{error.filename}: {words(error)}. Mend that, and try again.", as_json, 1)
     except (ValueError, FloatingPointError) as error:
         return _fail(command, str(error), as_json, 1)
     except MemoryError as error:

@@ -42,7 +42,7 @@ def written(answer: Callable[[], int], fail: Callable[[str], int]) -> int:
         _give_up()
     except OSError as error:
         _give_up()
-        code = fail(f"standard output must take the results, got {error.strerror}. Send them elsewhere")
+        code = fail(f"standard output must take the results, got {error.strerror}. Send them elsewhere.")
     return code
 
 

@@ -1,13 +1,16 @@
 """``minivae sample``: samples, reconstructions, interpolations and the latent plane of a run."""
 
 import argparse
+import io
 
 import numpy as np
 
 from minivae.cli.tables import Rows, print_table
 from minivae.cli.verbs import Outcome, Verb
 from minivae.core import checks
+from minivae.core.files import write_atomically
 from minivae.studies import run_figures
+from minivae.studies.run_figures import drawn
 from minivae.training import runs
 
 
@@ -26,17 +29,20 @@ def _run(options: argparse.Namespace) -> Outcome:
     dataset = run.dataset()
     folder = runs.new_folder(options.out, run.folder.name + "-samples")
     x = runs.test_data(dataset, run.settings.seed)
-    paths: list[str | None] = [run_figures.reconstruction_figure(run.model, params, x, dataset, folder)]
-    paths.append(run_figures.interpolation_figure(run.model, params, x, dataset, folder))
-    paths += run_figures.latent_figures(run.model, params, x, dataset, folder)
+    how = (run.model, params, x, dataset, folder)
+    paths = drawn(run_figures.reconstruction_figure, *how)
+    paths += drawn(run_figures.interpolation_figure, *how)
+    paths += drawn(run_figures.latent_figures, *how)
     if run.model.variational:
-        paths.append(run_figures.sample_figure(run.model, params, x, dataset, folder, options.n, options.seed))
+        paths += drawn(run_figures.sample_figure, *how, options.n, options.seed)
         draws = run_figures.draw_samples(run.model, params, options.n, options.seed)
         if dataset.scale is not None:  # back in the units of the data
             draws = draws * dataset.scale[1] + dataset.scale[0]
-        np.save(folder / "samples.npy", draws)
+        buffer = io.BytesIO()
+        np.save(buffer, draws)
+        write_atomically(folder / "samples.npy", buffer.getvalue())
         paths.append(str(folder / "samples.npy"))
-    rows: Rows = [{"file": path} for path in paths if path is not None]
+    rows: Rows = [{"file": path} for path in paths]
     if not options.json:
         print_table(rows)
     return 0, rows, {"run": str(run.folder), "n": options.n, "seed": options.seed}

@@ -117,7 +117,10 @@ def _train(options: argparse.Namespace, run: Run, dataset: datasets.Dataset, res
     )
     if not result.history:
         raise Terminated if result.stopped == "terminated" else KeyboardInterrupt
-    summary = write_results(run, dataset, result)
+    try:
+        summary = write_results(run, dataset, result)
+    except FileError as error:  # a full disk, say
+        raise FileError(f"{error} Then `minivae train --resume {run.folder}` goes on.") from error
     rows = [*summary["test"]]
     if not options.json:
         _print_training(run, result, summary)

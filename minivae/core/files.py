@@ -14,6 +14,7 @@ from minivae.core.arrays import Arrays
 from minivae.core.errors import FileError
 from minivae.core.reading import existing_file, read_npz, reading, words
 
+_PART = ".part"  # how a file is called until it is whole
 FORMAT = 1  # raised when a file written by an older version can no longer be read
 
 
@@ -39,7 +40,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_PART)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(content)
@@ -55,6 +56,12 @@ def write_atomically(path: Path, content: bytes) -> None:
             f"{path} must be written, got {words(error)}. Make room, or see who may write there; what was saved "
             f"before is whole."
         ) from error
+
+
+def remove_parts(folder: Path) -> None:
+    """Remove what processes that were killed left of files that they were writing in a folder, or in one within it."""
+    for part in (*folder.glob(f".*{_PART}"), *folder.glob(f"*/.*{_PART}")):
+        part.unlink(missing_ok=True)
 
 
 def _umask() -> int:

@@ -19,6 +19,7 @@ import numpy as np
 from minivae.core.errors import FileError
 
 _SHOWN = 160  # characters of another library's words that are worth showing
+_BLOCK = 2**22  # bytes that are read at once
 _HEADER = 10_000  # bytes of an array's header; NumPy's own limit
 
 
@@ -57,6 +58,8 @@ def words(error: BaseException) -> str:
         return f"it lacks {str(error)[:_SHOWN]}"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
+    if isinstance(error, (TypeError, AttributeError, IndexError)):
+        return "a part of it is of another type than it should be"
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
@@ -97,9 +100,11 @@ def open_maybe_gzipped(path: Path) -> IO[bytes]:
     return cast(IO[bytes], gzip.open(path, "rb"))
 
 
-def read_exactly(file: IO[bytes], n_bytes: int) -> bytes:
+def read_exactly(file: IO[bytes], n_bytes: int) -> bytearray:
     """Return the rest of a file, which must be as long as its header promised; no more than that is read."""
-    body = file.read(n_bytes + 1)
+    body = bytearray()  # which grows with what is there, whatever the header promises
+    while len(body) <= n_bytes and (block := file.read(min(_BLOCK, n_bytes + 1 - len(body)))):
+        body += block
     if len(body) != n_bytes:
         found = "more" if len(body) > n_bytes else str(len(body))
         raise ValueError(f"its header promises {n_bytes} bytes and {found} follow")
@@ -125,7 +130,7 @@ def read_npy(file: IO[bytes]) -> np.ndarray:
         n_bytes *= n
     if n_bytes >= 2**62:
         raise ValueError("its header promises more bytes than any machine has")
-    body = bytearray(read_exactly(file, n_bytes))  # which can be written to, as an array's memory should
+    body = read_exactly(file, n_bytes)  # a bytearray, which can be written to, as an array's memory should
     return np.frombuffer(body, dtype).reshape(shape, order="F" if fortran_order else "C")
 
 
@@ -141,8 +146,10 @@ def read_npz(file: IO[bytes], wanted: Callable[[list[str]], list[str]], *, store
         arrays = {}
         for name in wanted(list(members)):
             info = members[name]
+            if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # the others may ask for gigabytes
+                raise ValueError(f"its member {name[:40]} is packed in another way than np.savez_compressed does")
             if stored and (info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size):
-                raise ValueError(f"its member {name} is packed, as this package never writes them")
+                raise ValueError(f"its member {name[:40]} is packed, as this package never writes them")
             with archive.open(info) as member:
                 arrays[name] = read_npy(member)
     return arrays

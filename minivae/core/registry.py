@@ -144,7 +144,8 @@ def from_spec(spec: Any) -> Any:
         return _FORMER[name](fields)
     if not isinstance(name, str) or name not in _CLASSES:
         raise ValueError(
-            f"class must be one that can be saved, got {str(name)[:40]!r}. Update minivae, or import the module that defines it."
+            f"class must be one that can be saved, got {str(name)[:40]!r}. Update minivae, or import the module that "
+            f"defines it."
         )
     return _CLASSES[name](**fields)
 

@@ -18,7 +18,9 @@ import contextlib
 import ctypes
 import os
 import platform
+import stat
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -69,7 +71,21 @@ def _keep_memory() -> str:
 
 def user_cache() -> Path:
     """Return the folder of this user for what can be made or fetched again."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "minivae"
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "minivae"
+    except RuntimeError:  # a container's user may have neither home nor name
+        return _private_folder()
+
+
+def _private_folder() -> Path:
+    """Return a folder among the temporary ones that this user made and no other may look into."""
+    user = getattr(os, "getuid", int)()
+    folder = Path(tempfile.gettempdir()) / f"minivae-{user}"
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    state = folder.lstat()
+    own = stat.S_ISDIR(state.st_mode) and state.st_uid == user and not state.st_mode & 0o077
+    return folder if own else Path(tempfile.mkdtemp(prefix="minivae-"))
 
 
 @contextlib.contextmanager
@@ -80,7 +96,7 @@ def kernel_cache() -> Iterator[None]:
     config: Any = numba.config  # its names are made when it is imported
     before = config.CACHE_DIR
     if not before:
-        with contextlib.suppress(RuntimeError):  # a user without a home
+        with contextlib.suppress(OSError):  # no place for temporary files either
             config.CACHE_DIR = str(user_cache() / "kernels")
     try:
         yield

@@ -93,7 +93,7 @@ def data_folders() -> list[Path]:
     """Return the folders in which data files are looked for: MINIVAE_DATA if set, then the user's cache."""
     cache = user_cache()
     given = os.environ.get("MINIVAE_DATA")
-    return [Path(given).expanduser(), cache] if given else [cache]
+    return [Path(os.path.expanduser(given)), cache] if given else [cache]
 
 
 # ------------------------------------------------------------------------------------- finding the files

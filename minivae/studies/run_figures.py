@@ -1,10 +1,15 @@
 """The figures of a run: learning curves, reconstructions, samples, codes, the decoded plane."""
 
+import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from minivae.core.arrays import Array
+from minivae.core.errors import FileError
+from minivae.core.reading import words
 from minivae.core.seeds import Stream, stream
 from minivae.datasets.dataset import Dataset
 from minivae.models.base import Model, Variational
@@ -22,19 +27,41 @@ def active_pair(model: Model, params: Array, x: Array) -> tuple[int, int]:
 def figures(run: Run, dataset: Dataset, params: Array, history: list[dict[str, float]]) -> list[str]:
     """Draw every figure of a training run; return their paths."""
     model, folder = run.model, run.folder / "figures"
-    folder.mkdir(parents=True, exist_ok=True)
     x = test_data(dataset, run.settings.seed)
-    paths = [plots.save(plots.learning_curves(history), folder / "learning_curves.png")]
-    paths += latent_figures(model, params, x, dataset, folder)
-    paths.append(reconstruction_figure(model, params, x, dataset, folder))
+    paths = drawn(lambda: plots.save(plots.learning_curves(history), folder / "learning_curves.png"))
+    paths += drawn(latent_figures, model, params, x, dataset, folder)
+    paths += drawn(reconstruction_figure, model, params, x, dataset, folder)
     if not model.variational and dataset.image_shape is not None:
-        mean = jacobian(model.encoder, params[: model.encoder.n_params], x[:256]).mean(axis=0)
-        figure = plots.receptive_fields(mean, dataset.image_shape)
-        paths.append(plots.save(figure, folder / "receptive_fields.png"))
+        paths += drawn(_receptive_fields, model, params, x, dataset, folder)
     if model.variational:
         n = 100 if dataset.image_shape is not None else 500
-        paths.append(sample_figure(model, params, x, dataset, folder, n, run.settings.seed))
+        paths += drawn(sample_figure, model, params, x, dataset, folder, n, run.settings.seed)
     return paths
+
+
+def drawn(draw: Callable[..., str | list[str] | None], *args: Any) -> list[str]:
+    """Return the paths that draw(*args) does; where the numbers cannot be drawn, say so and go on without.
+
+    A finished training may have values that no axis holds: its results matter more than a picture of them.
+    """
+    try:
+        paths = draw(*args)
+    except FileError:
+        raise
+    except Exception as error:  # whatever Matplotlib says of infinite axes, empty grids, missing fonts
+        warnings.warn(
+            f"a figure could not be drawn ({words(error)}); the numbers do not depend on it. Look at their size in "
+            f"history.csv.",
+            stacklevel=2,
+        )
+        return []
+    return [paths] if isinstance(paths, str) else paths or []
+
+
+def _receptive_fields(model: Model, params: Array, x: Array, dataset: Dataset, folder: Path) -> str:
+    assert dataset.image_shape is not None
+    mean = jacobian(model.encoder, params[: model.encoder.n_params], x[:256]).mean(axis=0)
+    return plots.save(plots.receptive_fields(mean, dataset.image_shape), folder / "receptive_fields.png")
 
 
 def reconstruction_figure(model: Model, params: Array, x: Array, dataset: Dataset, folder: Path) -> str:

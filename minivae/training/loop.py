@@ -170,7 +170,7 @@ def train(
                 if path is not None:
                     whole = state.copy()
                     if time.monotonic() - last_save >= checkpoint_seconds:
-                        whole.save(path, spec, here)
+                        _save(whole, path, spec, here)
                         last_save = time.monotonic()
                 if on_epoch is not None:
                     on_epoch(row)
@@ -179,7 +179,7 @@ def train(
         stopped = "terminated" if isinstance(signal, Terminated) else "interrupted"
     finally:
         if path is not None and whole is not None:
-            whole.save(path, spec, here)
+            _save(whole, path, spec, here)
     rate = len(state.history) * len(x_train) / max(state.seconds, 1e-9)
     return Result(model, state.best, state.history, state.best_epoch, stopped, state.seconds, rate)
 
@@ -227,6 +227,14 @@ def _checked_path(checkpoint: str | Path | None, resume: bool) -> Path | None:
     if path.is_dir():
         raise FileError(f"checkpoint must name a file, got {path}, which is a folder. Add a name, such as c.npz.")
     return path
+
+
+def _save(state: State, path: Path, spec: dict[str, Any], arithmetic: dict[str, Any]) -> None:
+    """Write a checkpoint; a full disk does not cost the training, which still has its state in memory."""
+    try:
+        state.save(path, spec, arithmetic)
+    except FileError as error:
+        warnings.warn(f"{error} Training goes on without.", stacklevel=3)
 
 
 def _start(model: Model, x_train: Array, settings: Settings) -> State:

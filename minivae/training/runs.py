@@ -26,7 +26,7 @@ from minivae import datasets
 from minivae.core import checks
 from minivae.core.arrays import Array
 from minivae.core.errors import FileError
-from minivae.core.files import writable, write_atomically
+from minivae.core.files import remove_parts, writable, write_atomically
 from minivae.core.reading import existing_file, read_json, reading
 from minivae.core.registry import differences, from_spec, to_spec
 from minivae.core.seeds import Stream, stream
@@ -165,7 +165,10 @@ def new_folder(wanted: str | None, name: str) -> Path:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keep other processes from training in a run's folder; the lock goes with the process, however that ends."""
+    """Keep other processes from training in a run's folder; the lock goes with the process, however that ends.
+
+    Unfinished files that a killed process left there are removed.
+    """
     if fcntl is None:  # not a Unix: nothing there to lock a folder with
         yield
         return
@@ -178,6 +181,7 @@ def locked(folder: Path) -> Iterator[None]:
                 f"run must be trained by one process at a time, got {folder}, in which another one trains. Wait, or "
                 f"stop it."
             ) from None
+        remove_parts(folder)
         yield
     finally:
         os.close(handle)

@@ -34,7 +34,7 @@ def _compiled(**options: Any) -> Any:
         kernel = njit(**options)(function)
         if kernel is not function:  # which it is with the JIT off
             # no place for a cache: a read-only installation without a home folder
-            with contextlib.suppress(RuntimeError), kernel_cache():
+            with contextlib.suppress(RuntimeError, OSError), kernel_cache():
                 kernel._cache = _Cache(function)
         return kernel
 
