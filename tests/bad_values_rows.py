@@ -1,0 +1,672 @@
+"""The table of ``test_bad_values``: how each public callable is called rightly, and what of the hostile it may take.
+
+A row names the callable, ``Class.method`` after the class that defines it, and gives right arguments. Its options:
+
+- ``ok``: for an argument the labels of hostile values that are right values too (a width of 10**12 is not one);
+- ``inner``: the inside of a loop, which looks at shape and dtype only: NaN in an array may come out as NaN;
+- ``writes``: the arguments that it is there to change;
+- ``unused``: the arguments that it takes because its protocol gives them: any value gives the same result;
+- ``asis``: the arguments that are handed on from another method, such as a cache, and not looked at;
+- ``names``: other words for an argument in messages.
+"""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import minivae as mv
+from minivae import classical, datasets, distributions, estimators, exercises, models, nn, studies, training
+from minivae.core.seeds import stream  # noqa: F401
+
+
+@dataclass(frozen=True)
+class Row:
+    key: str
+    call: Callable[..., Any]
+    args: dict[str, Any]
+    ok: dict[str, str] = field(default_factory=dict)
+    inner: bool = False
+    writes: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
+    asis: tuple[str, ...] = ()
+    names: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+ROWS: list[Row] = []
+
+
+def row(key: str, call: Callable[..., Any], args: dict[str, Any], **how: Any) -> None:
+    for name in ("writes", "unused", "asis"):
+        if isinstance(how.get(name), str):
+            how[name] = tuple(how[name].split())
+    ROWS.append(Row(key, call, args, **how))
+
+
+REAL = "integers|float16|other float|big-endian|list|1e300 in it"  # any real numbers
+ROWS_ = "long|float16|other float|big-endian|list"  # floats in rows of known width
+ANY = ROWS_ + "|wide"  # floats in rows of any width
+SHAPES = "0-d|3-d|deeper|wide|long"  # any shape
+LAYOUT = "big-endian"  # what the inside of a loop puts in order
+COUNT = ""
+NUMBER = "1.5|10**12|10**30"
+
+rng = np.random.default_rng(0)
+gen = np.random.default_rng
+X = np.array([[0.0, 1.0, 1.0, 0.0], [1.0, 1.0, 0.0, 0.0], [0.0, 1.0, 0.0, 1.0]])  # bits, (3, 4)
+R = rng.standard_normal((3, 4))
+Z = rng.standard_normal((3, 2))
+DY = rng.standard_normal((3, 2))
+NONE = np.empty(0)
+
+# ------------------------------------------------------------------------------------------------------- nn
+
+dense = nn.Dense(4, 2)
+theta = dense.init(gen(0))
+row("Dense", nn.Dense, {"n_in": 4, "n_out": 2, "weights": "he"})
+row("Dense.init", dense.init, {"rng": gen(0), "dtype": np.float32}, ok={"dtype": "class"})
+row("Dense.unpack", dense.unpack, {"params": theta}, inner=True, ok={"params": LAYOUT + "|other float"})
+row("Dense.named", dense.named, {"params": theta}, inner=True, ok={"params": LAYOUT + "|other float"})
+row("Dense.matrix", dense.matrix, {"params": theta}, inner=True, ok={"params": LAYOUT + "|other float"})
+row("Dense.out_bias", dense.out_bias, {"params": theta}, inner=True, ok={"params": LAYOUT + "|other float"})
+LOOK = {"params": LAYOUT, "x": LAYOUT + "|long", "dy": LAYOUT, "grads": "None"}
+row("Dense.forward", dense.forward, {"params": theta, "x": R}, inner=True, ok=LOOK)
+row(
+    "Dense.backward",
+    dense.backward,
+    {"params": theta, "cache": R, "dy": DY, "grads": np.empty_like(theta), "need_dx": True},
+    inner=True,
+    ok=LOOK,
+    writes="grads",
+    asis="cache",
+)
+tiny = nn.mlp([4, 3, 2], "tanh")
+tiny_theta = tiny.init(gen(0))
+tiny_caches = tiny.forward(tiny_theta, R)[1]
+row("Sequential", nn.Sequential, {"layers": [nn.Dense(4, 3), nn.Tanh(), nn.Dense(3, 2)]})
+row("Sequential", nn.Sequential, {"layers": nn.Dense(2, 2)})
+row("Sequential.init", tiny.init, {"rng": gen(0), "dtype": np.float32}, ok={"dtype": "class"})
+row("Sequential.named", tiny.named, {"params": tiny_theta}, inner=True, ok={"params": LAYOUT + "|other float"})
+row("Sequential.out_bias", tiny.out_bias, {"params": tiny_theta}, inner=True, ok={"params": LAYOUT + "|other float"})
+row("Sequential.forward", tiny.forward, {"params": tiny_theta, "x": R}, inner=True, ok=LOOK)
+row("Sequential.trace", tiny.trace, {"params": tiny_theta, "x": R}, inner=True, ok=LOOK)
+row(
+    "Sequential.backward",
+    tiny.backward,
+    {"params": tiny_theta, "cache": tiny_caches, "dy": DY, "grads": np.empty_like(tiny_theta), "need_dx": False},
+    inner=True,
+    ok=LOOK,
+    writes="grads",
+    asis="cache",
+)
+for activation in nn.ACTIVATIONS.values():
+    cache = activation.forward(NONE, R)[1]
+    x_ok = {"x": LAYOUT + "|long|wide|other float", "dy": LAYOUT, "cache": LAYOUT + "|long|wide|other float"}
+    complexes = "|complex" if activation.analytic else ""
+    row(
+        "Activation.forward",
+        activation.forward,
+        {"params": NONE, "x": R},
+        inner=True,
+        ok={"x": x_ok["x"] + complexes},
+        unused="params",
+    )
+    row(
+        "Activation.backward",
+        activation.backward,
+        {"params": NONE, "cache": cache, "dy": R, "grads": NONE, "need_dx": True},
+        inner=True,
+        ok=x_ok,
+        unused="params grads",
+        asis="cache",
+    )
+    row("Activation.slope", activation.slope, {"cache": cache}, asis="cache")
+    row(f"{type(activation).__name__}.curvature", activation.curvature, {"cache": cache}, asis="cache")
+    row(type(activation).__name__, type(activation), {})
+row("Activation.out_bias", nn.Tanh().out_bias, {"params": NONE}, unused="params")
+row("NoParameters.named", nn.Tanh().named, {"params": NONE}, unused="params")
+row("NoParameters.init", nn.Tanh().init, {"rng": gen(0), "dtype": np.float32}, unused="rng", ok={"dtype": "class"})
+
+RATE = {"learning_rate": "1.5|10**12|10**30"}
+row("SGD", nn.SGD, {"learning_rate": 0.5, "momentum": 0.5}, ok=RATE | {"momentum": "0"})
+row(
+    "RMSprop",
+    nn.RMSprop,
+    {"learning_rate": 0.5, "decay": 0.5, "eps": 0.5, "centered": True},
+    ok=RATE | {"decay": "0", "eps": NUMBER},
+)
+row(
+    "Adam",
+    nn.Adam,
+    {"learning_rate": 0.5, "beta1": 0.5, "beta2": 0.75, "eps": 0.5},
+    ok=RATE | {"beta1": "0", "beta2": "0", "eps": NUMBER},
+)
+for rule in (nn.SGD(0.5, 0.5), nn.RMSprop(0.5), nn.Adam(0.5)):
+    name = type(rule).__name__
+    flat = {"params": "long|other float"}
+    row(f"{name}.init", rule.init, {"params": theta}, inner=True, ok={"params": "long|wide|other float"})
+    args = {"params": theta, "grads": theta / 2, "state": rule.init(theta), "scale": 0.5}
+    row(
+        f"{name}.update",
+        rule.update,
+        args,
+        inner=True,
+        writes="params state",
+        ok={"grads": LAYOUT, "scale": "0|1.5|10**12|10**30"},
+    )
+row("StepDecay", nn.StepDecay, {"milestones": (2, 4), "factor": 0.5}, ok={"milestones": "[]|{}", "factor": NUMBER})
+row("StepDecay.scale", nn.StepDecay((2,)).scale, {"epoch": 3}, ok={"epoch": "0|10**12|10**30"})
+row(
+    "clip_by_norm",
+    nn.clip_by_norm,
+    {"grads": theta, "norm": 5.0, "max_norm": 1.0},
+    inner=True,
+    writes="grads",
+    ok={"grads": "long|wide|other float", "norm": "0|1.5|10**12|10**30", "max_norm": NUMBER},
+)
+row("mlp", nn.mlp, {"widths": [4, 3, 2], "activation": "tanh"})
+row("mlp", nn.mlp, {"widths": [4, 3, 2], "activation": nn.Tanh()})
+row(
+    "check_gradient",
+    nn.check_gradient,
+    {
+        "value": lambda t: float(t @ t),
+        "gradient": np.array([2.0, 4.0]),
+        "theta": np.array([1.0, 2.0]),
+        "name": "mine",
+        "n_directions": 2,
+        "method": "central",
+        "tolerance": 0.5,
+        "rng": gen(0),
+    },
+    ok={
+        "n_directions": "None",
+        "rng": "None",
+        "tolerance": "None|" + NUMBER,
+        "name": "'x'|''",
+        "gradient": "integers|other float|float16|list|big-endian|1e300 in it",
+        "theta": "integers|other float|float16|list|big-endian",
+    },
+)
+
+# ------------------------------------------------------------------------------------------------- distributions
+
+row("all_states", distributions.all_states, {"n": 3})
+row("gauss_hermite", distributions.gauss_hermite, {"n_nodes": 3, "n_latent": 2})
+row(
+    "normal_nodes",
+    distributions.normal_nodes,
+    {"n_latent": 1, "step": 0.5, "far": 4.0},
+    ok={"step": "1.5", "far": "1.5"},
+)
+row("named_posterior", distributions.named_posterior, {"posterior": "bits", "n_latent": 2})
+row("named_posterior", distributions.named_posterior, {"posterior": distributions.Bits(2), "n_latent": 2})
+row(
+    "closed_kl",
+    distributions.closed_kl,
+    {"posterior": distributions.DiagonalGaussian(2), "prior": distributions.StandardNormal(2)},
+)
+row("closes", distributions.closes, {"posterior": distributions.Bits, "prior": distributions.StandardNormal}, ok={
+    "posterior": "class", "prior": "class"})
+q, b = distributions.DiagonalGaussian(2), distributions.Bits(2)
+HEAD, EPS, U = rng.standard_normal((3, 4)), rng.standard_normal((5, 3, 2)), rng.random((5, 3, 2))
+BITS = (U > 0.5).astype(float)
+Q = rng.standard_normal((5, 3))
+GAUSS = {"head": LAYOUT + "|long", "eps": LAYOUT + "|long", "z": LAYOUT + "|long", "dz": LAYOUT, "dlog_q": LAYOUT}
+for cls in (distributions.DiagonalGaussian, distributions.Bits, distributions.StandardNormal, distributions.FairBits):
+    row(cls.__name__, cls, {"n_latent": 2})
+for posterior, head, eps, z in ((q, HEAD, EPS, EPS), (b, DY, U, BITS)):
+    name = type(posterior).__name__
+    cache = posterior.sample(NONE, head, eps)[2]
+    back = {"params": NONE, "cache": cache, "dz": EPS, "dlog_q": Q, "grads": NONE}
+    how = {"inner": True, "ok": GAUSS, "unused": "params grads"}
+    alone = {"head": LAYOUT + "|long|other float"}
+    row(f"{name}.sample", posterior.sample, {"params": NONE, "head": head, "eps": eps}, **how | {
+        "ok": {"head": LAYOUT, "eps": LAYOUT + "|long"}})
+    row(f"{name}.log_prob", posterior.log_prob, {"params": NONE, "head": head, "z": z}, **how | {
+        "ok": {"head": LAYOUT, "z": LAYOUT + "|long"}})
+    row(f"{name}.mean", posterior.mean, {"params": NONE, "head": head}, **how | {"ok": alone})
+    row(f"{name}.code", posterior.code, {"params": NONE, "head": head}, **how | {"ok": alone})
+    row(f"{name}.backward", posterior.backward, back, **how, asis="cache")
+    row(f"{name}.score", posterior.score, {k: v for k, v in back.items() if k != "dz"}, **how, asis="cache")
+    row(
+        f"{name}.draw_noise",
+        posterior.draw_noise,
+        {"rng": gen(0), "shape": (2, 3, 2), "dtype": np.float32},
+        ok={"dtype": "class", "shape": "integers"},
+    )
+    row(f"{name}.prior", posterior.prior, {})
+row("DiagonalGaussian.check_noise", q.check_noise, {"eps": EPS}, unused="eps")
+row("Bits.check_noise", b.check_noise, {"eps": U}, inner=True, ok={"eps": "3-d|deeper|wide|long|other float|float16|" + LAYOUT})
+row("DiagonalGaussian.split", q.split, {"head": HEAD}, inner=True, ok={"head": LAYOUT + "|long|other float"})
+row("Bits.states", b.states, {"params": NONE, "head": DY}, inner=True, unused="params", ok={
+    "head": LAYOUT + "|long|other float"})
+for prior, z in ((distributions.StandardNormal(2), EPS), (distributions.FairBits(2), BITS)):
+    name = type(prior).__name__
+    how = {"inner": True, "unused": "params grads"}
+    row(f"{name}.log_prob", prior.log_prob, {"params": NONE, "z": z}, **how, ok={"z": LAYOUT + "|long|other float"})
+    row(
+        f"{name}.backward",
+        prior.backward,
+        {"params": NONE, "z": z, "dlog_prob": Q, "grads": NONE},
+        **how,
+        ok={"z": LAYOUT, "dlog_prob": LAYOUT},
+    )
+    row(f"{name}.sample", prior.sample, {"params": NONE, "n": 3, "rng": gen(0)}, ok={
+        "params": "[]|wide|long|other float|empty|big-endian|list"})
+row("Bernoulli", distributions.Bernoulli, {})
+row("GaussianPerPixel", distributions.GaussianPerPixel, {})
+row("Gaussian", distributions.Gaussian, {"variance": 0.5, "learned": True}, ok={"variance": NUMBER})
+LOGITS, OUT2 = rng.standard_normal((6, 4)), rng.standard_normal((6, 8)) / 4
+for likelihood, out in (
+    (distributions.Bernoulli(), LOGITS),
+    (distributions.Gaussian(), LOGITS),
+    (distributions.Gaussian(learned=True), LOGITS),
+    (distributions.GaussianPerPixel(), OUT2),
+):
+    name = type(likelihood).__name__
+    base = {"Bernoulli": "Bernoulli", "Gaussian": "Gaussian", "GaussianPerPixel": "GaussianPerPixel"}[name]
+    params = likelihood.init()
+    learned = len(params) > 0
+    nothing = () if learned else ("params",)
+    ok = {"out": LAYOUT, "x": LAYOUT + "|wide" * 0, "dlog_prob": LAYOUT, "params": LAYOUT}
+    how = {"inner": True, "unused": nothing, "ok": ok}
+    cache = likelihood.forward(params, out, X)[1]
+    fixed = name == "GaussianPerPixel" or name == "Gaussian"
+    row(f"{base}.forward", likelihood.forward, {"params": params, "out": out, "x": X}, **how)
+    row("Bernoulli.log_prob" if base == "Bernoulli" else "_RealLine.log_prob", likelihood.log_prob,
+        {"params": params, "out": out, "x": X}, **how)
+    row(
+        f"{base}.backward",
+        likelihood.backward,
+        {"params": params, "cache": cache, "dlog_prob": np.arange(6.0), "grads": np.empty_like(params)},
+        **how | {"unused": () if learned else ("params", "grads")},
+        writes="grads",
+        asis="cache",
+    )
+    of_out = {"ok": {"out": LAYOUT + "|long|other float|wide"}, "inner": True}
+    row(f"{base}.mean", likelihood.mean, {"params": params, "out": out}, **of_out, unused="params")
+    row(f"{base}.sample", likelihood.sample, {"params": params, "out": out, "rng": gen(0)}, **of_out | {
+        "ok": {"out": LAYOUT + "|long|other float|wide", "params": LAYOUT}}, unused=nothing)
+    row(f"{base}.n_out", likelihood.n_out, {"n_x": 4})
+    row(f"{base}.out_at_mean", likelihood.out_at_mean, {"x": X}, ok={"x": ANY})
+    row(f"{'Gaussian' if base == 'Gaussian' else '_Fixed'}.starting_at", likelihood.starting_at, {"x": X},
+        ok={"x": ANY + "|1e300 in it"}, unused=() if learned else ("x",))
+    row("Bernoulli.check" if base == "Bernoulli" else "_RealLine.check", likelihood.check, {"x": X},
+        ok={"x": ANY + "|0-d|3-d|deeper|integers"}, unused=() if base == "Bernoulli" else ("x",))
+    row("Bernoulli.is_density" if base == "Bernoulli" else "_RealLine.is_density", likelihood.is_density, {"x": X},
+        ok={"x": ANY + "|0-d|3-d|deeper|integers"}, unused=() if base == "Bernoulli" else ("x",))
+    row(f"{base}.check_training", likelihood.check_training, {"x": R},
+        ok={"x": ANY + "|1e300 in it"}, unused=() if base != "Bernoulli" and not (base == "Gaussian" and not learned) else ("x",))
+    if base == "Gaussian":
+        row("Gaussian.init", likelihood.init, {"rng": gen(0), "dtype": np.float32}, unused="rng", ok={"dtype": "class"})
+        row("Gaussian.log_var", likelihood.log_var, {"params": params}, inner=True, ok={"params": LAYOUT + "|other float|[]"})
+        row("Gaussian.named", likelihood.named, {"params": params}, inner=True, unused=nothing,
+            ok={"params": LAYOUT + "|other float"})
+lg = distributions.LinearGaussian(np.array([[1.0, 0.5], [-0.3, 0.8], [0.2, -0.6]]), np.array([0.1, -0.2, 0.3]), 0.5)
+X3, MU, LV = rng.standard_normal((4, 3)), rng.standard_normal((4, 2)), rng.standard_normal((4, 2)) / 4
+row("LinearGaussian", distributions.LinearGaussian, {"W": lg.W, "b": lg.b, "s2": 0.5},
+    ok={"W": REAL + "|wide", "b": REAL, "s2": NUMBER}, names={"W": ("W",), "b": ("b",)})
+row("LinearGaussian.log_prob", lg.log_prob, {"x": X3}, ok={"x": ROWS_})
+row("LinearGaussian.posterior", lg.posterior, {"x": X3}, ok={"x": ROWS_ + "|1e300 in it"})
+row("LinearGaussian.sample", lg.sample, {"n": 3, "rng": gen(0)})
+row("LinearGaussian.elbo", lg.elbo, {"x": X3, "mu": MU, "log_var": LV},
+    ok={"x": ROWS_.replace("long|", ""), "mu": REAL.replace("|1e300 in it", ""), "log_var": REAL.replace("|1e300 in it", "")})
+
+# ------------------------------------------------------------------------------------------------- estimators
+
+quad = estimators.Quadratic(3.0)
+M2, S2 = np.array([0.5, 1.0]), np.array([1.0, 0.5])
+NOISE = rng.standard_normal((6, 1, 2))
+row("Linear", estimators.Linear, {})
+row("Quadratic", estimators.Quadratic, {"k": 0.5}, ok={"k": "0|-1|1.5|10**12|10**30"})
+row("Cosine", estimators.Cosine, {"k": 0.5}, ok={"k": "0|-1|1.5|10**12|10**30"})
+row("Exponential", estimators.Exponential, {"k": 0.5}, ok={"k": "0|1.5|10**12|10**30"})
+row("FunctionCost", estimators.FunctionCost, {"f": lambda z: z.sum(axis=1), "df": np.ones_like},
+    ok={"f": "function|class", "df": "function|class|None"})
+own = estimators.FunctionCost(lambda z: np.sum(z**2, axis=1), lambda z: 2 * z)
+LOC = {"mu": REAL.replace("|1e300 in it", ""), "sigma": REAL.replace("|1e300 in it", "").replace("integers|", "")}
+for cost in (quad, estimators.Linear(), estimators.Cosine(0.5), estimators.Exponential(0.5)):
+    row("SeparableCost.value", cost.value, {"z": Z}, ok={"z": ANY + "|integers|empty"})
+    row("SeparableCost.gradient", cost.gradient, {"z": Z}, ok={"z": ANY + "|integers|empty"})
+    row("SeparableCost.mean", cost.mean, {"mu": M2, "sigma": S2}, ok=LOC)
+    row("SeparableCost.optimal_baseline", cost.optimal_baseline, {"mu": M2, "sigma": S2}, ok=LOC)
+row("FunctionCost.value", own.value, {"z": Z}, ok={"z": ANY + "|integers|empty"})
+row("FunctionCost.gradient", own.gradient, {"z": Z}, ok={"z": ANY + "|integers|empty"})
+for estimator in (
+    estimators.Pathwise(),
+    estimators.ScoreFunction("optimal", 50),
+    estimators.LeaveOneOutScore(2),
+    estimators.MovingAverageScore(0.5),
+    estimators.ImportanceScore(1.5),
+):
+    row("CostEstimator.gradients", estimator.gradients, {"cost": quad, "mu": M2, "sigma": S2, "noise": NOISE},
+        ok=LOC | {"noise": "long|" + REAL.replace("|1e300 in it", "") if estimator.n_group == 1 else REAL.replace("|1e300 in it", "")})
+row("CostEstimator.draw_noise", estimators.Pathwise().draw_noise, {"rng": gen(0), "n_draws": 3, "n_latent": 2})
+row("MeasureValued.draw_noise", estimators.MeasureValued().draw_noise, {"rng": gen(0), "n_draws": 3, "n_latent": 2})
+row("CostEstimator.prepare", estimators.Pathwise().prepare, {"cost": own, "mu": M2, "sigma": S2, "rng": gen(0)},
+    unused="cost mu sigma rng")
+row("ScoreFunction.prepare", estimators.ScoreFunction("optimal", 50).prepare,
+    {"cost": own, "mu": M2, "sigma": S2, "rng": gen(0)}, ok=LOC | {"mu": LOC["mu"], "sigma": LOC["sigma"]})
+row("ScoreFunction.constants", estimators.ScoreFunction("optimal").constants, {"cost": quad, "mu": M2, "sigma": S2}, ok=LOC)
+row("Pathwise", estimators.Pathwise, {})
+row("CostEstimator", estimators.CostEstimator, {})
+row("ScoreFunction", estimators.ScoreFunction, {"baseline": np.zeros((2, 2)), "n_pilot": 50},
+    ok={"baseline": REAL + "|0|-1|1.5|10**12|10**30|wide|long"})
+row("ScoreFunction", estimators.ScoreFunction, {"baseline": "mean", "n_pilot": 50},
+    ok={"baseline": "0|-1|1.5|10**12|10**30|wide|long|other float|integers|float16|list|big-endian|1e300 in it"})
+row("LeaveOneOutScore", estimators.LeaveOneOutScore, {"n_group": 2})
+row("MovingAverageScore", estimators.MovingAverageScore, {"decay": 0.5}, ok={"decay": "0"})
+row("ImportanceScore", estimators.ImportanceScore, {"scale": 1.25}, ok={"scale": NUMBER})
+row("MeasureValued", estimators.MeasureValued, {"coupled": False})
+row("sample_gradients", estimators.sample_gradients,
+    {"estimator": "pathwise", "cost": own, "mu": M2, "sigma": S2, "n_draws": 4, "rng": gen(0)}, ok=LOC)
+row("exact_moments", estimators.exact_moments,
+    {"estimator": "score-moving-average", "cost": quad, "mu": M2, "sigma": S2, "n_draws": 4},
+    ok=LOC | {"n_draws": "None"})
+row("variance_crossings", estimators.variance_crossings,
+    {"costs": estimators.Exponential, "mu": 1.0, "sigma": 1.0, "low": 0.5, "high": 2.0, "estimators": ("score", "pathwise"),
+     "n_grid": 3},
+    ok={"mu": "0|-1|1.5", "sigma": "1.5", "low": "0|1.5", "high": "1.5|10**12|10**30"})
+row("elbo_gradient_moments", estimators.elbo_gradient_moments,
+    {"model": lg, "x": X3, "mu": MU, "log_var": LV, "objective": mv.Elbo("score"), "baseline": 0.5, "n_group": 2},
+    ok={"x": ROWS_.replace("long|", ""), "mu": REAL.replace("|1e300 in it", ""), "log_var": REAL.replace("|1e300 in it", ""),
+        "objective": "None", "baseline": "0|-1|1.5|10**12"})
+row("elbo_gradient_moments", estimators.elbo_gradient_moments,
+    {"model": lg, "x": X3, "mu": MU, "log_var": LV, "objective": mv.Elbo("score"), "baseline": np.zeros((4, 2, 2)), "n_group": 2},
+    ok={"x": ROWS_.replace("long|", ""), "mu": REAL.replace("|1e300 in it", ""), "log_var": REAL.replace("|1e300 in it", ""),
+        "objective": "None", "baseline": REAL.replace("|1e300 in it", "") + "|0|-1|1.5|10**12|0-d"})
+row("leave_one_out", estimators.leave_one_out, {"f": Q}, ok={"f": REAL + "|3-d|deeper|wide|long|[]" * 0 + "|deeper" * 0 + "|wide|long"})
+row("leave_one_out_signal", estimators.leave_one_out_signal, {"f": Q}, ok={"f": REAL + "|wide|long"})
+row("optimal_baseline", estimators.optimal_baseline, {"f": Q, "score": EPS},
+    ok={"f": REAL.replace("|1e300 in it", ""), "score": REAL.replace("|1e300 in it", "") + "|wide"})
+row("summarize", estimators.summarize,
+    {"rows": Q, "exact": estimators.Moments(np.zeros(3), np.ones(3)), "n_group": 1, "kurtosis": np.full(3, 3.0)},
+    ok={"rows": REAL.replace("|1e300 in it", "") + "|long", "exact": "None", "kurtosis": REAL.replace("|1e300 in it", "") + "|None|1.5|0-d|10**12"})
+row("RunningMoments", estimators.RunningMoments, {"n_group": 2})
+row("RunningMoments.add", lambda rows: estimators.RunningMoments().add(rows), {"rows": Q},
+    ok={"rows": REAL.replace("|1e300 in it", "") + "|wide|long|3-d|deeper"})
+row("RunningMoments.side_by_side", estimators.RunningMoments.side_by_side, {"parts": [estimators.RunningMoments()]})
+row("BernoulliExpectation", estimators.BernoulliExpectation, {"phi": np.array([0.5, -1.0]), "f": np.arange(4.0)},
+    ok={"phi": REAL, "f": REAL})
+be = estimators.BernoulliExpectation(np.array([0.5, -1.0]), np.arange(4.0))
+row("BernoulliExpectation.score", be.score, {"baseline": 0.5}, ok={"baseline": "0|-1|1.5|10**12|10**30|0-d"})
+row("BernoulliExpectation.score", be.score, {"baseline": np.array([0.5, 1.0])},
+    ok={"baseline": REAL.replace("|1e300 in it", "") + "|0|-1|1.5|10**12|10**30|0-d"})
+row("BernoulliExpectation.leave_one_out", be.leave_one_out, {"n_draws": 3})
+
+vae = mv.VAE.mlp(4, 2, [3], "tanh")
+vbits = mv.VAE.mlp(4, 2, [3], "tanh", posterior="bits")
+ae = mv.Autoencoder.mlp(4, 2, [3], "tanh", "bernoulli", models.MaskingNoise(0.5))
+sparse = mv.Autoencoder.mlp(4, 2, [3], "tanh", penalty=models.KLSparsity(0.5))
+pv, pb, pa, ps = (m.init(gen(0)) for m in (vae, vbits, ae, sparse))
+terms = vae.terms(pv, X, rng=gen(0))
+aterms = ae.terms(pa, X)
+draws = estimators.Draws(Q, Q, Q, np.full(Q.shape, 0.2))
+row("Elbo", mv.Elbo, {"estimator": "score", "beta": 0.5, "kl": "sampled"}, ok={
+    "estimator": "None", "kl": "None", "beta": "0|" + NUMBER})
+MODEL = {"names": {"model": ("model", "objective", "estimator")}}
+for objective, model in ((mv.Elbo(), vae), (mv.Reconstruction(), ae)):
+    name = type(objective).__name__
+    settled = objective.resolved(model)
+    t = terms if name == "Elbo" else aterms
+    row(f"{name}.resolved", objective.resolved, {"model": model})
+    row(f"{name}.check", settled.check, {"model": model, "n_draws": 2}, unused="model" if name == "Elbo" else "")
+    row(f"{name}.usual_draws", objective.usual_draws, {"model": model}, unused="" if name == "Elbo" else "model")
+    row(f"{name}.at", objective.at, {"epoch": 3}, unused="epoch")
+    row(f"{name}.loss", objective.loss, {"terms": t})
+    row(f"{name}.signal", settled.signal, {"terms": t})
+    row(f"{name}.rule", settled.rule, {"model": model}, unused="model")
+row("Elbo.rule", mv.Elbo("score-learned").rule, {"model": vae})
+row("Reconstruction", mv.Reconstruction, {})
+row("Elbo.weights", mv.Elbo("score").weights, {"draws": draws, "baseline": 0.5}, ok={"baseline": "0|-1|1.5|10**12|10**30|0-d"},
+    inner=True)
+row("Elbo.weights", mv.Elbo("score").weights, {"draws": draws, "baseline": np.array([0.5, 1.0, 2.0])}, inner=True,
+    ok={"baseline": REAL.replace("|1e300 in it", "") + "|0|-1|1.5|10**12|10**30|0-d|1e300 in it"})
+row("ElboTerms.loss", terms.loss, {"beta": 0.5}, ok={"beta": "0|-1|1.5|10**12|10**30"})
+row("ElboTerms.means", terms.means, {})
+row("ReconstructionTerms.means", aterms.means, {})
+row("ReconstructionTerms.loss", aterms.loss, {})
+ma = estimators.MovingAverage(0.5)
+lb = estimators.LearnedBaseline.mlp(4, [3])
+row("MovingAverage", estimators.MovingAverage, {"decay": 0.5, "debias": False}, ok={"decay": "0"})
+row("LearnedBaseline", estimators.LearnedBaseline, {"network": lb.network, "optimizer": nn.SGD(0.5), "average": ma})
+row("LearnedBaseline.mlp", estimators.LearnedBaseline.mlp, {"n_x": 4, "n_hidden": [3], "activation": "tanh"},
+    ok={"n_hidden": "[]|{}"})
+for rule in (ma, lb):
+    name = type(rule).__name__
+    state = rule.init(gen(0))
+    rule.update(state, X, np.array([0.5, 1.0, 1.5]))
+    row(f"{name}.init", rule.init, {"rng": gen(0), "dtype": np.float32}, ok={"dtype": "class"},
+        unused="rng" if name == "MovingAverage" else "")
+    row(f"{name}.predict", rule.predict, {"state": state, "x": R}, inner=True, asis="state",
+        ok={"x": (ANY + "|[]|{}|ragged|''|'x'|b'x'|empty|3-d|deeper|integers|complex|objects|strings|array of None" if name == "MovingAverage" else LAYOUT + "|long")})
+    row(f"{name}.update", rule.update, {"state": state, "x": R, "f": np.array([0.5, 1.0, 1.5])}, inner=True, asis="state",
+        writes="state", unused="x" if name == "MovingAverage" else "", ok={"x": LAYOUT, "f": LAYOUT + "|other float|deeper|3-d"})
+row("LearnedBaseline.loss_and_grad", lb.loss_and_grad,
+    {"params": lb.network.init(gen(0)), "x": R, "target": np.array([0.5, 1.0, 1.5]), "grads": np.empty(lb.network.n_params)},
+    inner=True, writes="grads", ok={"params": LAYOUT, "x": LAYOUT, "target": LAYOUT + "|other float"})
+
+# ------------------------------------------------------------------------------------------------------ models
+
+row("VAE", mv.VAE, {"encoder": vae.encoder, "posterior": q, "decoder": vae.decoder, "likelihood": vae.likelihood,
+                    "prior": vae.prior}, ok={"prior": "None"})
+row("VAE.mlp", mv.VAE.mlp,
+    {"n_x": 4, "n_latent": 2, "n_hidden": [3], "activation": "tanh", "likelihood": "gaussian", "posterior": "diagonal",
+     "prior": distributions.StandardNormal(2)},
+    ok={"n_hidden": "[]|{}", "likelihood": "None", "prior": "None"})
+row("Autoencoder", mv.Autoencoder, {"encoder": sparse.encoder, "decoder": sparse.decoder, "likelihood": sparse.likelihood,
+                                    "corruption": ae.corruption, "penalty": sparse.penalty},
+    ok={"corruption": "None", "penalty": "None"})
+row("Autoencoder.mlp", mv.Autoencoder.mlp,
+    {"n_x": 4, "n_latent": 2, "n_hidden": [3], "activation": "tanh", "likelihood": "gaussian", "corruption": ae.corruption,
+     "penalty": models.L1Sparsity()},
+    ok={"n_hidden": "[]|{}", "likelihood": "None", "corruption": "None", "penalty": "None"})
+E3, EB, EA = rng.standard_normal((2, 3, 2)), rng.random((2, 3, 2)), rng.random((2, 3, 4))
+DATA = ROWS_ + "|1e300 in it" * 0
+EPSOK = "long|float16|other float|big-endian|list"
+for model, params, eps in ((vae, pv, E3), (vbits, pb, EB), (ae, pa, EA), (sparse, ps, None)):
+    name = type(model).__name__
+    vari = name == "VAE"
+    px = {"params": params, "x": X}
+    XOK = {"x": ROWS_ if model is not sparse else ROWS_ + "|1e300 in it" * 0}
+    XSAME = {"x": ROWS_.replace("long|", "")}  # as many rows as eps
+    row("EncoderDecoder.init", model.init, {"rng": gen(0), "dtype": np.float32, "x": X}, ok={"dtype": "class", "x": "None|" + ROWS_})
+    row("EncoderDecoder.named", model.named, {"params": params}, inner=True, ok={"params": "other float"})
+    row("EncoderDecoder.unpack", model.unpack, {"params": params}, inner=True, ok={"params": "other float"})
+    row("EncoderDecoder.check_data", model.check_data, {"x": X, "name": "x", "dtype": np.dtype(np.float32)},
+        ok={"x": ROWS_, "name": "''|'x'", "dtype": "None|class"}, asis="name")
+    row("EncoderDecoder.decode", model.decode, {"params": params, "z": Z}, ok={"z": ROWS_})
+    for method in ("embed", "reconstruct", "says") + (("encode",) if vari else ()):
+        row(f"{name}.{method}", getattr(model, method), px, ok=XOK | {"x": XOK["x"] + ("|1e300 in it" if 0 else "")})
+    row(f"{name}.seen", model.seen, {"x": X, "rng": gen(0)}, ok=XOK, unused="" if model is ae else "rng")
+    row(f"{name}.meaning", model.meaning, {"x": X}, ok=XOK)
+    row(f"{name}.draw_noise", model.draw_noise, {"rng": gen(0), "n_draws": 2, "n_batch": 3, "dtype": np.float32},
+        ok={"dtype": "class"}, unused="rng n_draws n_batch dtype" if model is sparse else "")
+    grads = np.empty_like(params)
+    how = {"objective": mv.Elbo() if vari else mv.Reconstruction()}
+    step = px | {"eps": eps, "grads": grads, **how} | ({"weights": np.array([0.5, 0.5]), "baseline": 0.5} if vari else {})
+    row(f"{name}.loss_and_grad", model.loss_and_grad, step, inner=True, writes="grads",
+        unused="eps" if model is sparse else "",
+        ok=XSAME | {"objective": "None", "eps": EPSOK, "weights": "None|float16|other float|list|big-endian",
+                    "baseline": "0|-1|1.5|10**12|10**30|0-d"} | ({"x": ROWS_} if eps is None else {}))
+    row(f"{name}.trace", model.trace, px | {"eps": eps} | ({"objective": mv.Elbo()} if vari else {}), inner=True,
+        unused="eps" if model is sparse else "",
+        ok={"x": ROWS_, "eps": EPSOK, "objective": "None"})
+    row(f"{name}.quantities", model.quantities, px | {"seed": 3, "n_draws": 2}, ok=XOK | {"n_draws": "None", "seed": "0|10**12"},
+        unused="" if vari else "n_draws" if model is ae else "seed n_draws")
+    if vari:
+        evaluated = px | {"eps": eps, "objective": mv.Elbo(), "weights": np.array([0.5, 0.5])}
+        tok = XSAME | {"eps": EPSOK, "objective": "None", "weights": "None|float16|other float|list|big-endian"}
+        row("VAE.terms", model.terms, evaluated, ok=tok)
+        row("VAE.terms", model.terms, px | {"rng": gen(0), "n_draws": 2}, ok=XOK)
+        row("VAE.elbo", model.elbo, evaluated, ok=tok)
+        row("VAE.sample", model.sample, {"params": params, "n": 3, "rng": gen(0), "mean": True})
+        row("VAE.draw", model.draw, px | {"eps": eps}, inner=True, ok={"eps": EPSOK, "x": "big-endian"})
+        row("log_weights", models.log_weights, {"model": model} | px | {"eps": eps}, ok=XSAME | {"eps": EPSOK})
+        row("iwae_bound", models.iwae_bound, {"model": model} | px | {"eps": eps}, ok=XSAME | {"eps": EPSOK})
+        row("log_marginal", models.log_marginal, {"model": model} | px | {"n_draws": 2, "rng": gen(0)}, ok=XOK)
+        row("encoder_draws", models.encoder_draws, {"model": model} | px | {"eps": eps}, ok=XSAME | {"eps": EPSOK})
+    else:
+        row("Autoencoder.terms", model.terms, px | {"eps": eps if eps is not None else EA, **how},
+            ok=XSAME | {"eps": EPSOK + "|None", "objective": "None"})
+row("VAE.log_prob", vbits.log_prob, {"params": pb, "x": X}, ok={"x": ROWS_})
+row("encoder_states", models.encoder_states, {"model": vbits, "params": pb, "x": X}, ok={"x": ROWS_})
+encoder_draws = models.encoder_draws(vae, pv, X, E3)
+row("EncoderDraws.at", encoder_draws.at, {"eps": E3}, ok={"eps": EPSOK})
+row("EncoderDraws.values", encoder_draws.values, {"objective": mv.Elbo()}, ok={"objective": "None"})
+row("EncoderDraws.rows", encoder_draws.rows, {"objective": mv.Elbo("score"), "baseline": 0.5, "n_group": 1},
+    ok={"objective": "None", "baseline": "0|-1|1.5|10**12|10**30|0-d", "n_group": "None"})
+row("EncoderEstimator", models.EncoderEstimator, {"objective": mv.Elbo("score"), "baseline": 0.5, "n_group": 2},
+    ok={"baseline": "0|-1|1.5|10**12|10**30|0-d|list|integers|float16|wide|long|other float|big-endian|1e300 in it|deeper|3-d"})
+row("head_moments", models.head_moments,
+    {"model": vae, "params": pv, "x": X, "estimators": {"score": models.EncoderEstimator(mv.Elbo("score"))}, "n_draws": 4,
+     "rng": gen(0)}, ok={"x": ROWS_})
+row("jacobian", models.jacobian, {"encoder": tiny, "params": tiny_theta, "x": R}, ok={"x": ROWS_})
+row("Contraction", models.Contraction, {"weight": 0.5}, ok={"weight": "0|" + NUMBER})
+row("L1Sparsity", models.L1Sparsity, {"weight": 0.5}, ok={"weight": "0|" + NUMBER})
+row("KLSparsity", models.KLSparsity, {"target": 0.5, "weight": 0.5}, ok={"weight": "0|" + NUMBER})
+for penalty in (models.Contraction(), models.L1Sparsity(), models.KLSparsity()):
+    name = type(penalty).__name__
+    encoder = sparse.encoder
+    row(f"{name}.check" if name != "L1Sparsity" else "_Sparsity.check", penalty.check, {"encoder": encoder},
+        unused="encoder" if name == "L1Sparsity" else "")
+    mean = np.array([0.25, 0.5]) if name == "KLSparsity" else np.array([0.25])
+    mok = {"mean": LAYOUT + "|other float|float16|wide|long|list|integers|1e300 in it"}
+    row(f"{name}.value", penalty.value, {"mean": mean}, inner=True, ok=mok)
+    row(f"{name}.slope", penalty.slope, {"mean": mean}, inner=True, ok=mok)
+row("GaussianNoise", models.GaussianNoise, {"std": 0.5}, ok={"std": "0|" + NUMBER})
+row("MaskingNoise", models.MaskingNoise, {"fraction": 0.5}, ok={"fraction": "0"})
+row("SaltAndPepperNoise", models.SaltAndPepperNoise, {"fraction": 0.5, "low": 0.25, "high": 0.75},
+    ok={"fraction": "0", "low": "0|-1", "high": NUMBER})
+for corruption in (models.GaussianNoise(), models.MaskingNoise(0.5), models.SaltAndPepperNoise(0.5)):
+    name = type(corruption).__name__
+    shape = {"rng": gen(0), "shape": (2, 3, 4), "dtype": np.float32}
+    row("GaussianNoise.draw" if name == "GaussianNoise" else "_Uniform.draw", corruption.draw, shape, ok={"dtype": "class", "shape": "integers"})
+    row(f"{name}.apply", corruption.apply, {"x": X, "noise": EA}, inner=True,
+        ok={"x": LAYOUT, "noise": LAYOUT + "|long"})
+row("_Fitting.fitting", models.MaskingNoise.fitting, {"x": X, "fraction": 0.5}, ok={"fraction": "0"}, unused="x")
+row("SaltAndPepperNoise.fitting", models.SaltAndPepperNoise.fitting, {"x": X, "fraction": 0.5},
+    ok={"fraction": "0", "x": ANY + "|1e300 in it"})
+
+# --------------------------------------------------------------------------------------------------- classical
+
+x20 = rng.standard_normal((8, 3))
+COV = np.cov(x20.T, bias=True)
+lin = mv.LinearAutoencoder(3, 2)
+pl = lin.init(gen(0))
+pca = mv.PCA(2).fit(x20)
+row("PCA", lambda **k: mv.PCA(**k), {"n_components": 2, "solver": "svd"}, ok={"n_components": "None"})
+row("PCA.fit", lambda x: vars(mv.PCA(2).fit(x)), {"x": x20}, ok={"x": ANY})
+row("PCA.fit_transform", mv.PCA(2).fit_transform, {"x": x20}, ok={"x": ANY})
+row("PCA.transform", pca.transform, {"x": x20}, ok={"x": ROWS_ + "|1e300 in it"})
+row("PCA.inverse_transform", pca.inverse_transform, {"z": x20[:, :2]}, ok={"z": ROWS_ + "|1e300 in it"})
+row("covariance", classical.covariance, {"x": x20}, ok={"x": ANY})
+row("eigenpairs", classical.eigenpairs, {"S": COV}, ok={"S": REAL.replace("|1e300 in it", "")})
+row("subspace_distance", classical.subspace_distance, {"a": x20[:2], "b": x20[2:4]},
+    ok={"a": ROWS_ + "|1e300 in it", "b": ROWS_ + "|1e300 in it"})
+row("LinearAutoencoder", mv.LinearAutoencoder, {"n_x": 3, "n_latent": 2, "l2": 0.5}, ok={"l2": "0|" + NUMBER})
+row("LinearAutoencoder.init", lin.init, {"rng": gen(0)})
+row("LinearAutoencoder.unpack", lin.unpack, {"params": pl}, inner=True, ok={"params": LAYOUT + "|other float"})
+SOK = {"S": "integers|float16|other float|big-endian|list"}
+row("LinearAutoencoder.loss", lin.loss, {"params": pl, "S": COV}, inner=True, ok=SOK | {"params": "other float"})
+row("LinearAutoencoder.loss_and_grad", lin.loss_and_grad, {"params": pl, "S": COV, "grads": np.empty_like(pl)}, inner=True,
+    ok=SOK, writes="grads")
+row("LinearAutoencoder.optimum", lin.optimum, {"eigenvalues": np.array([4.0, 2.0, 0.5])}, ok={"eigenvalues": REAL})
+row("LinearAutoencoder.reconstruct", lin.reconstruct, {"params": pl, "centred": x20},
+    ok={"centred": ROWS_ + "|1e300 in it", "params": "other float"})
+row("LinearAutoencoder.decoder_directions", lin.decoder_directions, {"params": pl}, ok={"params": "other float"})
+row("LinearAutoencoder.components", lin.components, {"params": pl, "S": COV}, ok=SOK | {"params": "other float"})
+row("descend", classical.descend,
+    {"model": lin, "params": pl, "S": COV, "optimizer": nn.SGD(0.0625), "schedule": nn.StepDecay(), "n_steps": 3, "tolerance": 0.5},
+    ok=SOK | {"optimizer": "None", "schedule": "None", "tolerance": "0|" + NUMBER, "n_steps": "", "params": "other float"})
+row("lbfgs", classical.lbfgs, {"model": lin, "params": pl, "S": COV, "tolerance": 0.5},
+    ok=SOK | {"tolerance": "0|" + NUMBER, "params": "other float"})
+row("power_iteration", classical.power_iteration, {"product": lambda v: COV @ v, "start": np.ones(3)},
+    ok={"start": "integers|float16|other float|big-endian|list"})
+row("deflate", lambda product, values, vectors: classical.deflate(product, values, vectors)(np.ones(3)),
+    {"product": lambda v: COV @ v, "values": np.array([4.0]), "vectors": np.array([[1.0, 0.0, 0.0]])},
+    ok={"values": "integers|float16|other float|big-endian|list|1e300 in it",
+        "vectors": "integers|float16|other float|big-endian|list|1e300 in it"})
+row("power_components", classical.power_components, {"product": lambda v: COV @ v, "d": 3, "k": 2, "rng": gen(0)},
+    ok={"rng": "None"})
+row("probabilistic_pca", classical.probabilistic_pca, {"x": x20, "n_latent": 2, "s2": 0.125}, ok={"x": ANY, "s2": "None|" + NUMBER})
+row("ppca_optimum", classical.ppca_optimum, {"eigenvalues": np.array([4.0, 2.0, 0.5]), "n_latent": 2},
+    ok={"eigenvalues": REAL + "|long|wide"})
+
+# ------------------------------------------------------------------------------------------- data and training
+
+place = Path(tempfile.mkdtemp())
+np.save(place / "x.npy", (rng.random((20, 4)) < 0.5).astype(np.float32))
+row("load", datasets.load, {"name": "digits-grey"}, names={"name": ("data", "name")})
+row("names", datasets.names, {})
+row("data_folders", datasets.data_folders, {})
+row("load_file", datasets.load_file, {"path": str(place / "x.npy"), "image_shape": (2, 2)}, ok={"image_shape": "None"},
+    names={"path": ("path", "data")})
+row("read_rows", datasets.read_rows, {"path": place / "x.npy", "divisor": 1.0}, ok={"divisor": "None|" + NUMBER},
+    names={"path": ("path", "data")})
+row("standard_scale", datasets.standard_scale, {"x": x20}, ok={"x": ANY})
+row("Dataset", datasets.Dataset, {"name": "mine", "x_train": X, "x_valid": X, "x_test": X}, asis="name", ok={
+    "x_train": "long|float16|other float|big-endian|1e300 in it", "x_valid": ROWS_, "x_test": ROWS_})
+TRAINING = {
+    "epochs": 3, "batch_size": 3, "optimizer": nn.SGD(0.5), "schedule": nn.StepDecay(), "objective": mv.Elbo(), "n_draws": 2,
+    "clip_norm": 0.5, "patience": 2, "binarize": True, "start_at_mean": False, "dtype": "float64", "seed": 3}
+row("Settings", mv.Settings, TRAINING, ok={"objective": "None", "n_draws": "None", "clip_norm": "None|" + NUMBER,
+    "patience": "None", "dtype": "class", "seed": "0|10**12", "epochs": "10**12", "batch_size": "10**12"})
+settings = mv.Settings(epochs=1, batch_size=3, objective=mv.Elbo())
+row("Settings.resolved", settings.resolved, {"model": vae})
+row("Settings.objective_at", settings.resolved(vae).objective_at, {"epoch": 0}, unused="epoch")
+row("Settings.rule", settings.resolved(vae).rule, {"model": vae}, unused="model")
+row("binarize", training.binarize, {"x": X, "rng": gen(0)}, ok={"x": ANY})
+row("blas_threads", lambda **k: training.blas_threads(**k) and None, {"model": vae, "n_rows": 3}, ok={"n_rows": "10**12|10**30"})
+row("save_model", training.save_model, {"path": place / "m.npz", "model": vae, "params": pv}, ok={"path": "'x'", "params": "other float"})
+training.save_model(place / "good.npz", vae, pv)
+row("load_model", training.load_model, {"path": place / "good.npz"})
+row("train", mv.train,
+    {"model": vae, "x_train": X, "x_valid": X, "settings": settings, "checkpoint": place / "c.npz", "resume": False, "progress": False,
+     "on_epoch": a_print if (a_print := (lambda row: None)) else None, "checkpoint_seconds": 5.0},
+    ok={"x_train": ROWS_, "x_valid": "None|" + ROWS_, "settings": "None", "checkpoint": "None|'x'", "on_epoch": "None|function|class",
+        "progress": "None", "checkpoint_seconds": "0|" + NUMBER})
+
+# ------------------------------------------------------------------------------------------ studies and exercises
+
+row("gradient_checks", lambda seed: next(iter(studies.gradient_checks(seed))), {"seed": 3}, ok={"seed": "0|10**12"})
+row("check", exercises.check, {"exercise": "vae.sample-z", "answer": lambda mu, log_var, eps: mu + np.exp(log_var / 2) * eps,
+                               "seconds": 5.0}, ok={"seconds": NUMBER})
+
+LEFT_OUT = {
+    "GradCheck": "a result: what the package returns",
+    "Moments": "a result",
+    "Summary": "a result",
+    "ElboTerms": "a result",
+    "ReconstructionTerms": "a result",
+    "LogMarginal": "a result",
+    "PowerStep": "a result",
+    "Descent": "a result",
+    "Result": "a result",
+    "EncoderDraws": "a result of encoder_draws and encoder_states",
+    "Draws": "what the models hand to an estimator's row at every step",
+    "Weights": "what an estimator's row gives back at every step",
+    "Estimator": "a row of the table of estimators: written in code, once, by whoever adds one",
+    "Activation": "a base without a function",
+    "SeparableCost": "a base without a function",
+    "FileError": "an error",
+    "NonFiniteError": "an error",
+    "NotALikelihoodWarning": "a warning",
+    "Sequential.flat_layers": "takes nothing",
+    "Sequential.steps": "inside a penalty: takes the caches that forward gave",
+    "DiagonalGaussian.states": "always refuses: a real z has no states; tested in test_diagonal",
+    "_Sparsity.forward": "inside loss_and_grad: takes what the encoder's forward gave",
+    "_Sparsity.backward": "inside loss_and_grad: takes what its forward gave",
+    "Contraction.forward": "inside loss_and_grad: takes what the encoder's forward gave",
+    "Contraction.backward": "inside loss_and_grad: takes what its forward gave",
+    "SeparableCost.score_square": "inside exact_moments, which checks",
+    "Elbo.at": "takes the loop's own count",
+} | {
+    f"{cost}.{method}": "what a cost is made of: inside value, gradient, mean and the exact moments, which check"
+    for cost in ("SeparableCost", "Linear", "Quadratic", "Exponential", "Cosine")
+    for method in ("each", "slope", "moment", "slope_moment")
+}
