@@ -118,6 +118,8 @@ def parts(result: Any, depth: int = 0) -> Iterator[Any]:
 def finite(result: Any) -> bool:
     """Say whether all numbers in a result are finite numbers."""
     for part in parts(result):
+        if isinstance(part, int):
+            continue
         array = np.asarray(part)
         if array.dtype.kind == "O" or (array.dtype.kind in "fc" and not np.isfinite(array).all()):
             return False
@@ -163,8 +165,8 @@ def called(call: Any, args: dict[str, Any]) -> Any:
 RULE = re.compile(r"\b(must|give|needs?|should)\b")
 REMEDY = re.compile(r"\bgot\b.*[.?!)] [A-Z`'\"a-z].*[.?)]$", re.DOTALL)
 FOREIGN = re.compile(
-    r"broadcast|NoneType|array element|has no attribute|not supported|operand|could not convert|ufunc|iterable|invalid "
-    r"literal|has no len|einsum|unhashable|[Nn]umba|subscriptable|out of bounds|too large to|Unable to allocate|cast"
+    r"be broadcast|'NoneType' object|array element|has no attribute|not supported|operand|could not convert|ufunc|iterable|invalid "
+    r"literal|has no len|einsum|unhashable|[Nn]umba|subscriptable|out of bounds|too large to|Unable to allocate|encountered in"
 )
 
 

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from minivae.core import checks
 from minivae.core.arrays import Array
 
 
@@ -29,7 +30,7 @@ class NoParameters:
 
     def init(self, rng: np.random.Generator | None = None, dtype: Any = np.float64) -> Array:  # noqa: ARG002
         """Return no parameters."""
-        return np.empty(0, dtype)
+        return np.empty(0, checks.float_dtype(dtype))
 
     def named(self, params: Array) -> Iterator[tuple[str, Array]]:  # noqa: ARG002
         """Yield nothing."""

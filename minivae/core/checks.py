@@ -1,8 +1,10 @@
 """The one place where user input is refused: each message names the argument, the rule, the value, the remedy."""
 
 import math
-from collections.abc import Iterable
+import os
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,9 @@ import numpy as np
 from minivae.core.arrays import Array
 
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+_INNER = (*_FLOATS, np.dtype(np.complex128))  # what goes through a layer: complex numbers by the complex step
+_MOST = 10**9  # of anything that is counted
+_MOST_NUMBERS = 2**36  # in one array: 256 GB in float32
 
 
 def data(x: Any, n_x: int | None = None, dtype: Any = None, name: str = "x") -> Array:
@@ -27,12 +32,7 @@ def data(x: Any, n_x: int | None = None, dtype: Any = None, name: str = "x") -> 
 
 def batch(x: Any, n_x: int | None = None, dtype: Any = None, name: str = "x") -> Array:
     """Return ``x`` as ``data`` does, without looking at its values: for the inside of a training loop."""
-    if isinstance(x, np.ma.MaskedArray):
-        raise ValueError(
-            f"{name} must be an array without a mask, got a masked array, whose {int(np.ma.count_masked(x))} masked "
-            f"values would be taken for data. Fill them: {name}.filled(value), or drop their rows."
-        )
-    x = np.asarray(x)
+    x = array(x, name)
     if x.dtype.kind != "f":
         raise ValueError(
             f"{name} must be a floating-point array, got dtype {x.dtype}. "
@@ -53,12 +53,126 @@ def batch(x: Any, n_x: int | None = None, dtype: Any = None, name: str = "x") ->
             f"{name} must have shape (batch, {n_x}), got {x.shape}. "
             f"Build the model with n_x={x.shape[1]}, or select {n_x} columns."
         )
-    return np.ascontiguousarray(x, dtype=dtype if dtype is not None else x.dtype)
+    return _floats(x, dtype)
+
+
+def _floats(x: Array, dtype: Any = None) -> Array:
+    """Return x in C order and a native dtype; what that cannot hold becomes infinite, without a word of NumPy's."""
+    if dtype is None:
+        dtype = x.dtype if x.dtype in _FLOATS else np.float32 if x.dtype.itemsize <= 4 else np.float64
+    if x.dtype == dtype:
+        return np.ascontiguousarray(x)
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(x, dtype)
+
+
+def array(value: Any, name: str) -> np.ndarray:
+    """Return an array, or refuse a mask, which would be lost, and rows of different lengths."""
+    if type(value) is np.ndarray:
+        return value
+    if isinstance(value, np.ma.MaskedArray):
+        raise ValueError(
+            f"{name} must be an array without a mask, got a masked array, whose {int(np.ma.count_masked(value))} "
+            f"masked values would be taken for data. Fill them: {name}.filled(value), or drop their rows."
+        )
+    try:
+        return np.asarray(value)
+    except (ValueError, TypeError):
+        raise ValueError(
+            f"{name} must be an array, got rows of different lengths. Give every row the same length."
+        ) from None
+
+
+def look(value: Any, name: str, shape: tuple[int | None, ...], dtype: Any = None, remedy: str = "") -> Array:
+    """Return floats of this shape (None: any length but 0), ready for a kernel: for the inside of a training loop.
+
+    What is such an array already costs a look; values are not looked at. Another layout is put in order.
+    """
+    if (
+        type(value) is np.ndarray
+        and (value.dtype == dtype if dtype is not None else value.dtype in _FLOATS)
+        and value.flags.carray
+        and _fits(value.shape, shape)
+    ):
+        return value
+    value = array(value, name)
+    native = value.dtype.newbyteorder("=")
+    if not (native == dtype if dtype is not None else native in _FLOATS):
+        want = "float32 or float64" if dtype is None else str(dtype)
+        raise ValueError(
+            f"{name} must be an array of dtype {want}, got {shown(value)}. "
+            f"{remedy or f'Use np.asarray({name}, np.float64), say, and one dtype for all.'}"
+        )
+    if not _fits(value.shape, shape):
+        want = ", ".join("any" if n is None else str(n) for n in shape)
+        raise ValueError(
+            f"{name} must have shape ({want}{',' if len(shape) == 1 else ''}), got {value.shape}. "
+            f"{remedy or 'Make it fit what it is given with.'}"
+        )
+    return np.array(value, native, order="C")
+
+
+def _fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
+    if len(shape) != len(wanted):
+        return False
+    return all(have == want or (want is None and have > 0) for have, want in zip(shape, wanted, strict=True))
+
+
+def parameters(params: Any, n_params: int) -> None:
+    """Refuse what is no slice of parameters of this length: for the inside of a training loop."""
+    if type(params) is np.ndarray and params.shape == (n_params,) and params.dtype in _INNER:
+        return
+    raise ValueError(
+        f"params must be an array of floats of shape ({n_params},), got {shown(params)}. Make it with init(rng)."
+    )
+
+
+def ready(params: Any, n_params: int) -> Array:
+    """Return a box's own slice of the parameters for a kernel: for the inside of a training loop."""
+    parameters(params, n_params)
+    return params if params.flags.carray else params.copy()
+
+
+def vector(value: Any, name: str = "params") -> None:
+    """Refuse what is no contiguous vector of floats that can be changed in place."""
+    if not (type(value) is np.ndarray and value.dtype in _FLOATS and value.ndim == 1 and value.flags.carray):
+        raise ValueError(
+            f"{name} must be a contiguous vector of float32 or float64 that can be written to, got {shown(value)}. "
+            f"Use np.ascontiguousarray({name}), say."
+        )
+
+
+def state(value: Any, names: Iterable[str], like: Array) -> None:
+    """Refuse what is not the state that an optimiser made for such parameters: for the inside of a training loop."""
+    for name in names:
+        held = value.get(name) if isinstance(value, dict) else None
+        if type(held) is not np.ndarray or held.shape != like.shape or held.dtype != like.dtype:
+            raise ValueError(
+                f"state must be what init(params) gave for these parameters, got {shown(value)}. Call init anew."
+            )
+
+
+def place(grads: Any, n_params: int, dtype: Any, name: str = "grads") -> None:
+    """Refuse what a gradient cannot be written into: for the inside of a training loop."""
+    if type(grads) is np.ndarray and grads.dtype == dtype and grads.shape == (n_params,) and grads.flags.carray:
+        return
+    raise ValueError(
+        f"{name} must be a contiguous array of dtype {dtype} and shape ({n_params},) that can be written to, got "
+        f"{shown(grads)}. Use np.empty_like(params)."
+    )
+
+
+def finite(value: Array, name: str) -> Array:
+    """Return an array if all its values are finite."""
+    bad = ~np.isfinite(value)
+    if bad.any():
+        raise ValueError(f"{name} must be finite, got {value[bad].flat[0]} in it. Look at how it is made.")
+    return value
 
 
 def square(S: Any, n: int, name: str = "S") -> Array:
     """Return a matrix of shape (n, n), without looking at its values: for the inside of a training loop."""
-    S = np.asarray(S)
+    S = array(S, name)
     if S.shape != (n, n) or S.dtype.kind not in "fiu":
         raise ValueError(
             f"{name} must hold real numbers in shape ({n}, {n}), got dtype {S.dtype} and shape {S.shape}. "
@@ -79,31 +193,28 @@ def covariance(S: Any, n: int, name: str = "S") -> Array:
     return S
 
 
-def real(value: Any, name: str) -> Array:
-    """Return finite real numbers in float64, of whatever shape."""
-    array = ragged(value, name)
-    if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
-        bad = f"{array[~np.isfinite(array)][0]}" if array.dtype.kind == "f" else f"dtype {array.dtype}"
+def real(value: Any, name: str, shape: tuple[int | None, ...] | None = None) -> Array:
+    """Return finite real numbers in float64: of this shape (None: any length but 0), or of whatever shape."""
+    numbers = array(value, name)
+    if numbers.dtype.kind not in "fiu" or not np.isfinite(numbers).all():
+        bad = f"{numbers[~np.isfinite(numbers)][0]}" if numbers.dtype.kind == "f" else shown(value)
         raise ValueError(f"{name} must hold finite real numbers, got {bad}. Check how it is made.")
-    return array.astype(np.float64)
-
-
-def ragged(value: Any, name: str) -> Array:
-    """Return an array, or refuse rows of different lengths, of which NumPy makes none."""
-    try:
-        return np.asarray(value)
-    except ValueError:
+    if shape is not None and not _fits(numbers.shape, shape):
+        want = ", ".join("any" if n is None else str(n) for n in shape)
         raise ValueError(
-            f"{name} must be an array, got rows of different lengths. Give every row the same length."
-        ) from None
+            f"{name} must have shape ({want}{',' if len(shape) == 1 else ''}), got {numbers.shape}. Make it fit."
+        )
+    if numbers.size and float(np.abs(numbers.astype(np.float64)).max()) > 1e150:
+        raise ValueError(f"{name} must hold numbers whose squares are finite, got one above 1e150. Rescale them.")
+    return np.ascontiguousarray(numbers, np.float64).reshape(numbers.shape)
 
 
 def flat(array: Any, n_params: int, name: str = "params") -> None:
     """Refuse anything but one contiguous float vector of n_params entries."""
-    if not isinstance(array, np.ndarray) or array.dtype not in _FLOATS:
-        raise ValueError(
-            f"{name} must be a float32 or float64 array, got {_kind(array)}. Make it with model.init(rng)."
-        )
+    masked = isinstance(array, np.ma.MaskedArray)
+    if not isinstance(array, np.ndarray) or masked or array.dtype not in _FLOATS:
+        got = "a masked array" if masked else _kind(array)
+        raise ValueError(f"{name} must be a float32 or float64 array, got {got}. Make it with model.init(rng).")
     if array.shape != (n_params,):
         raise ValueError(
             f"{name} must have shape ({n_params},), got {array.shape}. "
@@ -111,6 +222,13 @@ def flat(array: Any, n_params: int, name: str = "params") -> None:
         )
     if not array.flags.c_contiguous:
         raise ValueError(f"{name} must be contiguous, got strides {array.strides}. Use np.ascontiguousarray({name}).")
+
+
+def parameters_of(model: Any, params: Any) -> None:
+    """Refuse what are no parameters of the model, or not finite."""
+    flat(params, model.n_params)
+    if not np.isfinite(np.add.reduce(params)):
+        finite(params, "params")
 
 
 def gradient(params: Any, grads: Any, n_params: int) -> None:
@@ -121,6 +239,8 @@ def gradient(params: Any, grads: Any, n_params: int) -> None:
         raise ValueError(
             f"grads must have the dtype of params, {params.dtype}, got {grads.dtype}. Use np.empty_like(params)."
         )
+    if not grads.flags.writeable:
+        raise ValueError("grads must be an array to write to, got one that is read-only. Use np.empty_like(params).")
     if np.may_share_memory(params, grads):
         raise ValueError(
             "grads must be memory of its own, got an array that shares memory with params and would overwrite them. "
@@ -143,8 +263,8 @@ def noise(eps: Any, shape: tuple[int, int], dtype: Any, name: str = "eps") -> Ar
     """Return noise of shape (draws, batch, n_noise), ``shape`` being (batch, n_noise), or say what is wrong with it."""
     if eps is None:
         noise_or_generator(eps, None, name)
-    eps = np.asarray(eps)
-    if eps.dtype == dtype and eps.ndim == 3 and eps.shape[1:] == shape and eps.flags.c_contiguous and len(eps):
+    eps = array(eps, name)
+    if eps.dtype == dtype and eps.ndim == 3 and eps.shape[1:] == shape and eps.flags.carray and len(eps):
         return eps  # the usual case, at the price of a look
     if eps.dtype.kind != "f":
         raise ValueError(f"{name} must be a floating-point array, got dtype {eps.dtype}. Use {name}.astype(float).")
@@ -153,12 +273,13 @@ def noise(eps: Any, shape: tuple[int, int], dtype: Any, name: str = "eps") -> Ar
             f"{name} must have shape (draws, batch, n_latent) = (K, {shape[0]}, {shape[1]}), or (K, 1, {shape[1]}) "
             f"to share draws between examples, got {eps.shape}. One draw each is {name}[None]."
         )
-    return np.ascontiguousarray(np.broadcast_to(eps, (len(eps), *shape)), dtype=dtype)
+    with np.errstate(over="ignore"):
+        return np.array(np.broadcast_to(eps, (len(eps), *shape)), dtype=dtype, order="C")
 
 
 def draw_weights(weights: Any, n_draws: int, dtype: Any) -> Array:
     """Return the given quadrature weights, one a draw, which must sum to one."""
-    weights = np.asarray(weights, dtype)
+    weights = real(weights, "weights").astype(dtype)
     if weights.shape != (n_draws,) or not abs(float(weights.sum()) - 1) < 1e-4:
         raise ValueError(
             f"weights must have shape ({n_draws},), one a draw, and sum to 1, got shape {weights.shape} "
@@ -171,8 +292,8 @@ def baseline(value: Any, n_batch: int, dtype: Any) -> Array:
     """Return what is taken off the score function's signal: one number, or one for each example."""
     if type(value) is float and math.isfinite(value):  # the usual case, at the price of a look
         return np.full((), value, dtype)
-    c = np.asarray(value, dtype)
-    if c.shape not in ((), (n_batch,)) or not np.isfinite(c).all():
+    c = real(value, "baseline").astype(dtype)
+    if c.shape not in ((), (n_batch,)):
         raise ValueError(
             f"baseline must be a finite number or one for each example, shape ({n_batch},), got shape {c.shape}. "
             f"Take it from draws other than these."
@@ -190,38 +311,63 @@ def generator(rng: Any) -> np.random.Generator:
 def seed(value: Any) -> int:
     """Return a seed: an integer from 0 to 2^63 - 1."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not 0 <= value < 2**63:
-        raise ValueError(f"seed must be an integer from 0 to 2^63 - 1, got {str(value)[:40]}. Use seed=0.")
+        raise ValueError(f"seed must be an integer from 0 to 2^63 - 1, got {shown(value)}. Use seed=0.")
     return int(value)
 
 
 def width(value: Any, name: str) -> int:
     """Return a layer width or count as an int of at least one."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise ValueError(f"{name} must be an integer of at least 1, got {value!r}. Use {name}=1 or more.")
+        raise ValueError(f"{name} must be an integer of at least 1, got {shown(value)}. Use {name}=1 or more.")
+    if value > _MOST:
+        raise ValueError(f"{name} must be at most {_MOST:,}, got {shown(value)}. Use a smaller one.")
+    return int(value)
+
+
+def size(n_numbers: int, name: str, value: Any) -> int:
+    """Return how many numbers an array will hold, or refuse what no memory holds."""
+    if n_numbers > _MOST_NUMBERS:
+        raise ValueError(
+            f"{name} must leave arrays that fit in memory, got {shown(value)}, which asks for {n_numbers:.1e} numbers. "
+            f"Use a smaller one."
+        )
+    return n_numbers
+
+
+def whole(value: Any, name: str) -> int:
+    """Return an integer of at least zero."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
+        raise ValueError(f"{name} must be an integer of at least 0, got {shown(value)}. Count from 0.")
     return int(value)
 
 
 def widths(values: Any, name: str) -> list[int]:
     """Return a list of layer widths, each at least one; the list may be empty."""
-    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
-        raise ValueError(f"{name} must be a list of integers, got {values!r}. One hidden layer is {name}=[128].")
+    if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable) or getattr(values, "shape", None) == ():
+        raise ValueError(f"{name} must be a list of integers, got {shown(values)}. One hidden layer is {name}=[128].")
     return [width(value, name) for value in values]
 
 
 def number(value: Any, name: str, *, low: float, closed: bool = False, high: float = math.inf) -> float:
     """Return a finite number in (low, high), or in [low, high) where closed."""
     ok = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    value = float(value) if isinstance(value, np.floating) else value
     ok = ok and abs(value) < 1e300 and (value >= low if closed else value > low) and value < high  # a NaN is not
     if not ok:
         rule = f"{'at least' if closed else 'greater than'} {low:g}"
         rule += f" and below {high:g}" if high < math.inf else ""
-        raise ValueError(f"{name} must be a finite number {rule}, got {value!r}. Choose a value in that range.")
+        raise ValueError(f"{name} must be a finite number {rule}, got {shown(value)}. Choose a value in that range.")
     return float(value)
 
 
 def location(mu: Any, sigma: Any) -> tuple[Array, Array]:
     """Return mu and sigma as float64 vectors of one length, or say what is wrong with them."""
-    mu, sigma = np.atleast_1d(np.asarray(mu, np.float64)), np.atleast_1d(np.asarray(sigma, np.float64))
+    if type(mu) is not np.ndarray or type(sigma) is not np.ndarray or mu.dtype != np.float64 or sigma.dtype != mu.dtype:
+        mu, sigma = (array(value, name) for name, value in (("mu", mu), ("sigma", sigma)))
+        for name, value in (("mu", mu), ("sigma", sigma)):
+            if value.dtype.kind not in "fiu":
+                raise ValueError(f"{name} must hold real numbers, got {shown(value)}. Check how it is made.")
+    mu, sigma = (np.atleast_1d(np.ascontiguousarray(value, np.float64)) for value in (mu, sigma))
     if mu.ndim != 1 or mu.shape != sigma.shape or not mu.size:
         raise ValueError(f"mu and sigma must have one shape (D,), got {mu.shape} and {sigma.shape}. Make them alike.")
     if not np.isfinite(mu).all():
@@ -235,15 +381,15 @@ def location(mu: Any, sigma: Any) -> tuple[Array, Array]:
 def choice(value: Any, options: Iterable[str], name: str) -> str:
     """Return ``value`` if it is one of the options, else name the nearest one."""
     options = list(options)
-    if value in options:
+    if isinstance(value, str) and value in options:
         return str(value)
     remedy = did_you_mean(value, options) or f"Choose {options[0]!r}, for instance."
-    raise ValueError(f"{name} must be one of {', '.join(options)}; got {value!r}. {remedy}")
+    raise ValueError(f"{name} must be one of {', '.join(options)}; got {shown(value)}. {remedy}")
 
 
 def did_you_mean(value: Any, options: Iterable[str]) -> str:
     """Return the question after the nearest option; empty if none is near."""
-    near = get_close_matches(str(value), list(options), n=1, cutoff=0.4)
+    near = get_close_matches(str(value)[:80] if isinstance(value, str) else "", list(options), n=1, cutoff=0.4)
     return f"Did you mean {near[0]!r}?" if near else ""
 
 
@@ -251,10 +397,10 @@ def float_dtype(value: Any) -> Any:
     """Return float32 or float64 as a dtype."""
     try:
         dtype = None if value is None else np.dtype(value)  # None would mean float64
-    except TypeError:
+    except (TypeError, ValueError):
         dtype = None
     if dtype is None or dtype not in _FLOATS:
-        raise ValueError(f"dtype must be float32 or float64, got {value!r}. float32 trains faster, float64 checks.")
+        raise ValueError(f"dtype must be float32 or float64, got {shown(value)}. float32 trains faster, float64 checks.")
     return dtype
 
 
@@ -267,6 +413,68 @@ def listed(indices: list[int], limit: int = 5) -> str:
     """Return '0, 32, 39' or '0, 1, 2, 3, 4 and 7 more'."""
     text = ", ".join(str(i) for i in indices[:limit])
     return text if len(indices) <= limit else f"{text} and {len(indices) - limit} more"
+
+
+def flag(value: Any, name: str) -> bool:
+    """Return True or False."""
+    if not isinstance(value, (bool, np.bool)):
+        raise ValueError(f"{name} must be True or False, got {shown(value)}. Choose one.")
+    return bool(value)
+
+
+def path(value: Any, name: str = "path") -> Path:
+    """Return the name of a file as a path."""
+    text = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if not isinstance(text, str) or not text or "\0" in text:
+        raise ValueError(f"{name} must be the name of a file, got {shown(value)}. Give a str or a Path.")
+    return Path(text)
+
+
+def image_shape(value: Any) -> tuple[int, int]:
+    """Return (height, width)."""
+    if not isinstance(value, (tuple, list)) or len(value) != 2:
+        raise ValueError(f"image_shape must be (height, width), got {shown(value)}. For example (28, 20).")
+    return width(value[0], "image_shape[0]"), width(value[1], "image_shape[1]")
+
+
+def function(value: Any, name: str, remedy: str = "Pass the function itself, without calling it.") -> Callable[..., Any]:
+    """Return what can be called."""
+    if not callable(value):
+        raise ValueError(f"{name} must be a function, got {shown(value)}. {remedy}")
+    return value
+
+
+def has(value: Any, names: Iterable[str], name: str, what: str, example: str) -> Any:
+    """Return an object that has the methods of what it should be, and is no class of such."""
+    if isinstance(value, type) or not all(hasattr(value, one) for one in names):
+        raise ValueError(f"{name} must be {what}, got {shown(value)}. For example {example}.")
+    return value
+
+
+def shape_of(value: Any, name: str = "shape") -> tuple[int, ...]:
+    """Return a shape: integers of at least one."""
+    if not isinstance(value, (tuple, list)):
+        raise ValueError(f"{name} must be a tuple of integers, got {shown(value)}. For example (1, 128, 2).")
+    sizes = tuple(width(n, f"{name}[{i}]") for i, n in enumerate(value))
+    size(math.prod(sizes), name, value)
+    return sizes
+
+
+def shown(value: Any) -> str:
+    """Describe a value briefly.
+
+    >>> shown(np.zeros((3, 2))), shown("abc"), shown(int)
+    ('an array of dtype float64 and shape (3, 2)', "'abc'", 'the class int')
+    """
+    if isinstance(value, np.ndarray):
+        return f"{_kind(value)} and shape {value.shape}"
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    try:
+        text = repr(value)
+    except Exception:  # a class of the caller's, or an integer of thousands of digits
+        return f"a value of type {type(value).__name__} that cannot be shown"
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _kind(value: Any) -> str:

@@ -1,5 +1,6 @@
 """The errors that minivae raises, beside ValueError; and how the first non-finite array is found and named."""
 
+import math
 from collections.abc import Iterable
 
 import numpy as np
@@ -44,3 +45,18 @@ def raise_non_finite(arrays: Iterable[tuple[str, Array]], what: str) -> None:
         where = first_non_finite(arrays) or f"{what} overflows though every array before it is finite"
     remedy = "If the data are right, the parameters have moved too far: lower the learning rate or clip the gradient."
     raise NonFiniteError(f"{what} is not finite: {where}", remedy)
+
+
+def speak_of(name: str, result: Array, **sources: Array) -> None:
+    """Raise NonFiniteError where a box's result is not finite; say nothing under ``np.errstate(over="ignore")``.
+
+    As NumPy's own warnings: a caller that ignores them looks at the results itself, as the training loop does. Summing
+    costs little beside making the result; ``sources`` are looked at only where it went wrong.
+    """
+    if math.isfinite(np.add.reduce(result, axis=None)) or np.isfinite(result).all() or np.geterr()["over"] == "ignore":
+        return
+    where = ", ".join(f"{source} from {array.min():.4g} to {array.max():.4g}" for source, array in sources.items())
+    raise NonFiniteError(
+        f"{name} is not finite in {result.dtype}: {where}",
+        "Make them smaller, or use float64; np.errstate(over='ignore') takes it without a word.",
+    )

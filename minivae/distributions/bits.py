@@ -77,10 +77,13 @@ class Bits(NoParameters):
 
     def draw_noise(self, rng: np.random.Generator, shape: tuple[int, ...], dtype: Any) -> Array:
         """Return draws uniform in [0, 1)."""
-        return checks.generator(rng).random(shape, dtype=dtype)
+        return checks.generator(rng).random(checks.shape_of(shape), dtype=checks.float_dtype(dtype))
 
     def check_noise(self, eps: Array) -> None:
         """Refuse values outside [0, 1]."""
+        eps = checks.array(eps, "eps")
+        if eps.dtype.kind != "f" or not eps.size:
+            raise ValueError(f"eps must be floats, got {checks.shown(eps)}. Take it of draw_noise.")
         if not 0 <= eps.min() <= eps.max() <= 1:
             raise ValueError(
                 f"eps must be uniform noise in [0, 1) for bits, got values from {eps.min():.3g} to {eps.max():.3g}. "
@@ -89,35 +92,46 @@ class Bits(NoParameters):
 
     def sample(self, params: Array, head: Array, eps: Array) -> tuple[Array, Array, Any]:
         """Return the bits, their log-probability, and the cache."""
+        head = checks.look(head, "head", (None, self.n_latent))
+        eps = checks.look(eps, "eps", (None, len(head), self.n_latent), head.dtype)
         theta = sigmoid(head)
         z = (eps > 1 - theta).astype(head.dtype)
         return z, self.log_prob(params, head, z), (z, theta)
 
     def states(self, params: Array, head: Array) -> tuple[Array, Array, Any]:  # noqa: ARG002
         """Return all 2^L codes, their log-probabilities for each example, and the cache."""
+        head = checks.look(head, "head", (None, self.n_latent))
         z = all_states(self.n_latent).astype(head.dtype)
         log_q = z @ head.T - np.logaddexp(head, head.dtype.type(0)).sum(axis=1)  # (S, B)
         return z[:, None], log_q, (z[:, None], sigmoid(head))
 
     def backward(self, params: Array, cache: Any, dz: Array, dlog_q: Array, grads: Array) -> Array:  # noqa: ARG002
         """Return dhead through log q alone: z does not move with the head."""
+        z = cache[0]
+        checks.look(dz, "dz", (len(z), None, self.n_latent), z.dtype)
         return self.score(params, cache, dlog_q, grads)
 
     def score(self, params: Array, cache: Any, dlog_q: Array, grads: Array) -> Array:  # noqa: ARG002
         """Return dphi = sum_k (z - theta) dlog_q."""
         z, theta = cache
+        dlog_q = checks.look(dlog_q, "dlog_q", (len(z), len(theta)), theta.dtype)
         if z.shape[1] == 1:  # codes that all examples share
             return dlog_q.T @ z[:, 0] - dlog_q.sum(axis=0)[:, None] * theta
         return np.sum(dlog_q[:, :, None] * (z - theta), axis=0)
 
     def log_prob(self, params: Array, head: Array, z: Array) -> Array:  # noqa: ARG002
         """Return log q(z|x), shape (K, B)."""
+        head = checks.look(head, "head", (None, self.n_latent))
+        z = checks.look(z, "z", (None, None, self.n_latent), head.dtype)
+        if z.shape[1] not in (1, len(head)):
+            raise ValueError(f"z must have {len(head)} examples as head does, got shape {z.shape}. Make them agree.")
         return np.sum(z * head, axis=-1) - np.logaddexp(head, head.dtype.type(0)).sum(axis=1)
 
     def mean(self, params: Array, head: Array) -> Array:  # noqa: ARG002
         """Return the probabilities theta."""
-        return sigmoid(head)
+        return sigmoid(checks.look(head, "head", (None, self.n_latent)))
 
     def code(self, params: Array, head: Array) -> Array:  # noqa: ARG002
         """Return the most probable code."""
+        head = checks.look(head, "head", (None, self.n_latent))
         return (head > 0).astype(head.dtype)

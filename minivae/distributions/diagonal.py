@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from minivae.core import checks, kernels
+from minivae.core import checks, errors, kernels
 from minivae.core.arrays import Array
 from minivae.core.boxes import NoParameters
 from minivae.core.registry import saved
@@ -60,18 +60,22 @@ class DiagonalGaussian(NoParameters):
 
     def draw_noise(self, rng: np.random.Generator, shape: tuple[int, ...], dtype: Any) -> Array:
         """Return draws of N(0, 1)."""
-        return checks.generator(rng).standard_normal(shape, dtype=dtype)
+        return checks.generator(rng).standard_normal(checks.shape_of(shape), dtype=checks.float_dtype(dtype))
 
     def check_noise(self, eps: Array) -> None:
         """Accept any: quadrature nodes lie where they like."""
 
     def split(self, head: Array) -> tuple[Array, Array]:
         """Return mu and log_var as views of the head."""
+        head = checks.look(head, "head", (None, self.n_head))
         return head[:, : self.n_latent], head[:, self.n_latent :]
 
     def sample(self, params: Array, head: Array, eps: Array) -> tuple[Array, Array, Any]:  # noqa: ARG002
         """Return z, log q(z|x) along the path, and the cache."""
+        head = checks.look(head, "head", (None, self.n_head))
+        eps = checks.look(eps, "eps", (None, len(head), self.n_latent), head.dtype)
         z, log_q = kernels.reparameterize(head, eps)
+        errors.speak_of("z", z, log_var=self.split(head)[1])
         return z, log_q, (head, eps)
 
     def states(self, params: Array, head: Array) -> tuple[Array, Array, Any]:  # noqa: ARG002
@@ -83,15 +87,26 @@ class DiagonalGaussian(NoParameters):
 
     def backward(self, params: Array, cache: Any, dz: Array, dlog_q: Array, grads: Array) -> Array:  # noqa: ARG002
         """Return dmu = sum_k dz, dlog_var = 1/2 sum_k (sigma eps dz - dlog_q)."""
+        eps = cache[1]
+        dz = checks.look(dz, "dz", eps.shape, eps.dtype)
+        dlog_q = checks.look(dlog_q, "dlog_q", eps.shape[:2], eps.dtype)
         return kernels.reparameterize_backward(*cache, dz, dlog_q)
 
     def score(self, params: Array, cache: Any, dlog_q: Array, grads: Array) -> Array:  # noqa: ARG002
         """Return dmu = sum_k eps / sigma dlog_q, dlog_var = 1/2 sum_k (eps^2 - 1) dlog_q."""
-        return kernels.reparameterize_score(*cache, dlog_q)
+        eps = cache[1]
+        dlog_q = checks.look(dlog_q, "dlog_q", eps.shape[:2], eps.dtype)
+        dhead = kernels.reparameterize_score(*cache, dlog_q)
+        errors.speak_of("the score", dhead, log_var=self.split(cache[0])[1])
+        return dhead
 
     def log_prob(self, params: Array, head: Array, z: Array) -> Array:  # noqa: ARG002
         """Return log q(z|x), shape (K, B)."""
-        return kernels.diagonal_log_prob(head, z)
+        head = checks.look(head, "head", (None, self.n_head))
+        z = checks.look(z, "z", (None, len(head), self.n_latent), head.dtype)
+        log_prob = kernels.diagonal_log_prob(head, z)
+        errors.speak_of("log q(z|x)", log_prob, log_var=self.split(head)[1])
+        return log_prob
 
     def mean(self, params: Array, head: Array) -> Array:  # noqa: ARG002
         """Return mu."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from minivae.core import checks
 from minivae.core.registry import Table
 from minivae.distributions.bits import Bits
 from minivae.distributions.diagonal import DiagonalGaussian
@@ -18,10 +19,11 @@ def named_posterior(posterior: Posterior | str, n_latent: int) -> Posterior:
     >>> named_posterior("bits", 3)
     Bits(n_latent=3)
     """
+    checks.width(n_latent, "n_latent")
     if isinstance(posterior, str):
         return POSTERIORS.choose(posterior)(n_latent)
     if isinstance(posterior, type) or not hasattr(posterior, "n_head"):
-        raise ValueError(f"posterior must be a posterior or its name, got {posterior!r}. For example 'diagonal'.")
+        raise ValueError(f"posterior must be a posterior or its name, got {checks.shown(posterior)}. For example 'diagonal'.")
     if posterior.n_latent != n_latent:
         raise ValueError(
             f"posterior must have n_latent={n_latent} latents, got {posterior.n_latent}. Make the two numbers agree."

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from minivae.core import kernels
+from minivae.core import checks, kernels
 from minivae.core.arrays import Array, sigmoid
 from minivae.distributions.bits import Bits
 from minivae.distributions.diagonal import DiagonalGaussian
@@ -37,6 +37,10 @@ _CLOSED: dict[tuple[type, type], Callable[[], ClosedKl]] = {}
 def closes(posterior: type, prior: type) -> Callable[[K], K]:
     """Enter a class into the table, as the closed KL of a pair; a pair that has one is refused."""
 
+    for name, box in (("posterior", posterior), ("prior", prior)):
+        if not isinstance(box, type):
+            raise ValueError(f"{name} must be a class, got {checks.shown(box)}. For example DiagonalGaussian.")
+
     def enter(cls: K) -> K:
         if (posterior, prior) in _CLOSED:
             raise ValueError(
@@ -58,6 +62,8 @@ def closed_kl(posterior: Posterior, prior: Prior) -> ClosedKl | None:
     >>> round(kl.value(np.empty(0), np.array([[0.5, -0.6]])).item(), 10)
     0.199405818
     """
+    checks.has(posterior, ("n_head",), "posterior", "a posterior", "DiagonalGaussian(2)")
+    checks.has(prior, ("n_latent", "log_prob"), "prior", "a prior", "StandardNormal(2)")
     found = _CLOSED.get((type(posterior), type(prior)))
     return None if found is None else found()
 

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from minivae.core import checks, kernels
+from minivae.core import checks, errors, kernels
 from minivae.core.arrays import Array, sigmoid
 from minivae.core.boxes import NoParameters
 from minivae.core.registry import Table, saved
@@ -30,6 +30,14 @@ class _Fixed(NoParameters):
     def starting_at(self, x: Array) -> Self:  # noqa: ARG002
         """Return the likelihood as it is."""
         return self
+
+
+def _numbers(x: Any) -> Array:
+    """Return x, of whatever shape, or refuse what are no real numbers."""
+    x = checks.array(x, "x")
+    if x.dtype.kind not in "fiu" or not x.size:
+        raise ValueError(f"x must hold real numbers, got {checks.shown(x)}. Convert it with .astype(np.float32).")
+    return x
 
 
 @saved
@@ -54,15 +62,17 @@ class Bernoulli(_Fixed):
 
     def n_out(self, n_x: int) -> int:
         """Return n_x: a logit a pixel."""
-        return n_x
+        return checks.width(n_x, "n_x")
 
     def out_at_mean(self, x: Array) -> Array:
         """Return the logits of the mean, shrunk by one count each way, so that constant pixels stay finite."""
+        x = checks.data(x)
         mean = (x.sum(axis=0, dtype=np.float64) + 1) / (len(x) + 2)
         return np.log(mean) - np.log1p(-mean)
 
     def check(self, x: Array) -> None:
         """Refuse values outside [0, 1]; warn of values strictly between."""
+        x = checks.finite(_numbers(x), "x")
         low, high = float(x.min()), float(x.max())
         if low < 0 or high > 1:
             raise ValueError(
@@ -82,10 +92,13 @@ class Bernoulli(_Fixed):
 
     def is_density(self, x: Array) -> bool:
         """Return whether every value is 0 or 1."""
+        x = _numbers(x)
         return bool(((x == 0) | (x == 1)).all())
 
     def forward(self, params: Array, out: Array, x: Array) -> tuple[Array, Any]:  # noqa: ARG002
         """Return log p(x|z), shape (R,), and the cache."""
+        out = checks.look(out, "out", (None, None))
+        x = _rows(x, out, out.shape[1])
         e = kernels.exp_minus_abs(out)
         return kernels.bernoulli_log_prob(out, x, e), (out, x, e)
 
@@ -95,15 +108,29 @@ class Bernoulli(_Fixed):
 
     def backward(self, params: Array, cache: Any, dlog_prob: Array, grads: Array) -> Array:  # noqa: ARG002
         """Return dlogits = (x - sigmoid(logits)) dlog_prob."""
+        out = cache[0]
+        dlog_prob = checks.look(dlog_prob, "dlog_prob", out.shape[:1], out.dtype)
         return kernels.bernoulli_backward(*cache, dlog_prob)
 
     def mean(self, params: Array, out: Array) -> Array:  # noqa: ARG002
         """Return the pixel probabilities sigmoid(logits)."""
-        return sigmoid(out)
+        return sigmoid(checks.look(out, "out", (None, None)))
 
     def sample(self, params: Array, out: Array, rng: np.random.Generator) -> Array:
         """Draw zeros and ones."""
+        out, rng = checks.look(out, "out", (None, None)), checks.generator(rng)
         return (rng.random(out.shape, dtype=out.dtype) < self.mean(params, out)).astype(out.dtype)
+
+
+def _rows(x: Any, out: Array, n_x: int) -> Array:
+    """Return the data rows beside the decoder's, whose number they divide; at the price of a look."""
+    x = checks.look(x, "x", (None, n_x), out.dtype)
+    if len(out) % len(x):
+        raise ValueError(
+            f"x must have a number of rows that divides the {len(out)} rows of out, got {len(x)}. Give a row of out for "
+            f"each draw of each x."
+        )
+    return x
 
 
 class _RealLine:
@@ -163,6 +190,7 @@ class Gaussian(_RealLine):
 
     def __post_init__(self) -> None:
         checks.number(self.variance, "variance", low=0)
+        checks.flag(self.learned, "learned")
 
     @property
     def n_params(self) -> int:
@@ -171,32 +199,49 @@ class Gaussian(_RealLine):
 
     def init(self, rng: np.random.Generator | None = None, dtype: Any = np.float64) -> Array:  # noqa: ARG002
         """Return [log v] where it is learned, else no parameters."""
-        return np.full(self.n_params, math.log(self.variance), dtype)
+        return np.full(self.n_params, math.log(self.variance), checks.float_dtype(dtype))
 
     def named(self, params: Array) -> Iterator[tuple[str, Array]]:
         """Yield ("log_var", [log v]) where it is learned."""
         if self.learned:
+            checks.parameters(params, 1)
             yield "log_var", params
 
     def starting_at(self, x: Array) -> "Gaussian":
         """Return the likelihood with the mean variance of the columns, where it is learned: not far from the data."""
-        return Gaussian(max(float(x.var(axis=0).mean()), 1e-6), learned=True) if self.learned else self
+        if not self.learned:
+            return self
+        x = checks.data(x)
+        with np.errstate(over="ignore"):  # the new variance is looked at
+            return Gaussian(max(float(x.var(axis=0, dtype=np.float64).mean()), 1e-6), learned=True)
 
     def log_var(self, params: Array) -> Array:
         """Return log v, shape (1,)."""
-        return params if self.learned else np.array([math.log(self.variance)], params.dtype)
+        if self.learned:
+            return checks.ready(params, 1)
+        return np.array([math.log(self.variance)], params.dtype)
+
+    def _log_var(self, params: Array, dtype: Any) -> Array:
+        """Return log v in the dtype of the decoder's output: for the inside of a training loop."""
+        if self.learned:
+            return checks.look(params, "params", (1,), dtype, "Make it with init(rng, dtype).")
+        return np.array([math.log(self.variance)], dtype)
 
     def n_out(self, n_x: int) -> int:
         """Return n_x: a mean a pixel."""
-        return n_x
+        return checks.width(n_x, "n_x")
 
     def out_at_mean(self, x: Array) -> Array:
         """Return the mean."""
+        x = checks.data(x)
         return x.mean(axis=0, dtype=np.float64)
 
     def check_training(self, x: Array) -> None:
         """Refuse data that never change where the variance is learned: the likelihood has no upper bound."""
-        if self.learned and len(x) > 1 and len(checks.constant_columns(x)) == x.shape[1]:
+        if not self.learned:
+            return
+        x = checks.data(x)
+        if len(x) > 1 and len(checks.constant_columns(x)) == x.shape[1]:
             raise ValueError(
                 f"x must vary in at least one column where the variance is learned, got {len(x)} equal rows. "
                 f"Use a fixed variance: Gaussian()."
@@ -204,22 +249,31 @@ class Gaussian(_RealLine):
 
     def forward(self, params: Array, out: Array, x: Array) -> tuple[Array, Array]:
         """Return log p(x|z), shape (R,), and the cache (x - m) / v."""
-        return kernels.gaussian_shared(out, self.log_var(params), x)
+        out = checks.look(out, "out", (None, None))
+        x = _rows(x, out, out.shape[1])
+        log_var = self._log_var(params, out.dtype)
+        log_prob, score = kernels.gaussian_shared(out, log_var, x)
+        errors.speak_of("log p(x|z)", log_prob, out=out, x=x, log_var=log_var)
+        return log_prob, score
 
     def backward(self, params: Array, cache: Array, dlog_prob: Array, grads: Array) -> Array:
         """Return dm = (x - m) / v dlog_prob, and write dlog v where the variance is learned."""
+        dlog_prob = checks.look(dlog_prob, "dlog_prob", cache.shape[:1], cache.dtype)
         if self.learned:
+            params = checks.look(params, "params", (1,), cache.dtype)
+            checks.place(grads, 1, cache.dtype)
             squares = np.einsum("rj,rj->r", cache, cache) * np.exp(params)  # ||x - m||^2 / v, of score = (x - m) / v
             grads[0] = 0.5 * ((squares - cache.shape[1]) @ dlog_prob)
         return cache * dlog_prob[:, None]
 
     def mean(self, params: Array, out: Array) -> Array:  # noqa: ARG002
         """Return m."""
-        return out
+        return checks.look(out, "out", (None, None))
 
     def sample(self, params: Array, out: Array, rng: np.random.Generator) -> Array:
         """Return m + sqrt(v) eps."""
-        return out + np.exp(0.5 * self.log_var(params)) * rng.standard_normal(out.shape, dtype=out.dtype)
+        out, rng = checks.look(out, "out", (None, None)), checks.generator(rng)
+        return out + np.exp(0.5 * self._log_var(params, out.dtype)) * rng.standard_normal(out.shape, dtype=out.dtype)
 
 
 @saved
@@ -241,15 +295,17 @@ class GaussianPerPixel(_Fixed, _RealLine):
 
     def n_out(self, n_x: int) -> int:
         """Return 2 n_x: a mean and a log-variance a pixel."""
-        return 2 * n_x
+        return 2 * checks.width(n_x, "n_x")
 
     def out_at_mean(self, x: Array) -> Array:
         """Return the mean and the log-variance of each column."""
+        x = checks.data(x)
         variance = x.var(axis=0, dtype=np.float64)
         return np.concatenate([x.mean(axis=0, dtype=np.float64), np.log(np.maximum(variance, 1e-6))])
 
     def check_training(self, x: Array) -> None:
         """Refuse columns that never change: their likelihood has no upper bound."""
+        x = checks.data(x)
         constant = checks.constant_columns(x) if len(x) > 1 else []
         if constant:
             raise ValueError(
@@ -260,20 +316,35 @@ class GaussianPerPixel(_Fixed, _RealLine):
 
     def forward(self, params: Array, out: Array, x: Array) -> tuple[Array, Array]:  # noqa: ARG002
         """Return log p(x|z), shape (R,), and the cache."""
-        return kernels.gaussian_per_pixel(out, x)
+        out = _even(out)
+        x = _rows(x, out, out.shape[1] // 2)
+        log_prob, score = kernels.gaussian_per_pixel(out, x)
+        errors.speak_of("log p(x|z)", log_prob, out=out, x=x)
+        return log_prob, score
 
     def backward(self, params: Array, cache: Array, dlog_prob: Array, grads: Array) -> Array:  # noqa: ARG002
         """Return dout, means first."""
+        dlog_prob = checks.look(dlog_prob, "dlog_prob", cache.shape[:1], cache.dtype)
         return cache * dlog_prob[:, None]
 
     def mean(self, params: Array, out: Array) -> Array:  # noqa: ARG002
         """Return m."""
+        out = _even(out)
         return out[:, : out.shape[1] // 2]
 
     def sample(self, params: Array, out: Array, rng: np.random.Generator) -> Array:
         """Return m + exp(s / 2) eps."""
+        out, rng = _even(out), checks.generator(rng)
         m = self.mean(params, out)
         return m + np.exp(0.5 * out[:, m.shape[1] :]) * rng.standard_normal(m.shape, dtype=out.dtype)
+
+
+def _even(out: Any) -> Array:
+    """Return the decoder's output, a mean and a log-variance a pixel; at the price of a look."""
+    out = checks.look(out, "out", (None, None))
+    if out.shape[1] % 2:
+        raise ValueError(f"out must have two values a pixel, got {out.shape[1]}. Give means, then log-variances.")
+    return out
 
 
 LIKELIHOODS: Table[Likelihood] = Table("likelihood")
@@ -294,5 +365,5 @@ def named_likelihood(likelihood: Likelihood | str | None, default: Likelihood) -
     if isinstance(likelihood, str):
         return LIKELIHOODS.choose(likelihood)
     if isinstance(likelihood, type) or not hasattr(likelihood, "n_out"):
-        raise ValueError(f"likelihood must be a likelihood, got {likelihood!r}. For example Bernoulli().")
+        raise ValueError(f"likelihood must be a likelihood, got {checks.shown(likelihood)}. For example Bernoulli().")
     return likelihood

@@ -42,9 +42,11 @@ class LinearGaussian:
 
     def __post_init__(self) -> None:
         checks.number(self.s2, "s2", low=0)
-        if np.ndim(self.W) != 2 or np.shape(self.b) != (len(self.W),):
+        object.__setattr__(self, "W", checks.real(self.W, "W"))
+        object.__setattr__(self, "b", checks.real(self.b, "b"))
+        if self.W.ndim != 2 or not self.W.size or self.b.shape != self.W.shape[:1]:
             raise ValueError(
-                f"W must have shape (p, q) and b shape (p,), got {np.shape(self.W)} and {np.shape(self.b)}. "
+                f"W must have shape (p, q) and b shape (p,), got {self.W.shape} and {self.b.shape}. "
                 f"One row of W and one entry of b for each data dimension."
             )
 
@@ -56,6 +58,7 @@ class LinearGaussian:
     def log_prob(self, x: Array) -> Array:
         """Return log p(x) in nats, shape (B,)."""
         p = len(self.W)
+        x = checks.real(x, "x", (None, p))
         y = x - self.b
         C = self.W @ self.W.T + self.s2 * np.eye(p)
         _, log_det = np.linalg.slogdet(C)
@@ -63,6 +66,7 @@ class LinearGaussian:
 
     def posterior(self, x: Array) -> tuple[Array, Array]:
         """Return mean (B, q) and covariance (q, q) of p(z|x)."""
+        x = checks.real(x, "x", (None, len(self.W)))
         covariance = np.linalg.inv(self.precision)
         return (x - self.b) @ self.W @ covariance / self.s2, covariance
 
@@ -78,11 +82,15 @@ class LinearGaussian:
     def sample(self, n: int, rng: np.random.Generator) -> Array:
         """Draw n data points x = W z + b + sqrt(s2) eps, shape (n, p)."""
         p, q = self.W.shape
-        z = checks.generator(rng).standard_normal((checks.width(n, "n"), q))
+        checks.size(checks.width(n, "n") * (p + q), "n", n)
+        z = checks.generator(rng).standard_normal((n, q))
         return z @ self.W.T + self.b + np.sqrt(self.s2) * rng.standard_normal((n, p))
 
     def elbo(self, x: Array, mu: Array, log_var: Array) -> Array:
         """Return the ELBO of q(z|x) = N(mu, diag exp(log_var)) in nats, shape (B,); mu and log_var are (B, q)."""
+        x = checks.real(x, "x", (None, len(self.W)))
+        shape = (len(x), self.W.shape[1])
+        mu, log_var = checks.real(mu, "mu", shape), checks.real(log_var, "log_var", shape)
         r = x - self.b - mu @ self.W.T
         variance = np.exp(log_var)
         p = len(self.W)

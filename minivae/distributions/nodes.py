@@ -1,9 +1,15 @@
 """Noise nodes that integrate against N(0, I): fed as noise, they make an estimate the exact value."""
 
+import math
+
 import numpy as np
 
 from minivae.core import checks
 from minivae.core.arrays import Array
+
+
+_MOST_NODES = 180
+_MOST_POINTS = 2**26  # of a grid over all latents
 
 
 def gauss_hermite(n_nodes: int, n_latent: int) -> tuple[Array, Array]:
@@ -19,7 +25,12 @@ def gauss_hermite(n_nodes: int, n_latent: int) -> tuple[Array, Array]:
     >>> round(float(w @ eps[:, 0, 0] ** 4), 12)  # the fourth moment of N(0, 1)
     3.0
     """
-    x, w = np.polynomial.hermite_e.hermegauss(checks.width(n_nodes, "n_nodes"))
+    if checks.width(n_nodes, "n_nodes") > _MOST_NODES:
+        raise ValueError(
+            f"n_nodes must be at most {_MOST_NODES}, beyond which their weights underflow, got {n_nodes}. Use "
+            f"normal_nodes."
+        )
+    x, w = np.polynomial.hermite_e.hermegauss(n_nodes)
     return _product_rule(x, w / w.sum(), n_latent)
 
 
@@ -35,14 +46,22 @@ def normal_nodes(n_latent: int = 1, step: float = 0.1, far: float = 9.0) -> tupl
     >>> round(float(w @ np.cos(eps[:, 0, 0])), 12) == round(float(np.exp(-0.5)), 12)
     True
     """
-    half = int(checks.number(far, "far", low=0) / checks.number(step, "step", low=0))
+    half = int(min(checks.number(far, "far", low=0) / checks.number(step, "step", low=0), 1e12))
+    checks.size(8 * half, "far / step", (far, step))
+    if not half:
+        raise ValueError(f"step must be at most far = {far:g}, got {step:g}. Make it smaller.")
     x = step * np.arange(-half, half + 1)
     w = np.exp(-(x**2) / 2)
     return _product_rule(x, w / w.sum(), n_latent)
 
 
 def _product_rule(x: Array, w: Array, n_latent: int) -> tuple[Array, Array]:
-    grid = np.stack(np.meshgrid(*[x] * checks.width(n_latent, "n_latent"), indexing="ij"), axis=-1)
+    if checks.width(n_latent, "n_latent") * math.log(len(x)) > math.log(_MOST_POINTS):
+        raise ValueError(
+            f"n_latent must leave at most {_MOST_POINTS:,} nodes, got {n_latent} with {len(x)} nodes each. Draw noise "
+            f"instead."
+        )
+    grid = np.stack(np.meshgrid(*[x] * n_latent, indexing="ij"), axis=-1)
     weights = np.ones(1)
     for _ in range(n_latent):
         weights = np.multiply.outer(weights, w).ravel()

@@ -31,15 +31,20 @@ class StandardNormal(NoParameters):
 
     def log_prob(self, params: Array, z: Array) -> Array:  # noqa: ARG002
         """Return log p(z), shape (K, B)."""
+        z = checks.look(z, "z", (None, None, self.n_latent))
         return -0.5 * (np.einsum("kbl,kbl->kb", z, z) + z.dtype.type(self.n_latent * kernels.LOG_2PI))
 
     def backward(self, params: Array, z: Array, dlog_prob: Array, grads: Array) -> Array:  # noqa: ARG002
         """Return dz = -z dlog_prob."""
+        z = checks.look(z, "z", (None, None, self.n_latent))
+        dlog_prob = checks.look(dlog_prob, "dlog_prob", z.shape[:2], z.dtype)
         return z * -dlog_prob[:, :, None]
 
     def sample(self, params: Array, n: int, rng: np.random.Generator) -> Array:
         """Draw z ~ N(0, I), shape (n, L)."""
-        return checks.generator(rng).standard_normal((n, self.n_latent), dtype=params.dtype)
+        dtype = checks.array(params, "params").dtype
+        checks.size(checks.width(n, "n") * self.n_latent, "n", n)
+        return checks.generator(rng).standard_normal((n, self.n_latent), dtype=checks.float_dtype(dtype))
 
 
 @saved
@@ -62,12 +67,15 @@ class FairBits(NoParameters):
 
     def log_prob(self, params: Array, z: Array) -> Array:  # noqa: ARG002
         """Return -L log 2, shape (K, B)."""
+        z = checks.look(z, "z", (None, None, self.n_latent))
         return np.full(z.shape[:2], -self.n_latent * math.log(2), z.dtype)
 
     def backward(self, params: Array, z: Array, dlog_prob: Array, grads: Array) -> Array:  # noqa: ARG002
         """Return zero: every code is as probable as any other."""
-        return np.zeros_like(z)
+        return np.zeros_like(checks.look(z, "z", (None, None, self.n_latent)))
 
     def sample(self, params: Array, n: int, rng: np.random.Generator) -> Array:
         """Draw fair bits, shape (n, L)."""
-        return checks.generator(rng).integers(0, 2, (n, self.n_latent)).astype(params.dtype)
+        dtype = checks.array(params, "params").dtype
+        checks.size(checks.width(n, "n") * self.n_latent, "n", n)
+        return checks.generator(rng).integers(0, 2, (n, self.n_latent)).astype(checks.float_dtype(dtype))

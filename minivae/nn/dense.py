@@ -59,6 +59,7 @@ class Dense:
         checks.width(self.n_in, "n_in")
         checks.width(self.n_out, "n_out")
         checks.choice(self.weights, ("glorot", "he"), "weights")
+        checks.size(self.n_params, "n_in and n_out", (self.n_in, self.n_out))
 
     @property
     def n_params(self) -> int:
@@ -67,6 +68,7 @@ class Dense:
 
     def unpack(self, params: Array) -> tuple[Array, Array]:
         """Return W (n_in, n_out) and b (n_out,) as views of a flat vector of parameters or gradients."""
+        checks.parameters(params, self.n_params)
         n_weights = self.n_in * self.n_out
         return params[:n_weights].reshape(self.n_in, self.n_out), params[n_weights:]
 
@@ -86,28 +88,31 @@ class Dense:
 
     def init(self, rng: np.random.Generator, dtype: Any = np.float64) -> Array:
         """Draw W in float64 and round it, so that float32 and float64 models start at the same point."""
+        rng, dtype = checks.generator(rng), checks.float_dtype(dtype)
         shape = (self.n_in, self.n_out)
         if self.weights == "he":
             W = math.sqrt(2 / self.n_in) * rng.standard_normal(shape)
         else:
             limit = math.sqrt(6 / (self.n_in + self.n_out))
             W = rng.uniform(-limit, limit, shape)
-        return np.concatenate([W.ravel(), np.zeros(self.n_out)]).astype(checks.float_dtype(dtype))
+        return np.concatenate([W.ravel(), np.zeros(self.n_out)]).astype(dtype)
 
     def forward(self, params: Array, x: Array) -> tuple[Array, Array]:
         """Return y = x W + b, shape (batch, n_out), and the cache x."""
-        if x.ndim != 2 or x.shape[1] != self.n_in or x.dtype != params.dtype:
-            raise ValueError(
-                f"x must have shape (batch, {self.n_in}) and the parameters' dtype {params.dtype}, "
-                f"got {x.shape} and {x.dtype}. Use x.reshape(len(x), -1).astype(params.dtype)."
-            )
-        x = np.ascontiguousarray(x)
+        params = checks.ready(params, self.n_params)
+        remedy = "Use x.reshape(len(x), -1).astype(params.dtype)."
+        x = checks.look(x, "x", (None, self.n_in), params.dtype, remedy)
         return kernels.dense(params, x, self.n_out), x
 
     def backward(
         self, params: Array, cache: Array, dy: Array, grads: Array | None, need_dx: bool = True
     ) -> Array | None:
         """Write dW and db into ``grads``; return dx."""
-        grads = params[:0] if grads is None else grads
-        dx = kernels.dense_backward(params, cache, np.ascontiguousarray(dy), grads, need_dx)
+        params = checks.ready(params, self.n_params)
+        dy = checks.look(dy, "dy", (len(cache), self.n_out), params.dtype)
+        if grads is None:
+            grads = params[:0]
+        else:
+            checks.place(grads, self.n_params, params.dtype)
+        dx = kernels.dense_backward(params, cache, dy, grads, checks.flag(need_dx, "need_dx"))
         return dx if need_dx else None

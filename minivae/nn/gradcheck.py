@@ -114,18 +114,25 @@ def check_gradient(
     False
     """
     checks.choice(method, _STEP, "method")
-    theta = np.asarray(theta)
+    value = _numeric(checks.function(value, "value"))
+    theta = checks.array(theta, "theta")
     if theta.dtype != np.float64 or theta.ndim != 1 or theta.size == 0:
         raise ValueError(
             f"theta must be a non-empty float64 vector, got dtype {theta.dtype} and shape {theta.shape}. "
             f"Finite differences need float64: use theta.astype(np.float64).ravel()."
         )
-    g = np.asarray(gradient(theta.copy()) if callable(gradient) else gradient)
+    checks.finite(theta, "theta")
+    g = checks.array(gradient(theta.copy()) if callable(gradient) else gradient, "gradient")
     if g.shape != theta.shape:
         raise ValueError(f"gradient must have the shape of theta, {theta.shape}, got {g.shape}. Flatten both alike.")
-    rng = np.random.default_rng(0) if rng is None else rng
+    if g.dtype.kind not in "fiu":
+        raise ValueError(f"gradient must hold real numbers, got {checks.shown(g)}. Use gradient.astype(float).")
+    if not isinstance(name, str):
+        raise ValueError(f"name must be a word, got {checks.shown(name)}. It is the title of the report.")
+    rng = np.random.default_rng(0) if rng is None else checks.generator(rng)
     tolerance = _TOLERANCE[method] if tolerance is None else checks.number(tolerance, "tolerance", low=0)
-    scale = 1 + float(np.linalg.norm(g))
+    with np.errstate(over="ignore", invalid="ignore"):  # an infinite one fails the check
+        scale = 1 + float(np.linalg.norm(g))
     worst, worst_error, n_checked, n_kinks = -1, 0.0, 0, 0
     for i in range(theta.size if n_directions is None else checks.width(n_directions, "n_directions")):
         v = _direction(i, theta.size, None if n_directions is None else rng)
@@ -146,6 +153,20 @@ def check_gradient(
             if np.isnan(error):
                 break
     return GradCheck(name, n_checked, worst_error, worst, n_kinks, tolerance)
+
+
+def _numeric(value: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return the function, which then refuses to give anything but a number."""
+
+    def number(theta: Any) -> Any:
+        result = value(theta)
+        if isinstance(result, np.ndarray) and result.size == 1:
+            result = result.item()
+        if not isinstance(result, (int, float, complex, np.number)):
+            raise ValueError(f"value must return a number, got {checks.shown(result)}. Sum over what it gives.")
+        return result
+
+    return number
 
 
 def _direction(i: int, n: int, rng: np.random.Generator | None) -> Array:

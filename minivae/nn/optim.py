@@ -60,10 +60,12 @@ class SGD:
 
     def init(self, params: Array) -> State:
         """Return a zero velocity."""
+        checks.vector(params)
         return {"velocity": np.zeros_like(params)}
 
     def update(self, params: Array, grads: Array, state: State, scale: float = 1.0) -> None:
         """Take one step in place."""
+        grads = _checked(params, grads, state, ("velocity",), scale)
         velocity = state["velocity"]
         velocity *= self.momentum
         velocity += grads
@@ -108,6 +110,7 @@ class RMSprop:
         checks.number(self.learning_rate, "learning_rate", low=0)
         checks.number(self.decay, "decay", low=0, closed=True, high=1)
         checks.number(self.eps, "eps", low=0)
+        checks.flag(self.centered, "centered")
 
     def init(self, params: Array) -> State:
         """Return zero means of g and g^2."""
@@ -116,6 +119,7 @@ class RMSprop:
 
     def update(self, params: Array, grads: Array, state: State, scale: float = 1.0) -> None:
         """Take one step in place."""
+        grads = _checked(params, grads, state, ("mean", "square"), scale)
         hyper = np.array([self.decay, self.learning_rate * scale, self.eps, self.centered], params.dtype)
         kernels.rmsprop(params, grads, state["mean"], state["square"], hyper)
 
@@ -163,6 +167,7 @@ class Adam:
 
     def update(self, params: Array, grads: Array, state: State, scale: float = 1.0) -> None:
         """Take one step in place."""
+        grads = _checked(params, grads, state, ("m", "v"), scale)
         state["t"] += 1
         t = int(state["t"][0])
         # lr m_hat / (sqrt(v_hat) + eps) with both corrections moved into the two scalars
@@ -172,8 +177,17 @@ class Adam:
         kernels.adam(params, grads, state["m"], state["v"], hyper)
 
 
+def _checked(params: Array, grads: Any, state: Any, names: tuple[str, ...], scale: float) -> Array:
+    """Return the gradient, or refuse what does not belong together; for the inside of a loop, at the price of a look."""
+    checks.vector(params)
+    checks.state(state, names, params)
+    checks.number(scale, "scale", low=0, closed=True)
+    return checks.look(grads, "grads", params.shape, params.dtype)
+
+
 def _check_rounding(params: Array, **constants: float) -> None:
     """Refuse constants that the dtype of the parameters rounds to 1, or to 0 where they are not 0."""
+    checks.vector(params)
     for name, value in constants.items():
         rounded = float(params.dtype.type(value))
         if rounded == 1 or (rounded == 0) != (value == 0):
@@ -211,10 +225,16 @@ class StepDecay:
     factor: float = 0.1
 
     def __post_init__(self) -> None:
+        if not isinstance(self.milestones, (tuple, list, range, np.ndarray)) or getattr(self.milestones, "shape", None) == ():
+            raise ValueError(
+                f"milestones must be epochs, got {checks.shown(self.milestones)}. For example (200, 350, 500)."
+            )
         object.__setattr__(self, "milestones", tuple(self.milestones))
         for milestone in self.milestones:
             if isinstance(milestone, bool) or not isinstance(milestone, (int, np.integer)):
-                raise ValueError(f"milestones must be whole epochs, got {milestone!r}. For example (200, 350, 500).")
+                raise ValueError(
+                    f"milestones must be whole epochs, got {checks.shown(milestone)}. For example (200, 350, 500)."
+                )
         increasing = all(a < b for a, b in zip(self.milestones, self.milestones[1:], strict=False))
         if not increasing or any(m < 0 for m in self.milestones):
             raise ValueError(
@@ -224,6 +244,7 @@ class StepDecay:
 
     def scale(self, epoch: int) -> float:
         """Return the factor of the base learning rate in this epoch."""
+        checks.whole(epoch, "epoch")
         return float(self.factor ** sum(epoch >= m for m in self.milestones))
 
 
@@ -236,5 +257,7 @@ def clip_by_norm(grads: Array, norm: float, max_norm: float) -> None:
     >>> grads
     array([0.6, 0.8])
     """
-    if norm > max_norm:
+    checks.vector(grads, "grads")
+    checks.number(norm, "norm", low=0, closed=True)
+    if norm > checks.number(max_norm, "max_norm", low=0):
         grads *= grads.dtype.type(max_norm / norm)

@@ -1,13 +1,14 @@
 """Layers one after the other."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 
+from minivae.core import checks
 from minivae.core.arrays import Array
 from minivae.core.boxes import slices_of
 from minivae.core.registry import saved
@@ -42,19 +43,22 @@ class Sequential:
     layers: tuple[Layer, ...]
 
     def __init__(self, layers: Sequence[Layer]) -> None:
+        if not isinstance(layers, Iterable) or isinstance(layers, (str, bytes, np.ndarray)):
+            raise ValueError(f"layers must be a list of layers, got {checks.shown(layers)}. Write Sequential([...]).")
         object.__setattr__(self, "layers", tuple(layers))
         if not self.layers:
             raise ValueError("layers must hold at least one layer, got none. Add a Dense.")
         width = None
         for i, layer in enumerate(self.layers):
             if isinstance(layer, type) or not isinstance(layer, Layer):
-                raise ValueError(f"layers[{i}] must be a layer, got {layer!r}. Pass Tanh(), not Tanh.")
+                raise ValueError(f"layers[{i}] must be a layer, got {checks.shown(layer)}. Pass Tanh(), not Tanh.")
             if layer.n_in is not None and width is not None and layer.n_in != width:
                 raise ValueError(
                     f"layers[{i}] must take the {width} values of the layer before it, "
                     f"got n_in={layer.n_in}. Make neighbouring widths agree."
                 )
             width = layer.n_out if layer.n_out is not None else width
+        checks.size(self.n_params, "layers", self.layers)
 
     @cached_property
     def n_params(self) -> int:
@@ -88,6 +92,7 @@ class Sequential:
 
     def out_bias(self, params: Array) -> Array | None:
         """Return the view of the last layer's bias, or None where it has none."""
+        checks.parameters(params, self.n_params)
         last = self.layers[-1]
         return last.out_bias(params[self.slices[-1]]) if hasattr(last, "out_bias") else None
 
@@ -114,12 +119,14 @@ class Sequential:
 
     def named(self, params: Array) -> Iterator[tuple[str, Array]]:
         """Yield ("0.weight", view) and so on, numbered by layer."""
+        checks.parameters(params, self.n_params)
         for i, (layer, part) in enumerate(zip(self.layers, self.slices, strict=True)):
             for name, view in layer.named(params[part]):
                 yield f"{i}.{name}", view
 
     def forward(self, params: Array, x: Array) -> tuple[Array, list[Any]]:
         """Return the last layer's output and every layer's cache."""
+        checks.parameters(params, self.n_params)
         caches = []
         for layer, part in zip(self.layers, self.slices, strict=True):
             x, cache = layer.forward(params[part], x)
@@ -130,6 +137,10 @@ class Sequential:
         self, params: Array, cache: list[Any], dy: Array, grads: Array | None, need_dx: bool = True
     ) -> Array | None:
         """Overwrite ``grads`` and return dx; the first layer's dx is skipped unless needed."""
+        checks.parameters(params, self.n_params)
+        if grads is not None:
+            checks.place(grads, self.n_params, params.dtype)
+        need_dx = checks.flag(need_dx, "need_dx")
         d: Any = dy
         for i in reversed(range(len(self.layers))):
             part = self.slices[i]
@@ -139,6 +150,7 @@ class Sequential:
 
     def trace(self, params: Array, x: Array) -> Iterator[tuple[str, Array]]:
         """Yield the name and the output of each layer in turn."""
+        checks.parameters(params, self.n_params)
         for i, (layer, part) in enumerate(zip(self.layers, self.slices, strict=True)):
             x, _ = layer.forward(params[part], x)
             yield f"{i} ({type(layer).__name__}) output", x
@@ -160,10 +172,15 @@ def mlp(widths: Sequence[int], activation: Layer | str = "relu") -> Sequential:
     >>> mlp([64, 128, 4]).n_params
     8836
     """
+    widths = checks.widths(widths, "widths")
     if len(widths) < 2:
-        raise ValueError(f"widths must name at least input and output, got {list(widths)}. Use [n_in, n_out].")
+        raise ValueError(f"widths must name at least input and output, got {widths}. Use [n_in, n_out].")
     if isinstance(activation, str):
         activation = ACTIVATIONS.choose(activation)
+    elif isinstance(activation, type) or not isinstance(activation, Layer):
+        raise ValueError(
+            f"activation must be a layer or its name, got {checks.shown(activation)}. For example Tanh(), or 'tanh'."
+        )
     scheme: Literal["glorot", "he"] = getattr(activation, "initial_weights", "glorot")
     layers: list[Layer] = []
     for n_in, n_out in zip(widths[:-2], widths[1:-1], strict=True):
