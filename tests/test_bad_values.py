@@ -80,7 +80,7 @@ def outcome(row: Row, name: str, label: str, value: Any, right: Any) -> str | No
     spoiled = [k for k, copy in copies.items() if k not in row.writes and changed(copy, args[k])]
     if spoiled:
         return f"changed {', '.join(spoiled)}"
-    if loop or name in row.writes:
+    if loop or (name in row.writes and name not in row.unused):
         return None if loop or label in (*hostile.HARMLESS, *row.ok.get(name, "").split("|")) else "taken in silence"
     ok = row.ok.get(name, "").split("|")
     if label in hostile.HARMLESS or name in row.unused or (label in ALIKE and label not in ok):

@@ -13,10 +13,7 @@ def centrable(x: Any) -> Array:
     x = checks.data(x, dtype=np.float64)
     if len(x) < 2:
         raise ValueError(f"x must have at least 2 rows to vary at all, got {len(x)}. Add data.")
-    largest = float(np.abs(x).max())
-    if largest > 1e150:
-        raise ValueError(f"x must have values whose squares are finite, got one of {largest:.0e}. Rescale it.")
-    return x
+    return checks.squarable(x)
 
 
 def centre(x: Array) -> tuple[Array, Array]:

@@ -97,19 +97,18 @@ def look(value: Any, name: str, shape: tuple[int | None, ...], dtype: Any = None
         return value
     value = array(value, name)
     native = value.dtype.newbyteorder("=")
-    if not (native == dtype if dtype is not None else native in _FLOATS):
+    if not (native == dtype if dtype is not None else native in _FLOATS) or not _fits(value.shape, shape):
         want = "float32 or float64" if dtype is None else str(dtype)
+        remedy = remedy or "Make it fit what it is given with, in shape and dtype."
         raise ValueError(
-            f"{name} must be an array of dtype {want}, got {shown(value)}. "
-            f"{remedy or f'Use np.asarray({name}, np.float64), say, and one dtype for all.'}"
-        )
-    if not _fits(value.shape, shape):
-        want = ", ".join("any" if n is None else str(n) for n in shape)
-        raise ValueError(
-            f"{name} must have shape ({want}{',' if len(shape) == 1 else ''}), got {value.shape}. "
-            f"{remedy or 'Make it fit what it is given with.'}"
+            f"{name} must be an array of shape {_pattern(shape)} and dtype {want}, got {shown(value)}. {remedy}"
         )
     return np.array(value, native, order="C")
+
+
+def _pattern(shape: tuple[int | None, ...]) -> str:
+    sizes = ", ".join("any" if n is None else str(n) for n in shape)
+    return f"({sizes},)" if len(shape) == 1 else f"({sizes})"
 
 
 def _fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
@@ -170,6 +169,21 @@ def finite(value: Array, name: str) -> Array:
     return value
 
 
+def squarable(x: Array, name: str = "x") -> Array:
+    """Return an array of finite values if their squares are finite, too."""
+    largest = float(np.abs(x).max())
+    if largest > 1e150:
+        raise ValueError(f"{name} must have values whose squares are finite, got one of {largest:.0e}. Rescale it.")
+    return x
+
+
+def dtype_of(params: Any, name: str = "params") -> Any:
+    """Return the dtype that parameters say everything has, also those of a box without any."""
+    if type(params) is not np.ndarray or params.dtype not in _FLOATS:
+        raise ValueError(f"{name} must be a float32 or float64 array, got {shown(params)}. Make it with init(rng).")
+    return params.dtype
+
+
 def square(S: Any, n: int, name: str = "S") -> Array:
     """Return a matrix of shape (n, n), without looking at its values: for the inside of a training loop."""
     S = array(S, name)
@@ -200,13 +214,9 @@ def real(value: Any, name: str, shape: tuple[int | None, ...] | None = None) -> 
         bad = f"{numbers[~np.isfinite(numbers)][0]}" if numbers.dtype.kind == "f" else shown(value)
         raise ValueError(f"{name} must hold finite real numbers, got {bad}. Check how it is made.")
     if shape is not None and not _fits(numbers.shape, shape):
-        want = ", ".join("any" if n is None else str(n) for n in shape)
-        raise ValueError(
-            f"{name} must have shape ({want}{',' if len(shape) == 1 else ''}), got {numbers.shape}. Make it fit."
-        )
-    if numbers.size and float(np.abs(numbers.astype(np.float64)).max()) > 1e150:
-        raise ValueError(f"{name} must hold numbers whose squares are finite, got one above 1e150. Rescale them.")
-    return np.ascontiguousarray(numbers, np.float64).reshape(numbers.shape)
+        raise ValueError(f"{name} must have shape {_pattern(shape)}, got {numbers.shape}. Make it fit.")
+    numbers = np.ascontiguousarray(numbers, np.float64).reshape(numbers.shape)
+    return squarable(numbers, name) if numbers.size else numbers
 
 
 def flat(array: Any, n_params: int, name: str = "params") -> None:

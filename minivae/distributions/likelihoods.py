@@ -66,19 +66,13 @@ class Bernoulli(_Fixed):
 
     def out_at_mean(self, x: Array) -> Array:
         """Return the logits of the mean, shrunk by one count each way, so that constant pixels stay finite."""
-        x = checks.data(x)
+        x = self._support(checks.data(x))
         mean = (x.sum(axis=0, dtype=np.float64) + 1) / (len(x) + 2)
         return np.log(mean) - np.log1p(-mean)
 
     def check(self, x: Array) -> None:
         """Refuse values outside [0, 1]; warn of values strictly between."""
-        x = checks.finite(_numbers(x), "x")
-        low, high = float(x.min()), float(x.max())
-        if low < 0 or high > 1:
-            raise ValueError(
-                f"x must lie in [0, 1] for a Bernoulli likelihood, got values from {low:g} to {high:g}. "
-                f"Divide 0..255 images by 255, or use a Gaussian likelihood."
-            )
+        x = self._support(checks.finite(_numbers(x), "x"))
         if not self.is_density(x):
             warnings.warn(
                 "x holds values strictly between 0 and 1: with a Bernoulli likelihood the ELBO is a cross-entropy "
@@ -86,6 +80,15 @@ class Bernoulli(_Fixed):
                 NotALikelihoodWarning,
                 stacklevel=4,
             )
+
+    def _support(self, x: Array) -> Array:
+        low, high = float(x.min()), float(x.max())
+        if low < 0 or high > 1:
+            raise ValueError(
+                f"x must lie in [0, 1] for a Bernoulli likelihood, got values from {low:g} to {high:g}. "
+                f"Divide 0..255 images by 255, or use a Gaussian likelihood."
+            )
+        return x
 
     def check_training(self, x: Array) -> None:
         """Accept any data in the support: a probability is at most one."""
@@ -211,15 +214,14 @@ class Gaussian(_RealLine):
         """Return the likelihood with the mean variance of the columns, where it is learned: not far from the data."""
         if not self.learned:
             return self
-        x = checks.data(x)
-        with np.errstate(over="ignore"):  # the new variance is looked at
-            return Gaussian(max(float(x.var(axis=0, dtype=np.float64).mean()), 1e-6), learned=True)
+        x = checks.squarable(checks.data(x))
+        return Gaussian(max(float(x.var(axis=0, dtype=np.float64).mean()), 1e-6), learned=True)
 
     def log_var(self, params: Array) -> Array:
         """Return log v, shape (1,)."""
         if self.learned:
             return checks.ready(params, 1)
-        return np.array([math.log(self.variance)], params.dtype)
+        return np.array([math.log(self.variance)], checks.dtype_of(params))
 
     def _log_var(self, params: Array, dtype: Any) -> Array:
         """Return log v in the dtype of the decoder's output: for the inside of a training loop."""
@@ -299,7 +301,7 @@ class GaussianPerPixel(_Fixed, _RealLine):
 
     def out_at_mean(self, x: Array) -> Array:
         """Return the mean and the log-variance of each column."""
-        x = checks.data(x)
+        x = checks.squarable(checks.data(x))
         variance = x.var(axis=0, dtype=np.float64)
         return np.concatenate([x.mean(axis=0, dtype=np.float64), np.log(np.maximum(variance, 1e-6))])
 

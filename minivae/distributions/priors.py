@@ -42,9 +42,9 @@ class StandardNormal(NoParameters):
 
     def sample(self, params: Array, n: int, rng: np.random.Generator) -> Array:
         """Draw z ~ N(0, I), shape (n, L)."""
-        dtype = checks.array(params, "params").dtype
+        dtype = checks.dtype_of(params)
         checks.size(checks.width(n, "n") * self.n_latent, "n", n)
-        return checks.generator(rng).standard_normal((n, self.n_latent), dtype=checks.float_dtype(dtype))
+        return checks.generator(rng).standard_normal((n, self.n_latent), dtype=dtype)
 
 
 @saved
@@ -76,6 +76,6 @@ class FairBits(NoParameters):
 
     def sample(self, params: Array, n: int, rng: np.random.Generator) -> Array:
         """Draw fair bits, shape (n, L)."""
-        dtype = checks.array(params, "params").dtype
+        dtype = checks.dtype_of(params)
         checks.size(checks.width(n, "n") * self.n_latent, "n", n)
-        return checks.generator(rng).integers(0, 2, (n, self.n_latent)).astype(checks.float_dtype(dtype))
+        return checks.generator(rng).integers(0, 2, (n, self.n_latent)).astype(dtype)

@@ -210,5 +210,5 @@ def test_dense_refuses_an_input_of_another_width_or_dtype(rng):
     layer = Dense(3, 2)
     params = layer.init(rng)
     for x in (np.ones((4, 2)), np.ones(3), np.ones((4, 3), np.float32)):
-        with pytest.raises(ValueError, match=r"x must have shape \(batch, 3\) and the parameters' dtype float64"):
+        with pytest.raises(ValueError, match=r"x must be an array of shape \(any, 3\) and dtype float64"):
             layer.forward(params, x)
