@@ -13,6 +13,7 @@ from minivae.core.arrays import Array
 
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 _INNER = (*_FLOATS, np.dtype(np.complex128))  # what goes through a layer: complex numbers by the complex step
+_FAR = 1e38  # its eighth power, of which moments are made, is finite
 _MOST = 10**9  # of anything that is counted
 _MOST_NUMBERS = 2**36  # in one array: 256 GB in float32
 
@@ -215,7 +216,8 @@ def real(value: Any, name: str, shape: tuple[int | None, ...] | None = None) -> 
         raise ValueError(f"{name} must hold finite real numbers, got {bad}. Check how it is made.")
     if shape is not None and not _fits(numbers.shape, shape):
         raise ValueError(f"{name} must have shape {_pattern(shape)}, got {numbers.shape}. Make it fit.")
-    numbers = np.ascontiguousarray(numbers, np.float64).reshape(numbers.shape)
+    with np.errstate(over="ignore"):  # of long doubles
+        numbers = np.ascontiguousarray(numbers, np.float64).reshape(numbers.shape)
     return squarable(numbers, name) if numbers.size else numbers
 
 
@@ -302,13 +304,13 @@ def baseline(value: Any, n_batch: int, dtype: Any) -> Array:
     """Return what is taken off the score function's signal: one number, or one for each example."""
     if type(value) is float and math.isfinite(value):  # the usual case, at the price of a look
         return np.full((), value, dtype)
-    c = real(value, "baseline").astype(dtype)
-    if c.shape not in ((), (n_batch,)):
+    c = array(value, "baseline")
+    if c.dtype.kind not in "fiu" or c.shape not in ((), (n_batch,)) or not np.isfinite(c).all():
         raise ValueError(
-            f"baseline must be a finite number or one for each example, shape ({n_batch},), got shape {c.shape}. "
+            f"baseline must be a finite number or one for each example, shape ({n_batch},), got {shown(value)}. "
             f"Take it from draws other than these."
         )
-    return c
+    return _floats(c, dtype).reshape(c.shape)
 
 
 def generator(rng: Any) -> np.random.Generator:
@@ -380,11 +382,15 @@ def location(mu: Any, sigma: Any) -> tuple[Array, Array]:
     mu, sigma = (np.atleast_1d(np.ascontiguousarray(value, np.float64)) for value in (mu, sigma))
     if mu.ndim != 1 or mu.shape != sigma.shape or not mu.size:
         raise ValueError(f"mu and sigma must have one shape (D,), got {mu.shape} and {sigma.shape}. Make them alike.")
-    if not np.isfinite(mu).all():
-        raise ValueError(f"mu must be finite, got {mu[~np.isfinite(mu)][0]}. Choose a point on the real line.")
-    if not ((sigma > 0) & np.isfinite(sigma)).all():
-        bad = sigma[~((sigma > 0) & np.isfinite(sigma))][0]
-        raise ValueError(f"sigma must be a positive standard deviation, got {bad:g}. Use exp(log_var / 2), say.")
+    far = ~(np.abs(mu) <= _FAR)
+    if far.any():
+        raise ValueError(f"mu must be finite, and at most {_FAR:g}, got {mu[far][0]}. Choose a point on the real line.")
+    wrong = ~((sigma >= 1 / _FAR) & (sigma <= _FAR))
+    if wrong.any():
+        raise ValueError(
+            f"sigma must be a positive standard deviation, at most {_FAR:g}, got {sigma[wrong][0]:g}. Use "
+            f"exp(log_var / 2), say."
+        )
     return mu, sigma
 
 

@@ -33,6 +33,13 @@ class Baseline(Protocol):
         """Learn from f, shape (K, B) or (B,), in place."""
 
 
+def _signal(f: Any) -> Array:
+    """Return f, shape (K, B) or (B,), at the price of a look."""
+    if type(f) is not np.ndarray or f.dtype.kind != "f" or f.ndim not in (1, 2) or not f.size:
+        raise ValueError(f"f must be floats of shape (K, B) or (B,), got {checks.shown(f)}. Give f of each draw.")
+    return f
+
+
 @dataclass(frozen=True)
 class MovingAverage:
     """c = decaying average of the mean f of earlier steps, the same for every example.
@@ -66,18 +73,22 @@ class MovingAverage:
 
     def __post_init__(self) -> None:
         checks.number(self.decay, "decay", low=0, closed=True, high=1)
+        checks.flag(self.debias, "debias")
 
     def init(self, rng: np.random.Generator, dtype: Any = np.float64) -> State:  # noqa: ARG002
         """Return an average of nothing: a sum of zero and a weight of zero."""
+        dtype = checks.float_dtype(dtype)
         return {"sum": np.zeros(1, dtype), "weight": np.zeros(1, dtype)}
 
     def predict(self, state: State, x: Array) -> Array:
         """Return the average, shape (B,)."""
+        x = checks.look(x, "x", (None, None))
         c = state["sum"] / state["weight"] if self.debias and state["weight"][0] else state["sum"]
         return np.full(len(x), c[0])
 
     def update(self, state: State, x: Array, f: Array) -> None:  # noqa: ARG002
         """Take in the mean of f."""
+        f = _signal(f)
         state["sum"] *= self.decay
         state["sum"] += (1 - self.decay) * np.mean(f)
         state["weight"] *= self.decay
@@ -120,6 +131,9 @@ class LearnedBaseline:
     average: MovingAverage = field(default_factory=MovingAverage)
 
     def __post_init__(self) -> None:
+        checks.has(self.network, ("forward", "n_out"), "network", "a layer", "mlp([n_x, 32, 1])")
+        checks.has(self.optimizer, ("init", "update", "learning_rate"), "optimizer", "an optimiser", "Adam(1e-2)")
+        checks.has(self.average, ("init", "predict", "update"), "average", "a baseline", "MovingAverage()")
         if self.network.n_out != 1:
             raise ValueError(f"network must give 1 value, got {self.network.n_out}. End it with Dense(n, 1).")
 
@@ -140,6 +154,7 @@ class LearnedBaseline:
 
     def update(self, state: State, x: Array, f: Array) -> None:
         """Take one step of the regression on what the average leaves, then update the average."""
+        f = _signal(f)
         f = f.mean(axis=0) if f.ndim == 2 else f  # (B,)
         params, grads = state["params"], np.empty_like(state["params"])
         self.average.update(state, x, f)
@@ -150,6 +165,7 @@ class LearnedBaseline:
     def loss_and_grad(self, params: Array, x: Array, target: Array, grads: Array) -> float:
         """Return the loss 1/2 mean (target - network(x))^2, and overwrite ``grads`` with its gradient."""
         y, cache = self.network.forward(params, x)
+        target = checks.look(target, "target", (len(y),))
         error = y[:, 0] - target.astype(params.dtype, copy=False)
         self.network.backward(params, cache, error[:, None] / params.dtype.type(len(x)), grads, need_dx=False)
         return 0.5 * float(np.mean(error**2))

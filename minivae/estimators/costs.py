@@ -49,14 +49,15 @@ class SeparableCost:
 
     def value(self, z: Array) -> Array:
         """Return sum_i h(z_i), shape (K,)."""
-        return self.each(z).sum(axis=1)
+        return self.each(_draws(z)).sum(axis=1)
 
     def gradient(self, z: Array) -> Array:
         """Return h'(z_i), shape (K, D)."""
-        return self.slope(z)
+        return self.slope(_draws(z))
 
     def mean(self, mu: Array, sigma: Array) -> float:
         """Return E[f]."""
+        mu, sigma = checks.location(mu, sigma)
         return float(self.moment(1, 0, mu, sigma).sum())
 
     def score_square(self, power: int, mu: Array, sigma: Array, spread: Array) -> Array:
@@ -69,6 +70,7 @@ class SeparableCost:
 
     def optimal_baseline(self, mu: Array, sigma: Array) -> Array:
         """Return c* = E[f s^2] / E[s^2] for each of mu and sigma, shape (2, D)."""
+        mu, sigma = checks.location(mu, sigma)
         others = self.mean(mu, sigma) - self.moment(1, 0, mu, sigma)
         return self.score_square(1, mu, sigma, sigma) * sigma**2 / np.array([[1.0], [2.0]]) + others
 
@@ -230,9 +232,14 @@ class FunctionCost:
     f: Callable[[Any], Any]
     df: Callable[[Any], Any] | None = None
 
+    def __post_init__(self) -> None:
+        checks.function(self.f, "f")
+        if self.df is not None:
+            checks.function(self.df, "df")
+
     def value(self, z: Array) -> Array:
         """Return f(z)."""
-        return self.f(z)
+        return self.f(_draws(z))
 
     def gradient(self, z: Array) -> Array:
         """Return df(z)."""
@@ -241,7 +248,23 @@ class FunctionCost:
                 "df must be given for an estimator that differentiates the cost, got none. Pass df=, or choose a "
                 "score-function or measure-valued estimator, which need the values of f only."
             )
-        return self.df(z)
+        return self.df(_draws(z))
+
+
+def _draws(z: Any) -> Array:
+    """Return z, shape (K, D), at the price of a look; complex where a complex step takes it."""
+    if type(z) is np.ndarray and z.dtype == np.complex128 and z.ndim == 2:
+        return z
+    return checks.look(z, "z", (None, None))
+
+
+def known(cost: Any) -> Any:
+    """Return a cost, or refuse what is none."""
+    if isinstance(cost, type) or not hasattr(cost, "value"):
+        raise ValueError(
+            f"cost must have value(z) and gradient(z), got {checks.shown(cost)}. Wrap a function in FunctionCost."
+        )
+    return cost
 
 
 def values(cost: Cost, z: Array) -> Array:
@@ -255,11 +278,11 @@ def slopes(cost: Cost, z: Array) -> Array:
 
 
 def _checked(cost: Cost, name: str, z: Array, shape: tuple[int, ...]) -> Array:
-    if not hasattr(cost, name):
+    if isinstance(cost, type) or not hasattr(cost, name):
         raise ValueError(
-            f"cost must have value(z) and gradient(z), got {type(cost).__name__!r}. Wrap a function in FunctionCost."
+            f"cost must have value(z) and gradient(z), got {checks.shown(cost)}. Wrap a function in FunctionCost."
         )
-    result = checks.ragged(getattr(cost, name)(z), f"cost.{name}")
+    result = checks.array(getattr(cost, name)(z), f"cost.{name}")
     if result.shape != shape or result.dtype.kind not in "fiu":
         raise ValueError(
             f"cost.{name} must give real numbers of shape {shape} for z of shape {z.shape}, got dtype {result.dtype} "

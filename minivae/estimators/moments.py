@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from minivae.core import checks
 from minivae.core.arrays import Array
 
 _ROUNDING = 1e-12  # of sums over many draws, relative to the size of what is summed
@@ -79,7 +80,12 @@ def summarize(rows: Any, exact: Moments | None = None, *, n_group: int = 1, kurt
     >>> summary.mean.item(), summary.variance.item(), round(summary.z_mean.item(), 4)
     (2.0, 1.0, -0.866)
     """
-    rows = np.asarray(rows, np.float64)
+    rows = checks.array(rows, "rows")
+    if rows.dtype.kind not in "fiu":
+        raise ValueError(f"rows must hold real numbers, got {checks.shown(rows)}. Give an estimator's rows.")
+    with np.errstate(over="ignore"):
+        rows = np.asarray(rows, np.float64)
+    n_group = checks.width(n_group, "n_group")
     m = len(rows) // n_group if rows.ndim else 0
     if m < 2 or m * n_group != len(rows):
         got = f"{len(rows) if rows.ndim else 0} draws" + (f" in groups of {n_group}" if n_group > 1 else "")
@@ -90,6 +96,14 @@ def summarize(rows: Any, exact: Moments | None = None, *, n_group: int = 1, kurt
     if not np.isfinite(rows).all():
         draw = int(np.argwhere(~np.isfinite(rows))[0][0])
         raise ValueError(f"rows must be finite, got {rows[draw]} at draw {draw}. Look at the estimator's input there.")
+    if not rows.size:
+        raise ValueError(f"rows must hold at least one value, got shape {rows.shape}. Give an estimator's rows.")
+    checks.squarable(np.sqrt(np.abs(rows)), "rows")  # their squares have squares, too
+    if kurtosis is not None:
+        kurtosis = _fitting(kurtosis, "kurtosis", rows.shape[1:])
+    if exact is not None:
+        checks.has(exact, ("mean", "variance"), "exact", "Moments", "exact_moments('score', cost, mu, sigma)")
+        exact = Moments(*(_fitting(getattr(exact, n), f"exact.{n}", rows.shape[1:]) for n in ("mean", "variance")))
     independent = rows.reshape(m, n_group, *rows.shape[1:]).mean(axis=1)
     mean = independent.mean(axis=0)
     variance = n_group * independent.var(axis=0, ddof=1)
@@ -108,6 +122,14 @@ def summarize(rows: Any, exact: Moments | None = None, *, n_group: int = 1, kurt
         spread = np.where(exact.variance > 0, exact.variance * relative, 0.0)
         z_variance = _distance(variance - exact.variance, spread, size**2)
     return Summary(len(rows), mean, variance, mean_error, variance_error, np.asarray(kurtosis), snr, z_mean, z_variance)
+
+
+def _fitting(value: Any, name: str, shape: tuple[int, ...]) -> Array:
+    """Return numbers of this shape, or one for all; NaN is no number that is known."""
+    numbers = checks.array(value, name)
+    if numbers.dtype.kind not in "fiu" or numbers.shape not in ((), shape):
+        raise ValueError(f"{name} must hold numbers of shape {shape}, got {checks.shown(value)}. One a component.")
+    return np.asarray(numbers, np.float64)
 
 
 def _distance(difference: Array, error: Array, size: Array) -> Array:
@@ -145,7 +167,7 @@ class RunningMoments:
     """
 
     def __init__(self, n_group: int = 1) -> None:
-        self.n_group = n_group
+        self.n_group = checks.width(n_group, "n_group")
         self.n_draws = 0
         self.mean: Array = np.zeros(())
         self._squares: Array = np.zeros(())  # sum of (value - mean)^2 over the independent values
@@ -153,6 +175,8 @@ class RunningMoments:
     @classmethod
     def side_by_side(cls, parts: Sequence["RunningMoments"]) -> "RunningMoments":
         """Join the moments of parts that each saw other components of the same rows, along the first axis."""
+        if not isinstance(parts, (list, tuple)) or not parts or not all(isinstance(part, cls) for part in parts):
+            raise ValueError(f"parts must be a list of RunningMoments, got {checks.shown(parts)}. Give at least one.")
         joined = cls(parts[0].n_group)
         joined.n_draws = parts[0].n_draws
         joined.mean = np.concatenate([part.mean for part in parts])
@@ -161,6 +185,15 @@ class RunningMoments:
 
     def add(self, rows: Array) -> None:
         """Take a block of rows in, shape (K, ...)."""
+        rows = checks.array(rows, "rows")
+        if rows.dtype.kind not in "fiu" or rows.ndim == 0 or not rows.size:
+            raise ValueError(f"rows must hold real numbers, got {checks.shown(rows)}. Give an estimator's rows.")
+        if len(rows) % self.n_group or (self.n_draws and rows.shape[1:] != self.mean.shape):
+            raise ValueError(
+                f"rows must hold whole groups of {self.n_group} draws, all of one shape, got shape {rows.shape}. Give "
+                f"rows of one estimator."
+            )
+        checks.squarable(checks.finite(rows, "rows"), "rows")
         values = rows.reshape(-1, self.n_group, *rows.shape[1:]).mean(axis=1, dtype=np.float64)
         before, new = self.n_draws // self.n_group, len(values)
         mean = values.mean(axis=0)

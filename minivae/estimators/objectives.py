@@ -44,6 +44,14 @@ class Objective(Protocol):
         """Return the rule of a baseline that is learnt along the way, or none."""
 
 
+def _model(model: Any) -> Any:
+    return checks.has(model, ("variational", "loss_and_grad"), "model", "a model", "VAE.mlp(n_x=4, n_latent=2)")
+
+
+def _known(terms: Any, *parts: str) -> Any:
+    return checks.has(terms, parts, "terms", f"terms with {' and '.join(parts)}", "model.terms(params, x)")
+
+
 def _kind(model: Any) -> str:
     return type(model).__name__
 
@@ -102,7 +110,7 @@ class Elbo:
 
     def resolved(self, model: Any) -> "Elbo":
         """Return the objective with estimator and KL named, or refuse a model that it cannot train."""
-        if not model.variational:
+        if not _model(model).variational:
             raise ValueError(
                 f"objective must be Reconstruction() for {_kind(model)}, whose code is one point and has no KL, got "
                 f"{self!r}. Leave estimator, beta and kl away."
@@ -134,6 +142,7 @@ class Elbo:
     def check(self, model: Any, n_draws: int) -> None:
         """Refuse too few draws for the estimator, and draws where it enumerates."""
         row = self.row
+        n_draws = checks.width(n_draws, "n_draws")
         if n_draws < row.least_draws:
             raise ValueError(
                 f"n_draws must be at least {row.least_draws} for the estimator {self.estimator!r}, got {n_draws}: a "
@@ -155,19 +164,21 @@ class Elbo:
 
     def weights(self, draws: Draws, baseline: Any = 0.0) -> Weights:
         """Return what each draw counts for decoder, path and score."""
+        checks.has(draws, ("log_lik", "share"), "draws", "Draws", "model.draw(params, x, eps)[2]")
         return self.row.weights(draws, baseline)
 
     def loss(self, terms: ElboTerms) -> float:
         """Return beta KL - log_lik, averaged over the batch."""
-        return terms.loss(self.beta)
+        return _known(terms, "log_lik", "kl", "loss").loss(self.beta)
 
     def signal(self, terms: ElboTerms) -> Array:
         """Return the mean over the draws of the score function's f."""
+        terms = _known(terms, "log_lik", "kl")
         return terms.log_lik - self.beta * terms.kl if self.kl == "sampled" else terms.log_lik
 
     def rule(self, model: Any) -> Baseline | None:
         """Return the rule of the estimator's baseline, for the model's data."""
-        return None if self.row.rule is None else self.row.rule(model.n_x)
+        return None if self.row.rule is None else self.row.rule(_model(model).n_x)
 
 
 @saved
@@ -179,7 +190,7 @@ class Reconstruction:
 
     def resolved(self, model: Any) -> "Reconstruction":
         """Return the objective itself, or refuse a model whose code is a distribution."""
-        if model.variational:
+        if _model(model).variational:
             raise ValueError(
                 f"objective must be Elbo() for {_kind(model)}, whose code is a distribution, got Reconstruction(). For "
                 f"the reconstruction alone take Elbo(beta=0)."
@@ -188,7 +199,7 @@ class Reconstruction:
 
     def check(self, model: Any, n_draws: int) -> None:
         """Refuse draws where nothing is random."""
-        if n_draws != 1 and not model.random:
+        if checks.width(n_draws, "n_draws") != 1 and not _model(model).random:
             raise ValueError(
                 f"n_draws must be 1 for {_kind(model)} without a corruption, in which nothing is random, got "
                 f"{n_draws}. Leave it away."
@@ -204,11 +215,11 @@ class Reconstruction:
 
     def loss(self, terms: ReconstructionTerms) -> float:
         """Return -log_lik averaged over the batch, plus the penalty."""
-        return terms.loss()
+        return _known(terms, "log_lik", "loss").loss()
 
     def signal(self, terms: ReconstructionTerms) -> Array:
         """Return log_lik."""
-        return terms.log_lik
+        return _known(terms, "log_lik").log_lik
 
     def rule(self, model: Any) -> None:
         """Return none: there is no score function whose baseline could be learnt."""

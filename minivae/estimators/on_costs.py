@@ -13,7 +13,7 @@ import numpy as np
 
 from minivae.core import checks, kernels
 from minivae.core.arrays import Array
-from minivae.estimators.costs import Cost, SeparableCost, slopes, values
+from minivae.estimators.costs import Cost, SeparableCost, known, slopes, values
 from minivae.estimators.signals import leave_one_out_signal, optimal_baseline
 
 CONSTANTS = ("none", "constant", "mean", "optimal")
@@ -32,6 +32,7 @@ class CostEstimator:
     def draw_noise(self, rng: np.random.Generator, n_draws: int, n_latent: int) -> Array:
         """Return noise of shape (n_draws, n_noise, n_latent): N(0, 1) unless said otherwise."""
         n_draws, n_latent = checks.width(n_draws, "n_draws"), checks.width(n_latent, "n_latent")
+        checks.size(n_draws * self.n_noise * n_latent, "n_draws and n_latent", (n_draws, n_latent))
         return checks.generator(rng).standard_normal((n_draws, self.n_noise, n_latent))
 
     def gradients(self, cost: Cost, mu: Any, sigma: Any, noise: Any) -> Array:
@@ -49,8 +50,12 @@ class CostEstimator:
         ValueError
             If an argument has the wrong shape or range, or the cost gives no finite number for a draw.
         """
+        cost = known(cost)
         mu, sigma = checks.location(mu, sigma)
-        noise = np.asarray(noise, np.float64)
+        noise = checks.array(noise, "noise")
+        if noise.dtype.kind not in "fiu":
+            raise ValueError(f"noise must hold real numbers, got {checks.shown(noise)}. Make it with draw_noise.")
+        noise = checks.finite(np.ascontiguousarray(noise, np.float64), "noise")
         if noise.ndim != 3 or not len(noise) or noise.shape[1:] != (self.n_noise, len(mu)):
             raise ValueError(
                 f"noise must have shape (draws, {self.n_noise}, {len(mu)}), got {noise.shape}. "
@@ -113,15 +118,18 @@ class ScoreFunction(CostEstimator):
     def __post_init__(self) -> None:
         if isinstance(self.baseline, str):
             checks.choice(self.baseline, CONSTANTS, "baseline")
-        elif not isinstance(self.baseline, (int, float, np.ndarray, np.number)) or not np.isfinite(self.baseline).all():
+        elif isinstance(self.baseline, bool) or self.baseline is None:
             raise ValueError(
                 f"baseline must be finite numbers or one of {', '.join(CONSTANTS)}, got {self.baseline!r}. Use 'none'."
             )
+        else:
+            checks.real(self.baseline, "baseline")
         checks.width(self.n_pilot, "n_pilot")
 
     def prepare(self, cost: Cost, mu: Any, sigma: Any, rng: np.random.Generator) -> "ScoreFunction":
         """Return the estimator with its baseline as numbers, from separate draws where there is no closed form."""
         mu, sigma = checks.location(mu, sigma)
+        cost, rng = known(cost), checks.generator(rng)
         settled = not isinstance(self.baseline, str) or self.baseline not in ("mean", "optimal")
         if settled or isinstance(cost, SeparableCost):
             return replace(self, baseline=self.constants(cost, mu, sigma))
@@ -134,6 +142,8 @@ class ScoreFunction(CostEstimator):
 
     def constants(self, cost: Cost, mu: Array, sigma: Array) -> Array:
         """Return c for each parameter, shape (2, D), where it needs no draws."""
+        cost = known(cost)
+        mu, sigma = checks.location(mu, sigma)
         shape = (2, len(mu))
         if not isinstance(self.baseline, str):
             c = np.asarray(self.baseline, np.float64)
@@ -255,9 +265,13 @@ class MeasureValued(CostEstimator):
     coupled: bool = True
     n_noise = 5  # z, w, w', m, n
 
+    def __post_init__(self) -> None:
+        checks.flag(self.coupled, "coupled")
+
     def draw_noise(self, rng: np.random.Generator, n_draws: int, n_latent: int) -> Array:
         """Return eps, w, w', m, n of each draw and coordinate, shape (n_draws, 5, n_latent)."""
         shape = (checks.width(n_draws, "n_draws"), checks.width(n_latent, "n_latent"))
+        checks.size(5 * shape[0] * shape[1], "n_draws and n_latent", shape)
         noise = np.empty((shape[0], 5, shape[1]))
         noise[:, 0] = checks.generator(rng).standard_normal(shape)
         noise[:, 1] = rng.rayleigh(size=shape)
@@ -305,7 +319,7 @@ def named_estimator(estimator: CostEstimator | str) -> CostEstimator:
     if isinstance(estimator, str):
         return COST_ESTIMATORS[checks.choice(estimator, COST_ESTIMATORS, "estimator")]
     if not isinstance(estimator, CostEstimator):
-        raise ValueError(f"estimator must be an estimator or its name, got {estimator!r}. For example 'pathwise'.")
+        raise ValueError(f"estimator must be an estimator or its name, got {checks.shown(estimator)}. For example 'pathwise'.")
     return estimator
 
 
@@ -321,6 +335,6 @@ def sample_gradients(
     >>> rows.mean(axis=0).ravel().round()  # 2 (mu - k), 2 sigma
     array([-4.,  2.])
     """
-    mu, sigma = checks.location(mu, sigma)
+    mu, sigma, n_draws = *checks.location(mu, sigma), checks.width(n_draws, "n_draws")
     prepared = named_estimator(estimator).prepare(cost, mu, sigma, checks.generator(rng))
     return prepared.gradients(cost, mu, sigma, prepared.draw_noise(rng, n_draws, len(mu)))

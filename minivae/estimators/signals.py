@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from minivae.core import checks, errors
 from minivae.core.arrays import Array
 
 
@@ -31,7 +32,7 @@ def leave_one_out(f: Any) -> Array:
     >>> leave_one_out(np.array([1.0, 2.0, 6.0]))
     array([4. , 3.5, 1.5])
     """
-    f = np.asarray(f)
+    f = _signal(f)
     return f - leave_one_out_signal(f)
 
 
@@ -43,7 +44,7 @@ def leave_one_out_signal(f: Any) -> Array:
     >>> leave_one_out_signal(np.array([1.0, 2.0, 6.0]) + 1e6)
     array([-3. , -1.5,  4.5])
     """
-    f = np.asarray(f)
+    f = _signal(f)
     if f.ndim == 0 or len(f) < 2:
         raise ValueError(
             f"f must hold at least 2 draws for a leave-one-out baseline, got shape {f.shape}: a single draw has no "
@@ -80,11 +81,23 @@ def optimal_baseline(f: Any, score: Any) -> Array:
     >>> optimal_baseline(4 - 3 * b, (b - 0.5)[:, None])
     array([2.])
     """
-    f, score = np.asarray(f), np.asarray(score)
+    f, score = checks.real(f, "f"), checks.real(score, "score")
     if f.ndim == 0 or score.shape[:-1] != f.shape or not len(f):
         raise ValueError(
             f"score must have the shape of f and one more axis, got {score.shape} for f of shape {f.shape}. "
             f"One coordinate is score[..., None]."
         )
     square = score**2
-    return np.sum(f[..., None] * square, axis=0) / np.sum(square, axis=0)
+    total = np.sum(square, axis=0)
+    with np.errstate(over="ignore", invalid="ignore"):  # where no score moves, any constant is as good as 0
+        best = np.divide(np.sum(f[..., None] * square, axis=0), total, out=np.zeros_like(total), where=total > 0)
+    errors.speak_of("the baseline", best, f=f, score=score)
+    return best
+
+
+def _signal(f: Any) -> Array:
+    """Return f in its own dtype: for the inside of a training loop."""
+    f = checks.array(f, "f")
+    if f.dtype.kind not in "fiu":
+        raise ValueError(f"f must hold real numbers, got {checks.shown(f)}. Give one value a draw.")
+    return f

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from minivae.core import checks
 from minivae.core.arrays import Array
 
 
@@ -34,6 +35,7 @@ class ElboTerms:
 
     def loss(self, beta: float = 1.0) -> float:
         """Return -(log_lik - beta kl) averaged over the batch: what training minimises."""
+        checks.number(beta, "beta", low=0, closed=True)
         # np.add.reduce: these few numbers are summed at every step, and a plain mean costs twice the time
         kl = beta * np.add.reduce(self.kl) if beta else 0.0  # without weight even an infinite KL does not count
         return float(kl - np.add.reduce(self.log_lik)) / len(self.kl)

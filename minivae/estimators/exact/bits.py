@@ -43,7 +43,7 @@ class BernoulliExpectation:
     def __post_init__(self) -> None:
         for name in ("phi", "f"):
             object.__setattr__(self, name, checks.real(getattr(self, name), name))
-        if self.phi.ndim != 1 or self.f.shape != (2 ** len(self.phi),):
+        if self.phi.ndim != 1 or not self.phi.size or self.f.shape != (2 ** len(self.phi),):
             raise ValueError(
                 f"f must have shape (2^n,) for phi of shape (n,), got {self.f.shape} and {self.phi.shape}. "
                 f"Give the cost of each row of all_states(n)."
@@ -75,6 +75,12 @@ class BernoulliExpectation:
     def score(self, baseline: float | Array = 0.0) -> Moments:
         """Return mean and variance of one draw of (f - c) s, shape (n,), for one c or one for each coordinate."""
         q, s = self._states
+        baseline = checks.real(baseline, "baseline")
+        if baseline.shape not in ((), self.phi.shape):
+            raise ValueError(
+                f"baseline must be a number or one for each of the {len(self.phi)} bits, got shape {baseline.shape}. "
+                f"Give one c for each coordinate."
+            )
         rows = (self.f[:, None] - baseline) * s
         mean = q @ rows
         return Moments(mean, q @ (rows - mean) ** 2)

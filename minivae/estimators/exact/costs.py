@@ -8,7 +8,7 @@ import numpy as np
 
 from minivae.core import checks
 from minivae.core.arrays import Array
-from minivae.estimators.costs import Cost, SeparableCost
+from minivae.estimators.costs import Cost, SeparableCost, known
 from minivae.estimators.moments import Moments, leave_one_out_excess
 from minivae.estimators.on_costs import (
     CostEstimator,
@@ -65,7 +65,8 @@ def exact_moments(
     """
     estimator = named_estimator(estimator)
     mu, sigma = checks.location(mu, sigma)
-    if not isinstance(cost, SeparableCost):
+    n_draws = None if n_draws is None else checks.width(n_draws, "n_draws")
+    if not isinstance(known(cost), SeparableCost):
         return None
     mean = _gradient(cost, mu, sigma)
     if isinstance(estimator, Pathwise):
@@ -88,7 +89,7 @@ def exact_moments(
             square = square + spread * (1 - estimator.decay) / (1 + estimator.decay)
         else:
             first = _score_square(cost, mu, sigma, sigma, 0.0)  # which has no earlier draw
-            later = square + spread * weight_square(estimator.decay, checks.width(n_draws, "n_draws"))
+            later = square + spread * weight_square(estimator.decay, n_draws)
             square = (first + (n_draws - 1) * later) / n_draws
     elif isinstance(estimator, MeasureValued):
         columns = [_measure_valued_square(cost, m, s, estimator.coupled) for m, s in zip(mu, sigma, strict=True)]
@@ -134,6 +135,15 @@ def variance_crossings(
     """
     from scipy.optimize import brentq
 
+    checks.function(costs, "costs", "Pass a class such as Cosine.")
+    for name, value in (("mu", mu), ("low", low), ("high", high)):
+        checks.number(value, name, low=-math.inf)
+    checks.number(sigma, "sigma", low=0)
+    checks.width(n_grid, "n_grid")
+    if not isinstance(estimators, (tuple, list)) or len(estimators) != 2:
+        raise ValueError(
+            f"estimators must be two estimators, got {checks.shown(estimators)}. For example ('score', 'pathwise')."
+        )
     if not low < high:
         raise ValueError(f"low must be below high, got {low} and {high}. Give the interval of k to search.")
 

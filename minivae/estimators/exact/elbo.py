@@ -1,10 +1,10 @@
 """Exact means and variances of single-draw gradients of the ELBO on a linear-Gaussian model."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
-from minivae.core import checks
+from minivae.core import checks, errors
 from minivae.core.arrays import Array
 from minivae.core.kernels.compiled import LOG_2PI
 from minivae.distributions.linear_gaussian import LinearGaussian
@@ -67,7 +67,9 @@ def elbo_gradient_moments(
     [2.  0.5]
     [0. 0.]
     """
+    checks.has(model, ("W", "s2", "precision"), "model", "a LinearGaussian", "LinearGaussian(W, b, s2)")
     objective = Elbo() if objective is None else objective
+    checks.has(objective, ("estimator", "row"), "objective", "an Elbo", "Elbo('score')")
     estimator = objective.estimator or "pathwise"
     kl = objective.kl or objective.row.kl[0]
     if checks.width(n_group, "n_group") < objective.row.least_draws:
@@ -76,9 +78,29 @@ def elbo_gradient_moments(
         )
     x = checks.data(x, len(model.W))
     shape = (len(x), model.W.shape[1])
-    for name, value in (("mu", mu), ("log_var", log_var)):
-        if np.shape(value) != shape:
-            raise ValueError(f"{name} must have shape {shape}, a row for each x, got {np.shape(value)}. Make it so.")
+    mu, log_var = checks.real(mu, "mu", shape), checks.real(log_var, "log_var", shape)
+    if not isinstance(baseline, str):
+        baseline = _numbers(baseline, (len(x), 2, shape[1]))
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        moments = _moments(model, x, mu, log_var, (estimator, kl), baseline, n_group)
+    for name, values in (("the mean", moments.mean), ("the variance", moments.variance)):
+        errors.speak_of(name, values, x=x, mu=mu, log_var=log_var)
+    return moments
+
+
+def _numbers(baseline: Any, shape: tuple[int, ...]) -> Array:
+    """Return a baseline of numbers, of this shape."""
+    c = checks.real(baseline, "baseline")
+    if c.ndim > len(shape) or any(a not in (1, b) for a, b in zip(c.shape[::-1], shape[::-1], strict=False)):
+        raise ValueError(f"baseline must fit the shape {shape}, got shape {c.shape}. One an example is c[:, None, None].")
+    return np.broadcast_to(c, shape)
+
+
+def _moments(
+    model: LinearGaussian, x: Array, mu: Array, log_var: Array, how: tuple[str, str], baseline: Any, n_group: int
+) -> Moments:
+    """Return the moments of arguments that have been looked at."""
+    (estimator, kl), shape = how, mu.shape
     sigma = np.exp(0.5 * log_var)
     residual = x - model.b - mu @ model.W.T
     slope = residual @ model.W / model.s2  # W^T r / s2
@@ -118,7 +140,7 @@ def _pathwise_variance(K: Array, rho: Array, sigma: Array) -> Array:
 
 
 def _score_variance(
-    c: Array, a: Array, B: Array, sigma: Array, baseline: float | Array | Literal["mean", "optimal"]
+    c: Array, a: Array, B: Array, sigma: Array, baseline: Array | Literal["mean", "optimal"]
 ) -> Array:
     """Variance of (f - baseline) s for f = c + a.eps - eps.B eps / 2, shape (B, 2, q)."""
     diagonal = np.diagonal(B, axis1=1, axis2=2)  # (B, q)
@@ -131,7 +153,7 @@ def _score_variance(
         own = 0.0 if baseline == "mean" else 1.0
         constant = np.stack([mean - own * diagonal, mean - 2 * own * diagonal], axis=1)
     else:
-        constant = np.broadcast_to(np.asarray(baseline, np.float64), (len(c), 2, a.shape[1]))
+        constant = baseline
     c_mu, c_sigma = (c[:, None] - constant[:, i] for i in range(2))
     length = np.sum(a**2, axis=1)[:, None]
     quartic = trace**2 + 4 * trace * diagonal + 2 * squares + 8 * rows

@@ -38,7 +38,7 @@ class _Finite:
         return self._seen(self.cost.gradient(z))
 
     def _seen(self, result: Any) -> Any:
-        result = checks.ragged(result, "cost")
+        result = checks.array(result, "cost")
         if result.dtype.kind == "f" and not np.isfinite(result).all():
             raise _NoValueError
         return result
