@@ -333,12 +333,12 @@ row("FunctionCost", estimators.FunctionCost, {"f": lambda z: z.sum(axis=1), "df"
 own = estimators.FunctionCost(lambda z: np.sum(z**2, axis=1), lambda z: 2 * z)
 LOC = {"mu": REAL.replace("|1e300 in it", ""), "sigma": REAL.replace("|1e300 in it", "").replace("integers|", "")}
 for cost in (quad, estimators.Linear(), estimators.Cosine(0.5), estimators.Exponential(0.5)):
-    row("SeparableCost.value", cost.value, {"z": Z}, ok={"z": ANY + "|integers|empty"})
-    row("SeparableCost.gradient", cost.gradient, {"z": Z}, ok={"z": ANY + "|integers|empty"})
+    row("SeparableCost.value", cost.value, {"z": Z}, inner=True, ok={"z": "long|wide|other float|complex"})
+    row("SeparableCost.gradient", cost.gradient, {"z": Z}, inner=True, ok={"z": "long|wide|other float|complex"})
     row("SeparableCost.mean", cost.mean, {"mu": M2, "sigma": S2}, ok=LOC)
     row("SeparableCost.optimal_baseline", cost.optimal_baseline, {"mu": M2, "sigma": S2}, ok=LOC)
-row("FunctionCost.value", own.value, {"z": Z}, ok={"z": ANY + "|integers|empty"})
-row("FunctionCost.gradient", own.gradient, {"z": Z}, ok={"z": ANY + "|integers|empty"})
+row("FunctionCost.value", own.value, {"z": Z}, inner=True, ok={"z": "long|wide|other float|complex"})
+row("FunctionCost.gradient", own.gradient, {"z": Z}, inner=True, ok={"z": "long|wide|other float|complex"})
 for estimator in (
     estimators.Pathwise(),
     estimators.ScoreFunction("optimal", 50),
@@ -346,7 +346,7 @@ for estimator in (
     estimators.MovingAverageScore(0.5),
     estimators.ImportanceScore(1.5),
 ):
-    row("CostEstimator.gradients", estimator.gradients, {"cost": quad, "mu": M2, "sigma": S2, "noise": NOISE},
+    row("CostEstimator.gradients", estimator.gradients, {"cost": quad, "mu": M2, "sigma": S2, "noise": NOISE}, names={"noise": ("noise", "cost.value", "cost.gradient")},
         ok=LOC | {"noise": "long|" + REAL.replace("|1e300 in it", "") if estimator.n_group == 1 else REAL.replace("|1e300 in it", "")})
 row("CostEstimator.draw_noise", estimators.Pathwise().draw_noise, {"rng": gen(0), "n_draws": 3, "n_latent": 2})
 row("MeasureValued.draw_noise", estimators.MeasureValued().draw_noise, {"rng": gen(0), "n_draws": 3, "n_latent": 2})
@@ -372,27 +372,30 @@ row("exact_moments", estimators.exact_moments,
     ok=LOC | {"n_draws": "None"})
 row("variance_crossings", estimators.variance_crossings,
     {"costs": estimators.Exponential, "mu": 1.0, "sigma": 1.0, "low": 0.5, "high": 2.0, "estimators": ("score", "pathwise"),
-     "n_grid": 3},
-    ok={"mu": "0|-1|1.5", "sigma": "1.5", "low": "0|1.5", "high": "1.5|10**12|10**30"})
+     "n_grid": 3}, names={"costs": ("costs", "cost"), "low": ("low", "k"), "estimators": ("estimators", "estimator")},
+    ok={"mu": "0|-1|1.5|10**12", "sigma": "1.5|10**12", "low": "0|1.5", "high": "1.5|10**12|10**30"})
 row("elbo_gradient_moments", estimators.elbo_gradient_moments,
     {"model": lg, "x": X3, "mu": MU, "log_var": LV, "objective": mv.Elbo("score"), "baseline": 0.5, "n_group": 2},
     ok={"x": ROWS_.replace("long|", ""), "mu": REAL.replace("|1e300 in it", ""), "log_var": REAL.replace("|1e300 in it", ""),
-        "objective": "None", "baseline": "0|-1|1.5|10**12"})
+        "objective": "None", "baseline": "0|-1|1.5|10**12|0-d|3-d|deeper|integers|float16|other float|big-endian|list"},
+    names={"x": ("x", "mu")})
 row("elbo_gradient_moments", estimators.elbo_gradient_moments,
     {"model": lg, "x": X3, "mu": MU, "log_var": LV, "objective": mv.Elbo("score"), "baseline": np.zeros((4, 2, 2)), "n_group": 2},
     ok={"x": ROWS_.replace("long|", ""), "mu": REAL.replace("|1e300 in it", ""), "log_var": REAL.replace("|1e300 in it", ""),
-        "objective": "None", "baseline": REAL.replace("|1e300 in it", "") + "|0|-1|1.5|10**12|0-d"})
-row("leave_one_out", estimators.leave_one_out, {"f": Q}, ok={"f": REAL + "|3-d|deeper|wide|long|[]" * 0 + "|deeper" * 0 + "|wide|long"})
-row("leave_one_out_signal", estimators.leave_one_out_signal, {"f": Q}, ok={"f": REAL + "|wide|long"})
+        "objective": "None", "baseline": REAL.replace("|1e300 in it", "") + "|0|-1|1.5|10**12|0-d|3-d"}, names={"x": ("x", "mu")})
+row("leave_one_out", estimators.leave_one_out, {"f": Q}, inner=True, ok={"f": REAL + "|wide|long"})
+row("leave_one_out_signal", estimators.leave_one_out_signal, {"f": Q}, inner=True, ok={"f": REAL + "|wide|long"})
 row("optimal_baseline", estimators.optimal_baseline, {"f": Q, "score": EPS},
     ok={"f": REAL.replace("|1e300 in it", ""), "score": REAL.replace("|1e300 in it", "") + "|wide"})
 row("summarize", estimators.summarize,
     {"rows": Q, "exact": estimators.Moments(np.zeros(3), np.ones(3)), "n_group": 1, "kurtosis": np.full(3, 3.0)},
-    ok={"rows": REAL.replace("|1e300 in it", "") + "|long", "exact": "None", "kurtosis": REAL.replace("|1e300 in it", "") + "|None|1.5|0-d|10**12"})
+    ok={"rows": REAL.replace("|1e300 in it", "") + "|long", "exact": "None", "kurtosis": REAL.replace("|1e300 in it", "") + "|None|1.5|10**12|10**30|nan|inf|NaN in it|inf in it|1e300 in it"}, names={"rows": ("rows", "kurtosis")})
 row("RunningMoments", estimators.RunningMoments, {"n_group": 2})
 row("RunningMoments.add", lambda rows: estimators.RunningMoments().add(rows), {"rows": Q},
     ok={"rows": REAL.replace("|1e300 in it", "") + "|wide|long|3-d|deeper"})
-row("RunningMoments.side_by_side", estimators.RunningMoments.side_by_side, {"parts": [estimators.RunningMoments()]})
+ran = estimators.RunningMoments()
+ran.add(Q)
+row("RunningMoments.side_by_side", estimators.RunningMoments.side_by_side, {"parts": [ran, ran]})
 row("BernoulliExpectation", estimators.BernoulliExpectation, {"phi": np.array([0.5, -1.0]), "f": np.arange(4.0)},
     ok={"phi": REAL, "f": REAL})
 be = estimators.BernoulliExpectation(np.array([0.5, -1.0]), np.arange(4.0))
@@ -447,8 +450,8 @@ for rule in (ma, lb):
         unused="rng" if name == "MovingAverage" else "")
     row(f"{name}.predict", rule.predict, {"state": state, "x": R}, inner=True, asis="state",
         ok={"x": (ANY + "|[]|{}|ragged|''|'x'|b'x'|empty|3-d|deeper|integers|complex|objects|strings|array of None" if name == "MovingAverage" else LAYOUT + "|long")})
-    row(f"{name}.update", rule.update, {"state": state, "x": R, "f": np.array([0.5, 1.0, 1.5])}, inner=True, asis="state",
-        writes="state", unused="x" if name == "MovingAverage" else "", ok={"x": LAYOUT, "f": LAYOUT + "|other float|deeper|3-d"})
+    row(f"{name}.update", rule.update, {"state": state, "x": R, "f": np.array([0.5, 1.0, 1.5])}, inner=True, names={"x": ("x", "f")}, asis="state",
+        writes="state", unused="x" if name == "MovingAverage" else "", ok={"x": LAYOUT, "f": ("wide|long|" if name == "MovingAverage" else "") + "other float|float16|deeper|3-d"})
 row("LearnedBaseline.loss_and_grad", lb.loss_and_grad,
     {"params": lb.network.init(gen(0)), "x": R, "target": np.array([0.5, 1.0, 1.5]), "grads": np.empty(lb.network.n_params)},
     inner=True, writes="grads", ok={"params": LAYOUT, "x": LAYOUT, "target": LAYOUT + "|other float"})
@@ -562,7 +565,7 @@ COV = np.cov(x20.T, bias=True)
 lin = mv.LinearAutoencoder(3, 2)
 pl = lin.init(gen(0))
 pca = mv.PCA(2).fit(x20)
-row("PCA", lambda **k: mv.PCA(**k), {"n_components": 2, "solver": "svd"}, ok={"n_components": "None"})
+row("PCA", lambda **k: vars(mv.PCA(**k).fit(x20)), {"n_components": 2, "solver": "svd"}, ok={"n_components": "None"})
 row("PCA.fit", lambda x: vars(mv.PCA(2).fit(x)), {"x": x20}, ok={"x": ANY})
 row("PCA.fit_transform", mv.PCA(2).fit_transform, {"x": x20}, ok={"x": ANY})
 row("PCA.transform", pca.transform, {"x": x20}, ok={"x": ROWS_ + "|1e300 in it"})

@@ -151,7 +151,7 @@ def called(call: Any, args: dict[str, Any]) -> Any:
     before = signal.signal(signal.SIGALRM, _alarm)
     signal.setitimer(signal.ITIMER_REAL, SECONDS)
     try:
-        with warnings.catch_warnings(), np.errstate(all="warn"):
+        with warnings.catch_warnings(), np.errstate(all="warn", under="ignore"):
             warnings.simplefilter("error")
             warnings.simplefilter("ignore", UserWarning)  # our own words
             warnings.simplefilter("ignore", ResourceWarning)

@@ -98,6 +98,7 @@ def failures(row: Row) -> list[str]:
             continue
         for label, value in hostile.values(given):
             itself = type(value) is type(given) and not isinstance(given, np.ndarray) and value == given
+            itself |= isinstance(given, bool) and isinstance(value, bool)
             if itself or label in row.skip.get(name, "").split("|"):
                 continue
             problem = outcome(row, name, label, value, right)

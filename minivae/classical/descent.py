@@ -67,9 +67,14 @@ def descend(
     NonFiniteError
         If the steps are so large that the loss overflows.
     """
+    checks.has(model, ("n_params", "limit", "loss_and_grad"), "model", "a LinearAutoencoder", "LinearAutoencoder(4, 2)")
     S = checks.covariance(S, model.n_x)
+    checks.squarable(checks.parameters_of(model, params), "params", 4)
+    checks.number(tolerance, "tolerance", low=0, closed=True)
     optimizer = Adam(0.04 * model.limit) if optimizer is None else optimizer
     schedule = StepDecay((8_000, 14_000)) if schedule is None else schedule
+    checks.has(optimizer, ("init", "update", "learning_rate"), "optimizer", "an optimiser", "Adam(1e-3)")
+    checks.has(schedule, ("scale",), "schedule", "a schedule", "StepDecay((8_000,))")
     scale = float(np.trace(S)) or 1.0
     params, grads = params.copy(), np.empty_like(params)
     state = optimizer.init(params)
@@ -88,7 +93,10 @@ def descend(
 
 def lbfgs(model: LinearAutoencoder, params: Array, S: Array, *, tolerance: float = 1e-11) -> Descent:
     """Train as ``descend`` does, by scipy's L-BFGS on the same flat vector and gradient: a check by other means."""
+    checks.has(model, ("n_params", "limit", "loss_and_grad"), "model", "a LinearAutoencoder", "LinearAutoencoder(4, 2)")
     S = checks.covariance(S, model.n_x)
+    checks.squarable(checks.parameters_of(model, params), "params", 4)
+    checks.number(tolerance, "tolerance", low=0, closed=True)
     from scipy.optimize import minimize  # a sixth of a second that only this needs
 
     scale = float(np.trace(S)) or 1.0

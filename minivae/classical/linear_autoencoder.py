@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from minivae.classical.subspaces import eigenpairs, with_signs
-from minivae.core import checks
+from minivae.core import checks, errors
 from minivae.core.arrays import Array
 
 
@@ -60,6 +60,7 @@ class LinearAutoencoder:
         if checks.width(self.n_latent, "n_latent") > self.n_x:
             raise ValueError(f"n_latent must be at most n_x = {self.n_x}, got {self.n_latent}. Lower it.")
         checks.number(self.l2, "l2", low=0, closed=True)
+        checks.size(self.n_params, "n_x and n_latent", (self.n_x, self.n_latent))
 
     @property
     def n_params(self) -> int:
@@ -73,6 +74,7 @@ class LinearAutoencoder:
 
     def unpack(self, params: Array) -> tuple[Array, Array]:
         """Return W1 (q, d) and W2 (d, q) as views of a flat vector of parameters or gradients."""
+        checks.parameters(params, self.n_params)
         half = self.n_x * self.n_latent
         return params[:half].reshape(self.n_latent, self.n_x), params[half:].reshape(self.n_x, self.n_latent)
 
@@ -111,7 +113,7 @@ class LinearAutoencoder:
         >>> LinearAutoencoder(4, 2, l2=0.3).optimum([4.0, 2.0, 1.0, 0.5])
         (2.6325, array([0.925, 0.85 ]))
         """
-        values = np.sort(np.asarray(eigenvalues, float))[::-1]
+        values = np.sort(checks.real(eigenvalues, "eigenvalues", (self.n_x,)))[::-1]
         kept = values[: self.n_latent]
         kept = kept[kept > self.l2]
         loss = float(np.sum(2 * self.l2 - self.l2**2 / kept) + values[len(kept) :].sum())
@@ -119,8 +121,11 @@ class LinearAutoencoder:
         squares[: len(kept)] = 1 - self.l2 / kept
         return loss, squares
 
+    @errors.spoken("the reconstruction")
     def reconstruct(self, params: Array, centred: Array) -> Array:
         """Return W2 W1 x of centred rows, shape (B, d)."""
+        checks.parameters_of(self, params)
+        centred = checks.data(centred, self.n_x, name="centred")
         W1, W2 = self.unpack(params)
         return centred @ W1.T @ W2.T
 
@@ -129,9 +134,11 @@ class LinearAutoencoder:
 
         Only with l2 are these the principal components.
         """
+        checks.parameters_of(self, params)
         _, W2 = self.unpack(params)
         return with_signs(np.linalg.svd(W2, full_matrices=False)[0].T)
 
+    @errors.spoken("the components")
     def components(self, params: Array, S: Array) -> tuple[Array, Array]:
         """Return the eigenvalues (q,) and eigenvectors (q, d) of the covariance of the reconstructions.
 
@@ -139,6 +146,8 @@ class LinearAutoencoder:
 
         Once the subspace is right these are the principal components and their variances, however mixed the codes are.
         """
+        checks.squarable(checks.parameters_of(self, params), "params", 4)
+        S = checks.covariance(S, self.n_x)
         W1, W2 = self.unpack(params)
         basis, R = np.linalg.qr(W2)  # W2 = basis R
         inside = R @ W1 @ S @ W1.T @ R.T

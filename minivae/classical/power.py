@@ -62,12 +62,14 @@ def power_iteration(product: Callable[[Array], Array], start: Array) -> Iterator
     >>> [round(next(steps).value, 4) for _ in range(4)]  # (4^(2t+1) + 2^(2t+1) + 1) / (4^(2t) + 2^(2t) + 1)
     [2.3333, 3.4762, 3.8718, 3.9685]
     """
+    checks.function(product, "product")
+    start = checks.real(start, "start", (None,))
     length = float(np.linalg.norm(start))
     if not 0 < length < np.inf:  # a NaN is not
         raise ValueError(f"start must have a finite length above 0, got {length}. Use rng.standard_normal(d).")
     v = start / length
     while True:
-        w = product(v)
+        w = _applied(product, v)
         value = float(v @ w)
         yield PowerStep(v, value, float(np.linalg.norm(w - value * v)))
         length = float(np.linalg.norm(w))
@@ -83,7 +85,14 @@ def deflate(product: Callable[[Array], Array], values: Array, vectors: Array) ->
     >>> left(np.ones(2))
     array([0., 2.])
     """
-    return lambda v: product(v) - vectors.T @ (values * (vectors @ v))
+    checks.function(product, "product")
+    values, vectors = checks.real(values, "values"), checks.real(vectors, "vectors")
+    if values.ndim != 1 or vectors.ndim != 2 or len(values) != len(vectors):
+        raise ValueError(
+            f"values and vectors must have shapes (k,) and (k, d), got {values.shape} and {vectors.shape}. One row of "
+            f"vectors for each value."
+        )
+    return lambda v: _applied(product, v) - vectors.T @ (values * (vectors @ v))
 
 
 def power_components(
@@ -119,6 +128,8 @@ def power_components(
     """
     if checks.width(k, "k") > checks.width(d, "d"):
         raise ValueError(f"k must be at most d = {d}, got {k}: there are no more components. Lower it.")
+    checks.function(product, "product")
+    checks.size(d * k, "d and k", (d, k))
     rng = np.random.default_rng(0) if rng is None else checks.generator(rng)
     values, vectors, residuals = np.empty(0), np.empty((0, d)), np.empty(0)
     for j in range(k):
@@ -129,13 +140,22 @@ def power_components(
             if step.residual <= _TOLERANCE * scale or t == _STEPS:
                 break
         vector = _orthogonal(step.vector, vectors)
-        image = product(vector)  # by S itself: what is left after a bad component would seem good
+        image = _applied(product, vector)  # by S itself: what is left after a bad component would seem good
         value = float(vector @ image)
         values = np.append(values, max(value, 0.0))
         vectors = np.vstack([vectors, vector])
         residuals = np.append(residuals, np.linalg.norm(image - value * vector))
     order = np.argsort(-values, kind="stable")  # equal ones may come out of order by rounding
     return values[order], vectors[order], residuals[order]
+
+
+def _applied(product: Callable[[Array], Array], v: Array) -> Array:
+    """Return S v, or refuse a product that gives no finite vector like v."""
+    w = product(v)
+    if not isinstance(w, np.ndarray) or w.shape != v.shape or w.dtype.kind != "f" or not np.isfinite(w).all():
+        got = checks.shown(w) if not isinstance(w, np.ndarray) or w.shape != v.shape else "one that is not"
+        raise ValueError(f"product must give a finite vector of shape {v.shape}, got {got}. Use lambda v: S @ v.")
+    return w
 
 
 def _orthogonal(v: Array, vectors: Array) -> Array:

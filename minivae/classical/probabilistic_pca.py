@@ -80,9 +80,14 @@ def ppca_optimum(eigenvalues: Array, n_latent: int) -> tuple[float, float]:
     >>> round(log_p, 10), round(s2, 10)
     (-7.9834853741, 0.7333333333)
     """
-    ordered = np.sort(np.asarray(eigenvalues, float))[::-1]
+    ordered = np.sort(checks.real(eigenvalues, "eigenvalues", (None,)))[::-1]
     p = len(ordered)
-    if not 1 <= n_latent < p:
+    if not checks.width(n_latent, "n_latent") < p:
         raise ValueError(f"n_latent must be at least 1 and below {p}, got {n_latent}. Keep fewer components.")
     kept, s2 = ordered[:n_latent], float(ordered[n_latent:].mean())
+    if not (kept > 0).all() or not s2 > 0:
+        raise ValueError(
+            f"eigenvalues must be positive, and the mean of the discarded ones, got {ordered[-1]:g} and {s2:g}: the "
+            f"likelihood has no upper bound. Lower n_latent."
+        )
     return -0.5 * float(p * LOG_2PI + np.log(kept).sum() + (p - n_latent) * np.log(s2) + p), s2

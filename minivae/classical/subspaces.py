@@ -49,7 +49,7 @@ def eigenpairs(S: Array) -> tuple[Array, Array]:
     >>> eigenpairs(np.diag([1.0, 0.0, 4.0]))[0]
     array([4., 1., 0.])
     """
-    values, columns = np.linalg.eigh(S)
+    values, columns = np.linalg.eigh(checks.covariance(S))
     return np.maximum(values[::-1], 0), columns[:, ::-1].T
 
 

@@ -170,11 +170,12 @@ def finite(value: Array, name: str) -> Array:
     return value
 
 
-def squarable(x: Array, name: str = "x") -> Array:
-    """Return an array of finite values if their squares are finite, too."""
+def squarable(x: Array, name: str = "x", power: int = 2) -> Array:
+    """Return an array of finite values if their squares, or a higher power of them, are finite, too."""
     largest = float(np.abs(x).max())
-    if largest > 1e150:
-        raise ValueError(f"{name} must have values whose squares are finite, got one of {largest:.0e}. Rescale it.")
+    if largest > 10 ** (300 / power):
+        what = "squares" if power == 2 else f"powers up to {power}"
+        raise ValueError(f"{name} must have values whose {what} are finite, got one of {largest:.0e}. Rescale it.")
     return x
 
 
@@ -196,16 +197,19 @@ def square(S: Any, n: int, name: str = "S") -> Array:
     return S
 
 
-def covariance(S: Any, n: int, name: str = "S") -> Array:
+def covariance(S: Any, n: int | None = None, name: str = "S") -> Array:
     """Return a finite matrix of shape (n, n)."""
-    S = square(S, n, name)
+    S = array(S, name)
+    if n is None and (S.ndim != 2 or not S.size):
+        raise ValueError(f"{name} must be a square matrix, got {shown(S)}. Use covariance(x).")
+    S = square(S, len(S) if n is None else n, name)
     finite = np.isfinite(S)
     if not finite.all():
         row, column = np.argwhere(~finite)[0]
         raise ValueError(
             f"{name} must be finite, got {S[row, column]} in row {row}, column {column}. Drop or fill the data's NaN."
         )
-    return S
+    return squarable(_floats(S) if S.dtype.kind == "f" else S.astype(np.float64), name)
 
 
 def real(value: Any, name: str, shape: tuple[int | None, ...] | None = None) -> Array:
@@ -236,11 +240,10 @@ def flat(array: Any, n_params: int, name: str = "params") -> None:
         raise ValueError(f"{name} must be contiguous, got strides {array.strides}. Use np.ascontiguousarray({name}).")
 
 
-def parameters_of(model: Any, params: Any) -> None:
-    """Refuse what are no parameters of the model, or not finite."""
+def parameters_of(model: Any, params: Any) -> Array:
+    """Return the parameters, or refuse what are none of the model, or not finite."""
     flat(params, model.n_params)
-    if not np.isfinite(np.add.reduce(params)):
-        finite(params, "params")
+    return finite(params, "params")
 
 
 def gradient(params: Any, grads: Any, n_params: int) -> None:

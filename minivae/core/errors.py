@@ -1,10 +1,16 @@
 """The errors that minivae raises, beside ValueError; and how the first non-finite array is found and named."""
 
-from collections.abc import Iterable
+import dataclasses
+import functools
+from collections.abc import Callable, Iterable
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
 from minivae.core.arrays import Array
+
+
+P, R = ParamSpec("P"), TypeVar("R")
 
 
 class NonFiniteError(FloatingPointError):
@@ -59,3 +65,34 @@ def speak_of(name: str, result: Array, **sources: Array) -> None:
         f"{name} is not finite in {result.dtype}: {where}",
         "Make them smaller, or use float64; np.errstate(over='ignore') takes it without a word.",
     )
+
+
+def spoken(what: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Let a method raise NonFiniteError where what it returns is not finite, in place of NumPy's warnings; as above."""
+
+    def decorate(method: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(method)
+        def speaking(*args: P.args, **kwargs: P.kwargs) -> R:
+            if np.geterr()["over"] == "ignore":
+                return method(*args, **kwargs)
+            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+                result = method(*args, **kwargs)
+            for array in _arrays(result):
+                if array.dtype.kind == "f" and not np.isfinite(array).all():
+                    raise NonFiniteError(
+                        f"{what} holds {int((~np.isfinite(array)).sum())} NaN or infinite value(s) of {array.size}",
+                        "Look at the parameters and at the size of the data: one of them is not finite or too large.",
+                    )
+            return result
+
+        return speaking
+
+    return decorate
+
+
+def _arrays(result: Any) -> Iterable[np.ndarray]:
+    if isinstance(result, np.ndarray):
+        yield result
+    elif dataclasses.is_dataclass(result):
+        for field in dataclasses.fields(result):
+            yield from _arrays(getattr(result, field.name))

@@ -154,8 +154,10 @@ class LearnedBaseline:
 
     def update(self, state: State, x: Array, f: Array) -> None:
         """Take one step of the regression on what the average leaves, then update the average."""
-        f = _signal(f)
+        f = _signal(f).astype(state["params"].dtype, copy=False)
         f = f.mean(axis=0) if f.ndim == 2 else f  # (B,)
+        if len(f) != len(x):
+            raise ValueError(f"f must have a value for each of the {len(x)} rows of x, got {len(f)}. Make them agree.")
         params, grads = state["params"], np.empty_like(state["params"])
         self.average.update(state, x, f)
         self.loss_and_grad(params, x, f - self.average.predict(state, x), grads)
@@ -166,6 +168,7 @@ class LearnedBaseline:
         """Return the loss 1/2 mean (target - network(x))^2, and overwrite ``grads`` with its gradient."""
         y, cache = self.network.forward(params, x)
         target = checks.look(target, "target", (len(y),))
+        checks.place(grads, self.network.n_params, params.dtype)
         error = y[:, 0] - target.astype(params.dtype, copy=False)
         self.network.backward(params, cache, error[:, None] / params.dtype.type(len(x)), grads, need_dx=False)
         return 0.5 * float(np.mean(error**2))

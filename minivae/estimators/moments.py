@@ -98,9 +98,11 @@ def summarize(rows: Any, exact: Moments | None = None, *, n_group: int = 1, kurt
         raise ValueError(f"rows must be finite, got {rows[draw]} at draw {draw}. Look at the estimator's input there.")
     if not rows.size:
         raise ValueError(f"rows must hold at least one value, got shape {rows.shape}. Give an estimator's rows.")
-    checks.squarable(np.sqrt(np.abs(rows)), "rows")  # their squares have squares, too
+    checks.squarable(rows, "rows", 4)
     if kurtosis is not None:
         kurtosis = _fitting(kurtosis, "kurtosis", rows.shape[1:])
+        if (kurtosis < 1 - 1e-6).any():
+            raise ValueError(f"kurtosis must be at least 1, got {kurtosis.min():g}. It is E (g - E g)^4 / variance^2.")
     if exact is not None:
         checks.has(exact, ("mean", "variance"), "exact", "Moments", "exact_moments('score', cost, mu, sigma)")
         exact = Moments(*(_fitting(getattr(exact, n), f"exact.{n}", rows.shape[1:]) for n in ("mean", "variance")))
@@ -111,7 +113,7 @@ def summarize(rows: Any, exact: Moments | None = None, *, n_group: int = 1, kurt
         if kurtosis is None:
             kurtosis = np.mean((independent - mean) ** 4, axis=0) / independent.var(axis=0) ** 2
         known = np.where(np.isnan(kurtosis), 3.0, kurtosis)  # of equal values it is undefined
-        relative = np.sqrt((known - 1) / m + 2 / (m * (m - 1)))
+        relative = np.sqrt(np.maximum(known - 1, 0) / m + 2 / (m * (m - 1)))
         snr = np.abs(mean) / np.sqrt(variance)
     mean_error = np.sqrt(variance / len(rows))
     variance_error = np.where(variance > 0, variance * relative, 0.0)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from minivae.core import checks, kernels
+from minivae.core import checks, errors, kernels
 from minivae.core.arrays import Array
 from minivae.estimators.costs import Cost, SeparableCost, known, slopes, values
 from minivae.estimators.signals import leave_one_out_signal, optimal_baseline
@@ -66,7 +66,10 @@ class CostEstimator:
                 f"noise must hold whole groups of {self.n_group} draws, got {len(noise)} draws. "
                 f"Use a multiple of {self.n_group}."
             )
-        return self._rows(cost, mu, sigma, noise)
+        with np.errstate(over="ignore", invalid="ignore"):
+            rows = self._rows(cost, mu, sigma, noise)
+        errors.speak_of("the gradient", rows, noise=noise)
+        return rows
 
     def _rows(self, cost: Cost, mu: Array, sigma: Array, noise: Array) -> Array:
         raise NotImplementedError
@@ -123,7 +126,9 @@ class ScoreFunction(CostEstimator):
                 f"baseline must be finite numbers or one of {', '.join(CONSTANTS)}, got {self.baseline!r}. Use 'none'."
             )
         else:
-            checks.real(self.baseline, "baseline")
+            shape = checks.real(self.baseline, "baseline").shape
+            if shape != () and (len(shape) != 2 or shape[0] != 2):
+                raise ValueError(f"baseline must be a number or have shape (2, D), got {shape}. One a gradient.")
         checks.width(self.n_pilot, "n_pilot")
 
     def prepare(self, cost: Cost, mu: Any, sigma: Any, rng: np.random.Generator) -> "ScoreFunction":

@@ -136,8 +136,8 @@ def variance_crossings(
     from scipy.optimize import brentq
 
     checks.function(costs, "costs", "Pass a class such as Cosine.")
-    for name, value in (("mu", mu), ("low", low), ("high", high)):
-        checks.number(value, name, low=-math.inf)
+    low, high = (checks.number(value, name, low=-math.inf) for name, value in (("low", low), ("high", high)))
+    checks.number(mu, "mu", low=-math.inf)
     checks.number(sigma, "sigma", low=0)
     checks.width(n_grid, "n_grid")
     if not isinstance(estimators, (tuple, list)) or len(estimators) != 2:
