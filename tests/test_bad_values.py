@@ -87,7 +87,7 @@ def outcome(row: Row, name: str, label: str, value: Any, right: Any) -> str | No
         return None if hostile.equal(result, right) else "another result than that of the plain value"
     if label not in ok:
         return "taken in silence"
-    return None if label in EXTREME[:2] or hostile.finite(result) else "not finite, in silence"
+    return None if label in (*EXTREME[:2], "nan", "inf") or hostile.finite(result) else "not finite, in silence"
 
 
 def failures(row: Row) -> list[str]:

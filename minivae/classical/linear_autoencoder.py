@@ -84,6 +84,7 @@ class LinearAutoencoder:
 
     def loss(self, params: Array, S: Array) -> float:
         """Return the loss for data of covariance S, shape (d, d)."""
+        checks.flat(params, self.n_params)
         S = checks.square(S, self.n_x)
         W1, W2 = self.unpack(params)
         E = np.eye(self.n_x) - W2 @ W1

@@ -68,6 +68,7 @@ def standard_scale(x: Array) -> tuple[Array, Array]:
     >>> standard_scale(np.array([[0.0], [2.0]]))
     (array([1.]), array([1.]))
     """
+    x = checks.data(x)
     constant = checks.constant_columns(x)
     if constant:
         warnings.warn(

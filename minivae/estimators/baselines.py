@@ -154,6 +154,7 @@ class LearnedBaseline:
 
     def update(self, state: State, x: Array, f: Array) -> None:
         """Take one step of the regression on what the average leaves, then update the average."""
+        x = checks.look(x, "x", (None, None))
         f = _signal(f).astype(state["params"].dtype, copy=False)
         f = f.mean(axis=0) if f.ndim == 2 else f  # (B,)
         if len(f) != len(x):

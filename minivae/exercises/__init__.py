@@ -21,6 +21,9 @@ LECTURES = {
 }
 
 
+__all__ = ["EXERCISES", "LECTURES", "Exercise", "Outcome", "check"]
+
+
 def check(exercise: str, answer: Any, *, seconds: float = SECONDS) -> Outcome:
     """Check an answer to an exercise of the lectures, and say which mistake it looks like.
 
@@ -51,6 +54,11 @@ def check(exercise: str, answer: Any, *, seconds: float = SECONDS) -> Outcome:
     >>> outcome.ok, outcome.mistake[:61]
     (False, 'exp(log_var) is the variance; the standard deviation is exp(l')
     """
+    checks.number(seconds, "seconds", low=0)
+    if not isinstance(exercise, str):
+        raise ValueError(
+            f"exercise must be the id of an exercise, got {checks.shown(exercise)}. Call check('vae.kl', your_answer)."
+        )
     if exercise not in EXERCISES:
         remedy = checks.did_you_mean(exercise, EXERCISES) or "The command `minivae exercises` lists them all."
         return Outcome(str(exercise), "wrong", f"There is no exercise {exercise!r}. {remedy}")

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from minivae.core import checks
+from minivae.core import checks, errors
 from minivae.core.arrays import Array
 from minivae.core.errors import raise_non_finite
 from minivae.core.parallel import row_chunks
@@ -73,6 +73,11 @@ class Autoencoder(EncoderDecoder):
     continuous = False
 
     def __post_init__(self) -> None:
+        self._check_boxes()
+        if self.corruption is not None:
+            checks.has(self.corruption, ("draw", "apply", "active"), "corruption", "a corruption", "MaskingNoise(0.3)")
+        if self.penalty is not None:
+            checks.has(self.penalty, ("check", "value", "slope", "weight"), "penalty", "a penalty", "Contraction(0.1)")
         if self.encoder.n_out is None:
             raise ValueError("encoder must have a known output width, got none. Put a Dense layer in it.")
         self._check_widths(self.encoder.n_out, self.encoder.n_out)
@@ -98,8 +103,9 @@ class Autoencoder(EncoderDecoder):
         likelihood = named_likelihood(likelihood, Gaussian())
         n_latent = checks.width(n_latent, "n_latent")
         encoder, decoder = mirrored(n_x, n_latent, n_latent, n_hidden, activation, likelihood)
-        if penalty is not None and penalty.last_layer is not None:
-            encoder = Sequential([*encoder.layers, penalty.last_layer])
+        last_layer = getattr(penalty, "last_layer", None)
+        if last_layer is not None:
+            encoder = Sequential([*encoder.layers, last_layer])
         return cls(
             encoder=encoder,
             decoder=decoder,
@@ -154,7 +160,7 @@ class Autoencoder(EncoderDecoder):
         """
         checks.gradient(params, grads, self.n_params)
         x = checks.batch(x, self.n_x, params.dtype)
-        objective = self.objective if objective is None else objective.resolved(self)
+        objective = self._resolved(objective)
         seen = self._seen(x, eps)  # (K B, n_x)
         encoder, decoder, likelihood = self.unpack(params)
         dencoder, ddecoder, dlikelihood = self.unpack(grads)
@@ -186,9 +192,16 @@ class Autoencoder(EncoderDecoder):
             dencoder += beside
         return loss, terms
 
+    def _resolved(self, objective: Reconstruction | None) -> Reconstruction:
+        if objective is None:
+            return self.objective
+        checks.has(objective, ("resolved", "loss"), "objective", "an objective", "Reconstruction()")
+        return objective.resolved(self)
+
     def trace(self, params: Array, x: Array, eps: Array | None = None) -> Iterator[tuple[str, Array]]:
         """Yield the name and the value of every array on the way from the parameters to the loss."""
         yield from self.named(params)
+        x = checks.batch(x, self.n_x, params.dtype)
         yield "x", x
         encoder, decoder, likelihood = self.unpack(params)
         seen = out = self._seen(x, eps)
@@ -212,8 +225,10 @@ class Autoencoder(EncoderDecoder):
         """
         if self.corruption is None or not self.random:
             return None
-        return self.corruption.draw(rng, (n_draws, n_batch, self.n_x), dtype)
+        shape = checks.width(n_draws, "n_draws"), checks.width(n_batch, "n_batch"), self.n_x
+        return self.corruption.draw(checks.generator(rng), shape, checks.float_dtype(dtype))
 
+    @errors.spoken("the loss")
     def terms(
         self, params: Array, x: Any, *, eps: Array | None = None, objective: Reconstruction | None = None
     ) -> ReconstructionTerms:
@@ -233,14 +248,13 @@ class Autoencoder(EncoderDecoder):
         ReconstructionTerms
             log_lik of shape (B,), and the penalty, whose means are over all of x.
         """
-        checks.flat(params, self.n_params)
+        checks.parameters_of(self, params)
         x = self.check_data(x, dtype=params.dtype)
-        if objective is not None:
-            objective.resolved(self)
+        self._resolved(objective)
         encoder, decoder, likelihood = self.unpack(params)
         penalty = self.penalty if self.penalty is not None and self.penalty.weight else None
         if eps is not None:
-            eps = checks.noise(eps, (len(x), self.n_x), params.dtype)
+            eps = checks.finite(checks.noise(eps, (len(x), self.n_x), params.dtype), "eps")
         n_draws = 1 if eps is None else len(eps)
         log_lik, total = np.empty(len(x), params.dtype), np.zeros(1)
         for rows in row_chunks(len(x), n_draws):
@@ -277,20 +291,25 @@ class Autoencoder(EncoderDecoder):
         eps = checks.noise(eps, (len(x), self.n_x), x.dtype)
         return self.corruption.apply(x, eps).reshape(-1, self.n_x)
 
+    @errors.spoken("the code")
     def embed(self, params: Array, x: Any) -> Array:
         """Return the codes z = encoder(x), shape (B, n_latent)."""
         return self._head(params, x)
 
+    @errors.spoken("the reconstruction")
     def reconstruct(self, params: Array, x: Any) -> Array:
         """Return E[x|z] at the code of each example, shape (B, n_x)."""
         return self.decode(params, self.embed(params, x))
 
+    @errors.spoken("what the latents say")
     def says(self, params: Array, x: Any) -> Array:
         """Return the variance of each latent over the examples, shape (n_latent,)."""
         return self.embed(params, x).var(axis=0)
 
     def quantities(self, params: Array, x: Array, seed: int, n_draws: int | None = None) -> list[Quantity]:  # noqa: ARG002
         """Return the reconstruction's log-likelihood, from corrupted input too, the penalty and the squared error."""
+        checks.seed(seed)
+        x = self.check_data(x, dtype=checks.dtype_of(params))
         terms = self.terms(params, x)
         rows = [quantity("log_lik", terms.log_lik)]
         eps = self.draw_noise(stream(seed, Stream.TEST_NOISE), 1, len(x), params.dtype)
@@ -303,5 +322,5 @@ class Autoencoder(EncoderDecoder):
 
     def meaning(self, x: Array) -> str:
         """Say what log_lik is for such data."""
-        grey = "" if self.likelihood.is_density(x) else " (a cross-entropy: x lies strictly between 0 and 1)"
+        grey = "" if self.likelihood.is_density(checks.data(x, self.n_x)) else " (a cross-entropy: x lies strictly between 0 and 1)"
         return f"log_lik is the log-likelihood of the reconstruction{grey}"

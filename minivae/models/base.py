@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from minivae.core import checks
+from minivae.core import checks, errors
 from minivae.core.arrays import Array
 from minivae.core.boxes import Box, slices_of
 from minivae.distributions.protocols import Likelihood, Posterior, Prior
@@ -157,6 +157,7 @@ class EncoderDecoder:
 
     def unpack(self, params: Array) -> tuple[Array, ...]:
         """Return the view of each box, in the order of ``boxes``, of a flat vector of parameters or gradients."""
+        checks.parameters(params, self.n_params)
         return tuple(map(params.__getitem__, self.slices))
 
     def init(self, rng: np.random.Generator, dtype: Any = np.float64, x: Array | None = None) -> Array:
@@ -165,7 +166,8 @@ class EncoderDecoder:
         Given data x, the last bias of the decoder starts where E[x|z] is their mean: a head start, and without it
         the prior's centre may stay unused when the data lie far from zero.
         """
-        dtype = checks.float_dtype(dtype)
+        dtype, rng = checks.float_dtype(dtype), checks.generator(rng)
+        x = None if x is None else checks.data(x, self.n_x)
         parts = {name: box.init(rng, dtype) for name, box in self.boxes.items()}
         bias = None if x is None else self.decoder.out_bias(parts["decoder"])
         if x is not None and bias is not None:
@@ -181,22 +183,29 @@ class EncoderDecoder:
 
     def check_data(self, x: Any, name: str = "x", dtype: Any = None) -> Array:
         """Return x as an array that the model takes, or refuse it: shape, dtype, finite, in the support."""
-        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused
-            x = checks.data(x, self.n_x, dtype, name)
+        x = checks.data(x, self.n_x, None if dtype is None else checks.float_dtype(dtype), name)
         self.likelihood.check(x)
         return x
 
+    @errors.spoken("E[x|z]")
     def decode(self, params: Array, z: Array) -> Array:
         """Return E[x|z], shape (batch, n_x), for codes z of shape (batch, n_latent)."""
-        checks.flat(params, self.n_params)
+        checks.parameters_of(self, params)
         z = checks.data(z, self.decoder.n_in, params.dtype, name="z")
         decoder, likelihood = self.unpack(params)[-2:]
         return self.likelihood.mean(likelihood, self.decoder.forward(decoder, z)[0])
 
     def _head(self, params: Array, x: Any) -> Array:
-        checks.flat(params, self.n_params)
+        checks.parameters_of(self, params)
         x = checks.data(x, self.n_x, params.dtype)
         return self.encoder.forward(self.unpack(params)[0], x)[0]
+
+    def _check_boxes(self) -> None:
+        """Refuse what is no box, each of its kind."""
+        for name in ("encoder", "decoder"):
+            checks.has(getattr(self, name), ("forward", "out_bias", "flat_layers"), name, "a Sequential", "mlp([4, 8, 2])")
+        methods = ("n_out", "log_prob", "backward", "is_density")
+        checks.has(self.likelihood, methods, "likelihood", "a likelihood", "Bernoulli()")
 
     def _check_widths(self, n_head: int, n_latent: int) -> None:
         for name, value, want in (

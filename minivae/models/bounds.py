@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from minivae.core import checks
+from minivae.core import checks, errors
 from minivae.core.arrays import Array, log_mean_exp
 from minivae.core.parallel import for_each_chunk, row_chunks
 from minivae.models.base import Variational
@@ -38,6 +38,7 @@ class LogMarginal:
     n_draws: int
 
 
+@errors.spoken("log w")
 def log_weights(model: Variational, params: Array, x: Array, eps: Array) -> Array:
     """Return log w = log p(x|z) + log p(z) - log q(z|x) at z(eps), shape (K, B), in nats.
 
@@ -57,11 +58,18 @@ def log_weights(model: Variational, params: Array, x: Array, eps: Array) -> Arra
     >>> log_weights(model, params, np.ones((3, 4)), np.zeros((5, 3, 1))).shape
     (5, 3)
     """
-    checks.flat(params, model.n_params)
-    x = model.check_data(x, dtype=params.dtype)
+    x = _checked(model, params, x)
     eps = checks.noise(eps, (len(x), model.posterior.n_latent), params.dtype)
-    model.posterior.check_noise(eps)
+    model.posterior.check_noise(checks.finite(eps, "eps"))
     return _log_weights(model, params, x, eps)
+
+
+def _checked(model: Variational, params: Array, x: Any) -> Array:
+    """Return x as the model takes it, or refuse what does not go together."""
+    what = "a model whose code is a distribution"
+    checks.has(model, ("draw", "posterior", "prior"), "model", what, "VAE.mlp(n_x=4, n_latent=2)")
+    checks.parameters_of(model, params)
+    return model.check_data(x, dtype=params.dtype)
 
 
 def _log_weights(model: Variational, params: Array, x: Array, eps: Array) -> Array:
@@ -124,9 +132,8 @@ def log_marginal(model: Variational, params: Array, x: Any, n_draws: int, rng: n
     >>> estimate.log_p.shape, bool((estimate.ess <= 100).all())
     ((3,), True)
     """
-    checks.flat(params, model.n_params)
+    x = _checked(model, params, x)
     n_draws = checks.width(n_draws, "n_draws")
-    x = model.check_data(x, dtype=params.dtype)
     log_p, ess = np.empty(len(x)), np.empty(len(x))
 
     def stream(rows: slice, rng: np.random.Generator) -> None:

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from minivae.core import checks
+from minivae.core import checks, errors
 from minivae.core.arrays import Array
 from minivae.core.registry import saved
 from minivae.nn.sequential import Sequential
@@ -59,6 +59,7 @@ class Contraction:
 
     def check(self, encoder: Sequential) -> None:
         """Refuse layers whose second derivative is not known."""
+        checks.has(encoder, ("flat_layers",), "encoder", "a Sequential", "mlp([4, 8, 2])")
         for layer in encoder.flat_layers():
             if not hasattr(layer, "curvature") and not hasattr(layer, "matrix"):
                 raise ValueError(
@@ -83,10 +84,12 @@ class Contraction:
 
     def value(self, mean: Array) -> float:
         """Return weight times the mean."""
+        mean = checks.look(mean, "mean", (None,))
         return float(self.weight * mean[0])
 
     def slope(self, mean: Array) -> Array:
         """Return the weight."""
+        mean = checks.look(mean, "mean", (None,))
         return np.full_like(mean, self.weight)
 
     def backward(
@@ -117,6 +120,7 @@ class Contraction:
         return None, grads
 
 
+@errors.spoken("dz/dx")
 def jacobian(encoder: Sequential, params: Array, x: Array) -> Array:
     """Return dz/dx of each example, shape (B, L, n_x), of dense layers and activations.
 
@@ -135,7 +139,8 @@ def jacobian(encoder: Sequential, params: Array, x: Array) -> Array:
     """
     contraction = Contraction()
     contraction.check(encoder)
-    checks.flat(params, encoder.n_params)
+    checks.parameters_of(encoder, params)
+    x = checks.data(x, encoder.n_in, params.dtype)
     z, caches = encoder.forward(params, x)
     rows = contraction.forward(encoder, params, z, caches)[1][0]
     return np.broadcast_to(rows, (len(x), *rows.shape[1:]))

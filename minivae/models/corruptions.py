@@ -40,6 +40,23 @@ class Corruption(Protocol):
         """Return the corrupted x, of the shape of the noise; x broadcasts against it."""
 
 
+def _pair(x: Any, noise: Any) -> tuple[Array, Array]:
+    """Return x and the noise, whose last axes are those of x; at the price of a look."""
+    if type(x) is not np.ndarray or x.dtype.kind != "f" or not x.size:
+        raise ValueError(f"x must be an array of floats, got {checks.shown(x)}. Use x.astype(np.float32).")
+    if (
+        type(noise) is not np.ndarray
+        or noise.dtype.kind != "f"
+        or noise.ndim < x.ndim
+        or noise.shape[noise.ndim - x.ndim :] != x.shape
+    ):
+        raise ValueError(
+            f"noise must be floats of shape (..., {', '.join(map(str, x.shape))}), as x, got {checks.shown(noise)}. "
+            f"Make it with draw(rng, shape, dtype)."
+        )
+    return x, noise
+
+
 class _Fitting:
     """What most corruptions share: they do not depend on the data."""
 
@@ -65,7 +82,7 @@ class _Uniform(_Fitting):
 
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...], dtype: Any) -> Array:
         """Return draws uniform in [0, 1)."""
-        return checks.generator(rng).random(shape, dtype=dtype)
+        return checks.generator(rng).random(checks.shape_of(shape), dtype=checks.float_dtype(dtype))
 
 
 @saved
@@ -98,10 +115,11 @@ class GaussianNoise(_Fitting):
 
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...], dtype: Any) -> Array:
         """Return draws of N(0, 1)."""
-        return checks.generator(rng).standard_normal(shape, dtype=dtype)
+        return checks.generator(rng).standard_normal(checks.shape_of(shape), dtype=checks.float_dtype(dtype))
 
     def apply(self, x: Array, noise: Array) -> Array:
         """Return x + std noise."""
+        x, noise = _pair(x, noise)
         return x + noise.dtype.type(self.std) * noise
 
 
@@ -131,6 +149,7 @@ class MaskingNoise(_Uniform):
 
     def apply(self, x: Array, noise: Array) -> Array:
         """Return x where noise >= fraction, else 0."""
+        x, noise = _pair(x, noise)
         return np.where(noise < self.fraction, noise.dtype.type(0), x)
 
 
@@ -165,10 +184,12 @@ class SaltAndPepperNoise(_Uniform):
     @classmethod
     def fitting(cls, x: Array, **values: float) -> "SaltAndPepperNoise":
         """Return the corruption to the ends of the range of the data."""
+        x = checks.data(x)
         return cls(low=float(x.min()), high=float(x.max()), **values)
 
     def apply(self, x: Array, noise: Array) -> Array:
         """Return low where noise < fraction / 2, high where noise >= 1 - fraction / 2, else x."""
+        x, noise = _pair(x, noise)
         low, high = noise.dtype.type(self.low), noise.dtype.type(self.high)
         return np.where(noise < self.fraction / 2, low, np.where(noise >= 1 - self.fraction / 2, high, x))
 

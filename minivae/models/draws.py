@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from minivae.core import checks
+from minivae.core import checks, errors
 from minivae.core.arrays import Array
 from minivae.core.parallel import for_each_chunk, row_chunks
 from minivae.estimators.backward import head_gradient
@@ -90,11 +90,13 @@ class EncoderDraws:
 
     def at(self, eps: Array) -> "EncoderDraws":
         """Return other draws of the same examples."""
-        return _draws(self.model, self.params, self.x, eps.astype(self.head.dtype))
+        eps = checks.noise(eps, (len(self.x), self.model.posterior.n_latent), self.head.dtype)
+        self.model.posterior.check_noise(checks.finite(eps, "eps"))
+        return _draws(self.model, self.params, self.x, eps)
 
     def values(self, objective: Elbo | None = None) -> Array:
         """Return the score function's f, shape (K, B): log p(x|z), with a sampled KL also log p(z) - log q(z|x)."""
-        return self._known((objective or self.model.objective).resolved(self.model), self.log_q.shape).f
+        return self._known(self._objective(objective), self.log_q.shape).f
 
     def rows(self, objective: Elbo | None = None, baseline: Any = 0.0, n_group: int | None = None) -> Array:
         """Return the gradient of the ELBO for the head by each draw, shape (K, B, H).
@@ -109,7 +111,7 @@ class EncoderDraws:
             The draws come in groups of so many, for an estimator that uses several at once; all K in one unless given.
             The rows of a group depend on each other, and groups do not.
         """
-        objective = self.model.objective if objective is None else objective.resolved(self.model)
+        objective = self._objective(objective)
         n_draws = len(self.log_q)
         n_group = n_draws if n_group is None else checks.width(n_group, "n_group")
         objective.check(self.model, n_group)
@@ -132,6 +134,11 @@ class EncoderDraws:
             ones = np.ones(len(self.head), rows.dtype)
             rows = rows - self.model.closed_kl.backward(prior, self.head, ones, np.empty_like(prior))
         return rows
+
+    def _objective(self, objective: Elbo | None) -> Elbo:
+        if objective is None:
+            return self.model.objective
+        return _elbo(objective).resolved(self.model)
 
     def _known(self, objective: Elbo, shape: tuple[int, ...]) -> Draws:
         """Return what is known of the draws, in this shape; each counts one."""
@@ -187,12 +194,17 @@ class EncoderEstimator:
     n_group: int = 1
 
     def __post_init__(self) -> None:
-        least = self.objective.row.least_draws
+        checks.real(self.baseline, "baseline")
+        least = _elbo(self.objective).row.least_draws
         if checks.width(self.n_group, "n_group") < least:
             raise ValueError(
                 f"n_group must be at least {least} for the estimator {self.objective.estimator!r}, got {self.n_group}: "
                 f"a single draw has no others. Use n_group={self.objective.row.usual_draws}."
             )
+
+
+def _elbo(objective: Any) -> Elbo:
+    return checks.has(objective, ("resolved", "row", "weights"), "objective", "an Elbo", "Elbo('score')")
 
 
 def head_moments(
@@ -227,8 +239,14 @@ def head_moments(
     True
     """
     n_draws = checks.width(n_draws, "n_draws")
-    checks.flat(params, model.n_params)
-    x = model.check_data(x, dtype=params.dtype)
+    checks.generator(rng)
+    x = _checked(model, params, x)
+    if not isinstance(estimators, Mapping) or not estimators:
+        raise ValueError(
+            f"estimators must be a dictionary of EncoderEstimator, got {checks.shown(estimators)}. Give each a name."
+        )
+    for how in estimators.values():
+        checks.has(how, ("objective", "n_group"), "estimators", "EncoderEstimators", "{'score': EncoderEstimator()}")
     shape = (len(x), model.posterior.n_head)
     like = np.empty(shape, params.dtype)
     baselines = {name: _baseline(how.baseline, like) for name, how in estimators.items()}
@@ -255,11 +273,9 @@ def head_moments(
 
 def _baseline(value: Any, head: Array) -> Array:
     """Return c for each output of the head, shape (B, H), in its dtype."""
-    c = np.asarray(value, head.dtype)
+    c = checks.real(value, "baseline").astype(head.dtype)
     if c.ndim > 2 or any(a not in (1, b) for a, b in zip(c.shape[::-1], head.shape[::-1], strict=False)):
         raise ValueError(f"baseline must broadcast to {head.shape}, got shape {c.shape}. One an example is c[:, None].")
-    if not np.isfinite(c).all():
-        raise ValueError("baseline must be finite, got NaN or infinity. Take it from draws that are finite.")
     return np.broadcast_to(c, head.shape)
 
 
@@ -274,10 +290,9 @@ def encoder_draws(model: Variational, params: Array, x: Any, eps: Any) -> Encode
     eps : array of shape (K, B, n_latent) or (K, 1, n_latent)
         Draws, or quadrature nodes.
     """
-    checks.flat(params, model.n_params)
-    x = model.check_data(x, dtype=params.dtype)
+    x = _checked(model, params, x)
     eps = checks.noise(eps, (len(x), model.posterior.n_latent), params.dtype)
-    model.posterior.check_noise(eps)
+    model.posterior.check_noise(checks.finite(eps, "eps"))
     return _draws(model, params, x, eps)
 
 
@@ -305,10 +320,18 @@ def encoder_states(model: Variational, params: Array, x: Any) -> EncoderDraws:
     >>> states.z.shape, gradient.shape  # of the ELBO, for the logits: exact
     ((8, 2, 3), (2, 3))
     """
-    checks.flat(params, model.n_params)
-    return _draws(model, params, model.check_data(x, dtype=params.dtype), None)
+    return _draws(model, params, _checked(model, params, x), None)
 
 
+def _checked(model: Variational, params: Array, x: Any) -> Array:
+    """Return x as the model takes it, or refuse what does not go together."""
+    what = "a model whose code is a distribution"
+    checks.has(model, ("draw", "posterior", "prior"), "model", what, "VAE.mlp(n_x=4, n_latent=2)")
+    checks.parameters_of(model, params)
+    return model.check_data(x, dtype=params.dtype)
+
+
+@errors.spoken("log p(x|z) or q(z|x)")
 def _draws(model: Any, params: Array, x: Array, eps: Array | None) -> EncoderDraws:
     encoder, posterior, _, decoder, likelihood = model.unpack(params)
     head, _ = model.encoder.forward(encoder, x)

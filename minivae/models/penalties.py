@@ -128,7 +128,7 @@ class KLSparsity(_Sparsity):
 
     def check(self, encoder: Sequential) -> None:
         """Refuse an encoder whose code may leave (0, 1)."""
-        low, high = encoder.out_range
+        low, high = checks.has(encoder, ("out_range",), "encoder", "a Sequential", "mlp([4, 8, 2])").out_range
         if low < 0 or high > 1:
             raise ValueError(
                 f"encoder must end in Sigmoid() for KLSparsity, whose units are active or not, got a last layer whose "
@@ -137,13 +137,14 @@ class KLSparsity(_Sparsity):
 
     def value(self, mean: Array) -> float:
         """Return weight sum_j KL(rho || rho_j)."""
-        rho = self.target
+        rho, mean = self.target, checks.look(mean, "mean", (None,))
         with np.errstate(divide="ignore"):  # a unit that is always off or always on: infinite, and the guard says so
             kl = rho * (math.log(rho) - np.log(mean)) + (1 - rho) * (math.log1p(-rho) - np.log1p(-mean))
         return float(self.weight * kl.sum())
 
     def slope(self, mean: Array) -> Array:
         """Return weight [(1 - rho) / (1 - rho_j) - rho / rho_j]."""
+        mean = checks.look(mean, "mean", (None,))
         return self.weight * ((1 - self.target) / (1 - mean) - self.target / mean)
 
     def _forward(self, z: Array) -> tuple[Array, None]:
@@ -173,10 +174,12 @@ class L1Sparsity(_Sparsity):
 
     def value(self, mean: Array) -> float:
         """Return weight times the mean."""
+        mean = checks.look(mean, "mean", (None,))
         return float(self.weight * mean[0])
 
     def slope(self, mean: Array) -> Array:
         """Return the weight."""
+        mean = checks.look(mean, "mean", (None,))
         return np.full_like(mean, self.weight)
 
     def _forward(self, z: Array) -> tuple[Array, Array]:

@@ -15,7 +15,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from minivae.core import checks
+from minivae.core import checks, errors
 from minivae.core.arrays import Array, log_mean_exp
 from minivae.core.boxes import Box
 from minivae.core.errors import NonFiniteError, raise_non_finite
@@ -91,8 +91,11 @@ class VAE(EncoderDecoder):
     random = True
 
     def __post_init__(self) -> None:
+        self._check_boxes()
+        checks.has(self.posterior, ("n_head", "sample", "score"), "posterior", "a posterior", "DiagonalGaussian(2)")
         if self.prior is None:
             object.__setattr__(self, "prior", self.posterior.prior())
+        checks.has(self.prior, ("n_latent", "log_prob", "sample"), "prior", "a prior", "StandardNormal(2)")
         if self.prior.n_latent != self.posterior.n_latent:
             raise ValueError(
                 f"prior must have the {self.posterior.n_latent} latents of the posterior, got {self.prior.n_latent}. "
@@ -247,6 +250,7 @@ class VAE(EncoderDecoder):
     def _resolved(self, objective: Elbo | None) -> Elbo:
         if objective is None or objective is self.objective:  # the usual case, at the price of a look
             return self.objective
+        checks.has(objective, ("resolved", "loss"), "objective", "an objective", "Elbo(beta=4.0)")
         return objective.resolved(self)
 
     def _noise(self, eps: Any, n_batch: int, dtype: Any, objective: Elbo) -> Array | None:
@@ -294,10 +298,10 @@ class VAE(EncoderDecoder):
         """
         objective = self._resolved(objective)
         yield from self.named(params)
+        x = checks.batch(x, self.n_x, params.dtype)
         yield "x", x
-        if objective.row.enumerates:
-            eps = None
-        else:
+        eps = self._noise(eps, len(x), params.dtype, objective)
+        if eps is not None:
             yield "eps", eps
         encoder, posterior, prior, decoder, likelihood = self.unpack(params)
         head = x
@@ -319,7 +323,8 @@ class VAE(EncoderDecoder):
 
     def draw_noise(self, rng: np.random.Generator, n_draws: int, n_batch: int, dtype: Any) -> Array:
         """Return the posterior's noise, shape (n_draws, n_batch, n_latent)."""
-        return self.posterior.draw_noise(checks.generator(rng), (n_draws, n_batch, self.posterior.n_latent), dtype)
+        shape = checks.width(n_draws, "n_draws"), checks.width(n_batch, "n_batch"), self.posterior.n_latent
+        return self.posterior.draw_noise(checks.generator(rng), shape, checks.float_dtype(dtype))
 
     def draw(self, params: Array, x: Array, eps: Array | None) -> tuple[Array, Array, Draws]:
         """Return head (B, n_head), z (K, B, L) and what is known of the draws; unchecked. All states without eps."""
@@ -331,6 +336,7 @@ class VAE(EncoderDecoder):
         share = even_share(*log_q.shape, 1.0, log_q.dtype)
         return head, z, Draws(log_lik, log_q, self._log_prior(prior, z, log_q), share)
 
+    @errors.spoken("the ELBO")
     def terms(
         self,
         params: Array,
@@ -364,14 +370,14 @@ class VAE(EncoderDecoder):
         ElboTerms
             log_lik and kl of shape (B,), in nats.
         """
-        checks.flat(params, self.n_params)
+        checks.parameters_of(self, params)
         x = self.check_data(x, dtype=params.dtype)
         objective = self._resolved(objective)
         n_draws, enumerates = checks.width(n_draws, "n_draws"), objective.row.enumerates
         if not enumerates:
             checks.noise_or_generator(eps, rng)
         if eps is not None and not enumerates:
-            eps = self._noise(eps, len(x), params.dtype, objective)
+            eps = checks.finite(cast(Array, self._noise(eps, len(x), params.dtype, objective)), "eps")
             n_draws = len(eps)
         log_lik, kl = np.empty(len(x), params.dtype), np.empty(len(x), params.dtype)
         for rows in row_chunks(len(x), self.posterior.n_states or 1 if enumerates else n_draws):
@@ -391,6 +397,7 @@ class VAE(EncoderDecoder):
         """Return the ELBO of each example in nats, shape (B,); arguments as in ``terms``. Higher is better."""
         return self.terms(params, x, **how).elbo
 
+    @errors.spoken("log p(x)")
     def log_prob(self, params: Array, x: Any) -> Array:
         """Return the exact log p(x) in nats, shape (B,), by enumeration of all states of z: log sum_z p(z) p(x|z).
 
@@ -399,7 +406,7 @@ class VAE(EncoderDecoder):
         ValueError
             If z has no states that can be enumerated.
         """
-        checks.flat(params, self.n_params)
+        checks.parameters_of(self, params)
         x = self.check_data(x, dtype=params.dtype)
         n_states = self.posterior.n_states
         if n_states is None:
@@ -415,6 +422,8 @@ class VAE(EncoderDecoder):
 
     def quantities(self, params: Array, x: Array, seed: int, n_draws: int | None = None) -> list[Quantity]:
         """Return the ELBO and its parts; with n_draws also the bounds, log p(x) and what the latents do."""
+        checks.seed(seed)
+        n_draws = None if n_draws is None else checks.width(n_draws, "n_draws")
         with np.errstate(over="ignore", invalid="ignore"):
             terms = self.terms(params, x, rng=stream(seed, Stream.TEST_NOISE), n_draws=_TEST_DRAWS)
         bad = int((~np.isfinite(terms.elbo)).sum())
@@ -449,10 +458,11 @@ class VAE(EncoderDecoder):
 
     def meaning(self, x: Array) -> str:
         """Say what the ELBO is for such data."""
-        if self.likelihood.is_density(x):
+        if self.likelihood.is_density(checks.data(x, self.n_x)):
             return "the ELBO is a lower bound on log p(x)"
         return "the ELBO is a cross-entropy bound: x lies strictly between 0 and 1, so it is no bound on log p(x)"
 
+    @errors.spoken("what the latents say")
     def says(self, params: Array, x: Any) -> Array:
         """Return the mean KL of each latent, or where it has no formula the variance of its mean, shape (n_latent,)."""
         if self.closed_kl is None:
@@ -465,18 +475,22 @@ class VAE(EncoderDecoder):
         """Return x: the encoder sees it as it is."""
         return checks.data(x, self.n_x)
 
+    @errors.spoken("the head")
     def encode(self, params: Array, x: Any) -> Array:
         """Return the encoder's head, shape (B, n_head): the parameters of q(z|x)."""
         return self._head(params, x)
 
+    @errors.spoken("the code")
     def embed(self, params: Array, x: Any) -> Array:
         """Return the posterior means E_q[z], shape (B, n_latent)."""
         return self.posterior.mean(self.unpack(params)[1], self._head(params, x))
 
+    @errors.spoken("the reconstruction")
     def reconstruct(self, params: Array, x: Any) -> Array:
         """Return E[x|z] at the code of each example, the mean or the mode of q(z|x); shape (B, n_x)."""
         return self.decode(params, self.posterior.code(self.unpack(params)[1], self._head(params, x)))
 
+    @errors.spoken("the sample")
     def sample(self, params: Array, n: int, rng: np.random.Generator, *, mean: bool = False) -> Array:
         """Draw n data points: z from the prior, then x from p(x|z), or its mean; shape (n, n_x).
 
@@ -488,8 +502,9 @@ class VAE(EncoderDecoder):
         >>> model.sample(model.init(rng), 3, rng).shape
         (3, 4)
         """
-        checks.flat(params, self.n_params)
-        n = checks.width(n, "n")
+        checks.parameters_of(self, params)
+        checks.size(checks.width(n, "n") * self.n_x, "n", n)
+        mean = checks.flag(mean, "mean")
         _, _, prior, decoder, likelihood = self.unpack(params)
         z = self.prior.sample(prior, n, checks.generator(rng))
         out, _ = self.decoder.forward(decoder, z)

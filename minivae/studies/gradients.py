@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from minivae.core import checks
 from minivae.distributions.families import POSTERIORS
 from minivae.distributions.likelihoods import LIKELIHOODS
 from minivae.estimators.costs import Cosine, Exponential, Linear, Quadratic
@@ -36,7 +37,7 @@ def gradient_checks(seed: int = 0) -> Iterator[GradientRow]:
     >>> next(iter(gradient_checks())).name
     'layer Dense'
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(checks.seed(seed))
     layers: list[Layer] = [Dense(5, 4), *ACTIVATIONS.values(), mlp([5, 4, 3], "tanh")]
     for layer in layers:
         yield from check_layer(layer, rng=rng)
