@@ -156,7 +156,7 @@ def called(call: Any, args: dict[str, Any]) -> Any:
             warnings.simplefilter("ignore", UserWarning)  # our own words
             warnings.simplefilter("ignore", ResourceWarning)
             result = call(**args)
-            return list(itertools.islice(result, 5)) if isinstance(result, Iterator) else result
+            return list(itertools.islice(result, 50)) if isinstance(result, Iterator) else result
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)

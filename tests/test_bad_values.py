@@ -73,7 +73,7 @@ def outcome(row: Row, name: str, label: str, value: Any, right: Any) -> str | No
         result = hostile.called(row.call, args)
     except BaseException as error:
         if loop and isinstance(error, RuntimeWarning):
-            return None
+            return None  # as below
         if label in hostile.HARMLESS and name not in (*row.writes, *VECTORS):
             return f"refused, and should give what the plain value gives: {type(error).__name__}: {error}"
         return hostile.refusal(error, row.names.get(name, tuple(row.args) if row.inner else (name,)))
@@ -82,7 +82,7 @@ def outcome(row: Row, name: str, label: str, value: Any, right: Any) -> str | No
         return f"changed {', '.join(spoiled)}"
     if loop or (name in row.writes and name not in row.unused):
         return None if loop or label in (*hostile.HARMLESS, *row.ok.get(name, "").split("|")) else "taken in silence"
-    ok = row.ok.get(name, "").split("|")
+    ok = [*row.ok.get(name, "").split("|"), "1e300 in it", *(["other float"] if name == "params" else [])]
     if label in hostile.HARMLESS or name in row.unused or (label in ALIKE and label not in ok):
         return None if hostile.equal(result, right) else "another result than that of the plain value"
     if label not in ok:

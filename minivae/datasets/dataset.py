@@ -46,6 +46,13 @@ class Dataset:
     scale: tuple[Array, Array] | None = None
     divisor: float = 1.0
 
+    def __post_init__(self) -> None:
+        n_x = None
+        for name in ("x_train", "x_valid", "x_test"):
+            x = checks.batch(getattr(self, name), n_x, name=name)  # their values are looked at where they are used
+            object.__setattr__(self, name, x)
+            n_x = x.shape[1]
+
     @property
     def n_x(self) -> int:
         """Width of a row."""

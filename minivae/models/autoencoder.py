@@ -200,11 +200,12 @@ class Autoencoder(EncoderDecoder):
 
     def trace(self, params: Array, x: Array, eps: Array | None = None) -> Iterator[tuple[str, Array]]:
         """Yield the name and the value of every array on the way from the parameters to the loss."""
-        yield from self.named(params)
+        checks.flat(params, self.n_params)
         x = checks.batch(x, self.n_x, params.dtype)
+        seen = out = self._seen(x, eps)
+        yield from self.named(params)
         yield "x", x
         encoder, decoder, likelihood = self.unpack(params)
-        seen = out = self._seen(x, eps)
         if seen is not x:
             yield "corrupted x", seen
         for name, out in self.encoder.trace(encoder, seen):

@@ -171,7 +171,10 @@ class EncoderDecoder:
         parts = {name: box.init(rng, dtype) for name, box in self.boxes.items()}
         bias = None if x is None else self.decoder.out_bias(parts["decoder"])
         if x is not None and bias is not None:
-            bias[:] = self.likelihood.out_at_mean(x)
+            with np.errstate(over="ignore"):
+                bias[:] = self.likelihood.out_at_mean(x)
+            if not np.isfinite(bias).all():
+                raise ValueError(f"x must have means that {dtype} holds, got infinite ones. Rescale x, or use float64.")
         return np.concatenate(list(parts.values()))
 
     def named(self, params: Array) -> Iterator[tuple[str, Array]]:

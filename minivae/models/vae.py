@@ -297,10 +297,11 @@ class VAE(EncoderDecoder):
         (2, 3, 1)
         """
         objective = self._resolved(objective)
-        yield from self.named(params)
+        checks.flat(params, self.n_params)
         x = checks.batch(x, self.n_x, params.dtype)
-        yield "x", x
         eps = self._noise(eps, len(x), params.dtype, objective)
+        yield from self.named(params)
+        yield "x", x
         if eps is not None:
             yield "eps", eps
         encoder, posterior, prior, decoder, likelihood = self.unpack(params)
