@@ -38,6 +38,8 @@ def write_atomically(path: Path, content: bytes) -> None:
     FileError
         If the system refuses, because the disk is full, say; what was there before is left as it was.
     """
+    if path.is_dir():
+        raise FileError(f"path must name a file, got {path}, which is a folder. Add a name to it.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_PART)

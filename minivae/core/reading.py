@@ -7,7 +7,6 @@ promises, and every other exception gets the file's name and a remedy.
 
 import gzip
 import json
-import os
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from typing import IO, Any, cast
 
 import numpy as np
 
+from minivae.core import checks
 from minivae.core.errors import FileError
 
 _SHOWN = 160  # characters of another library's words that are worth showing
@@ -72,15 +72,14 @@ def existing_file(path: Any, name: str, remedy: str) -> Path:
         ...
     minivae.core.errors.FileError: data must name a file, got /, which is a folder. Check the path.
     """
-    if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
-        raise FileError(f"{name} must name a file, got {str(path)[:40]!r}. {remedy}")
+    path = checks.path(path, name)
     kind = "does not exist"
     try:
-        if (path := Path(path)).is_file():
+        if path.is_file():
             return path
         if path.exists():
             kind = "is a folder" if path.is_dir() else "is a device or a pipe"
-    except (OSError, ValueError) as error:  # a name that no file can have
+    except OSError as error:  # a name that no file can have
         kind = f"cannot be looked at ({words(error)})"
     raise FileError(f"{name} must name a file, got {str(path)[:_SHOWN]}, which {kind}. {remedy}")
 

@@ -45,6 +45,8 @@ class Table(dict[str, T]):
 
     def add(self, name: str, thing: T) -> T:
         """Give a thing its name, and return it; a name that another thing has is refused."""
+        if not isinstance(name, str) or not name:
+            raise ValueError(f"{self.what} must have a name, got {checks.shown(name)}. Give a word.")
         if name in self:
             raise ValueError(
                 f"{self.what} must have a name of its own, got {name!r}, which {self[name]!r} has. Rename."
@@ -88,8 +90,10 @@ def saved(cls: C) -> C:
     >>> from_spec(to_spec(Shift(2.0)))
     Shift(by=2.0)
     """
-    if not dataclasses.is_dataclass(cls):
-        raise ValueError(f"{cls.__name__} must be a dataclass to be saved, got {cls!r}. Decorate it with @dataclass.")
+    if not isinstance(cls, type) or not dataclasses.is_dataclass(cls):
+        raise ValueError(
+            f"what is saved must be a class and a dataclass, got {checks.shown(cls)}. Decorate it with @dataclass."
+        )
     other = _CLASSES.get(cls.__name__)
     # the same class again is a notebook's cell that was run twice
     if other is not None and (other.__module__, other.__qualname__) != (cls.__module__, cls.__qualname__):

@@ -35,9 +35,10 @@ def load_file(path: str | Path, image_shape: tuple[int, int] | None = None) -> D
     ValueError
         If its values cannot be used: too few rows, NaN, object or integer dtype.
     """
+    given_shape = None if image_shape is None else checks.image_shape(image_shape)
     x, y, own_shape, divisor = _read(path, None)
     path = Path(path)
-    image_shape = image_shape or own_shape
+    image_shape = given_shape or own_shape
     if len(x) < 10:
         raise ValueError(f"{path.name} must hold at least 10 rows to be split, got {len(x)}. Add data.")
     if y is not None and y.shape != (len(x),):
@@ -68,6 +69,7 @@ def read_rows(
     uint8 values are divided by the divisor: 255, or 1 where none is above 1, unless given. With a divisor given, values
     that are floats already must lie in [0, 1], or they would be in other units.
     """
+    divisor = None if divisor is None else checks.number(divisor, "divisor", low=0)
     return _read(path, divisor)[:3]
 
 
@@ -87,7 +89,7 @@ def _read(path: Any, divisor: float | None) -> tuple[Array, np.ndarray | None, t
     elif x.dtype == bool:
         x = x.astype(np.float32)
     shape = (x.shape[1], x.shape[2]) if x.ndim == 3 else None
-    x = checks.data(x.reshape(len(x), -1) if x.ndim > 2 else x, name=f"x in {path.name}")
+    x = checks.data(x.reshape(len(x), -1) if x.ndim > 2 and x.size else x, name=f"x in {path.name}")
     return x.astype(np.float32 if x.dtype == np.float16 else x.dtype), y, shape, divided
 
 

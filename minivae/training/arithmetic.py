@@ -9,6 +9,7 @@ import numpy as np
 from llvmlite.binding import get_host_cpu_name
 from threadpoolctl import threadpool_info
 
+from minivae.core import checks
 from minivae.core.parallel import one_blas_thread
 
 _ONE_THREAD = 4_000_000  # multiplications in the largest product of a step below which one BLAS thread is best
@@ -16,6 +17,8 @@ _ONE_THREAD = 4_000_000  # multiplications in the largest product of a step belo
 
 def blas_threads(model: Any, n_rows: int) -> AbstractContextManager[None]:
     """Return a context in which small products use one thread: two gain nothing there, and lose much when disturbed."""
+    checks.has(model, ("encoder", "decoder"), "model", "a model", "VAE.mlp(n_x=4, n_latent=2)")
+    checks.width(n_rows, "n_rows")
     layers = [*model.encoder.layers, *model.decoder.layers]
     products = [layer.n_in * layer.n_out for layer in layers if layer.n_in and layer.n_out]
     return one_blas_thread() if n_rows * max(products) < _ONE_THREAD else contextlib.nullcontext()

@@ -24,15 +24,20 @@ def warn_if_diverging(history: list[Row], before: float | None, settings: Settin
         )
 
 
-def check_epoch(model: Any, params: Array, row: Row, settings: Settings) -> None:
-    """Stop where the last step of an epoch spoiled the parameters, or the validation loss is not finite."""
-    step, epoch = int(row["step"]), int(row["epoch"]) - 1
+def check_update(model: Any, params: Array, row: Row, settings: Settings) -> None:
+    """Stop where the last step of an epoch spoiled the parameters."""
     where = None if np.isfinite(np.add.reduce(params)) else first_non_finite(model.named(params))
     if where is not None:
-        raise guard(step, epoch, f"the parameters are not finite after the update: {where}", settings)
+        said = f"the parameters are not finite after the update: {where}"
+        raise guard(int(row["step"]), int(row["epoch"]) - 1, said, settings)
+
+
+def check_validation(row: Row, settings: Settings) -> None:
+    """Stop where the validation loss is not finite."""
     if not np.isfinite(row.get("valid_loss", 0.0)):
         parts = ", ".join(name for name, value in row.items() if not np.isfinite(value))
-        raise guard(step, epoch, f"the validation loss is not finite ({parts})", settings)
+        said = f"the validation loss is not finite ({parts})"
+        raise guard(int(row["step"]), int(row["epoch"]) - 1, said, settings)
 
 
 def finite_norm(model: Any, grads: Array, step: int, epoch: int, settings: Settings) -> float:

@@ -1,7 +1,6 @@
 """The training loop: minibatches, validation on fixed noise, early stopping, a guard."""
 
 import contextlib
-import os
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -24,7 +23,7 @@ from minivae.nn.optim import clip_by_norm
 from minivae.training.arithmetic import arithmetic, blas_threads
 from minivae.training.bits import check_probabilities, draw_bits
 from minivae.training.checkpoints import Row, State, fingerprint, restore
-from minivae.training.guards import check_epoch, finite_norm, guard, warn_if_diverging
+from minivae.training.guards import check_update, check_validation, finite_norm, guard, warn_if_diverging
 from minivae.training.interrupts import Interrupt, Terminated
 from minivae.training.settings import Settings
 from minivae.training.validation import Validation
@@ -123,12 +122,14 @@ def train(
     """
     settings = _checked_settings(model, settings)
     x_train, x_valid = _checked(model, x_train, x_valid, settings)
-    if on_epoch is not None and not callable(on_epoch):
-        raise ValueError(f"on_epoch must be callable, got {on_epoch!r}. Pass a function of a row of the history.")
-    if on_epoch is not None:  # which may write to its caller's arrays
+    if on_epoch is not None:
+        checks.function(on_epoch, "on_epoch")
+        # which may write to its caller's arrays
         x_train, x_valid = x_train.copy(), None if x_valid is None else x_valid.copy()
+    if progress is not None:
+        checks.flag(progress, "progress")
     checks.number(checkpoint_seconds, "checkpoint_seconds", low=0, closed=True)
-    path = _checked_path(checkpoint, resume)
+    path = _checked_path(checkpoint, checks.flag(resume, "resume"))
     state = _start(model, x_train, settings)
     spec = {"model": to_spec(model), "settings": to_spec(settings), "data": fingerprint(x_train, x_valid)}
     rows_a_step = settings.batch_size * (settings.n_draws or 1)
@@ -162,8 +163,10 @@ def train(
                 if settings.patience is not None and epoch - state.best_epoch >= settings.patience:
                     stopped = "early"
                     break
-                row = _epoch(model, x_train, settings, state, epoch, bar, interrupt) | validation(state.params)
-                check_epoch(model, state.params, row, settings)
+                row = _epoch(model, x_train, settings, state, epoch, bar, interrupt)
+                check_update(model, state.params, row, settings)
+                row |= validation(state.params)
+                check_validation(row, settings)
                 state.keep(row, better=not validation.given or row["valid_loss"] < validation.best(state))
                 warn_if_diverging(state.history, validation.before, settings)
                 state.seconds = seconds_before + time.monotonic() - start
@@ -185,10 +188,8 @@ def train(
 
 
 def _checked_settings(model: Model, settings: Any) -> Settings:
-    if not hasattr(model, "loss_and_grad") or isinstance(model, type):
-        raise ValueError(f"model must be a model, got {model!r}. For example VAE.mlp(n_x=64, n_latent=2).")
     if not isinstance(settings, Settings | None):
-        raise ValueError(f"settings must be Settings, got {settings!r}. For example Settings(epochs=10).")
+        raise ValueError(f"settings must be Settings, got {checks.shown(settings)}. For example Settings(epochs=10).")
     return (Settings() if settings is None else settings).resolved(model)
 
 
@@ -220,9 +221,7 @@ def _checked_path(checkpoint: str | Path | None, resume: bool) -> Path | None:
         if resume:
             raise ValueError("checkpoint must name the file to resume from, got None. Pass checkpoint=PATH.")
         return None
-    if not isinstance(checkpoint, (str, os.PathLike)) or not os.fspath(checkpoint):
-        raise ValueError(f"checkpoint must be the path of a file, got {checkpoint!r}. For example 'c.npz'.")
-    path = Path(checkpoint)
+    path = checks.path(checkpoint, "checkpoint")
     writable(path.parent, "checkpoint's folder")
     if path.is_dir():
         raise FileError(f"checkpoint must name a file, got {path}, which is a folder. Add a name, such as c.npz.")

@@ -70,17 +70,16 @@ class Settings:
             checks.number(self.clip_norm, "clip_norm", low=0)
         object.__setattr__(self, "dtype", checks.float_dtype(self.dtype).name)
         checks.seed(self.seed)
-        if isinstance(self.optimizer, type) or not hasattr(self.optimizer, "update"):
-            raise ValueError(f"optimizer must be an optimiser, got {self.optimizer!r}. For example Adam(1e-3).")
+        parts = ("init", "update", "learning_rate")
+        checks.has(self.optimizer, parts, "optimizer", "an optimiser", "Adam(1e-3)")
         if not isinstance(self.schedule, StepDecay):
             raise ValueError(
                 f"schedule must be a StepDecay, got {self.schedule!r}. StepDecay() never changes the rate."
             )
-        if self.objective is not None and (isinstance(self.objective, type) or not hasattr(self.objective, "resolved")):
-            raise ValueError(f"objective must be an objective, got {self.objective!r}. For example Elbo(beta=4.0).")
+        if self.objective is not None:
+            checks.has(self.objective, ("resolved", "loss"), "objective", "an objective", "Elbo(beta=4.0)")
         for name in ("binarize", "start_at_mean"):
-            if not isinstance(getattr(self, name), bool):
-                raise ValueError(f"{name} must be True or False, got {getattr(self, name)!r}. Choose one.")
+            checks.flag(getattr(self, name), name)
 
     def resolved(self, model: Any) -> "Settings":
         """Return the settings with all settled that depends on the model, or refuse what it cannot do.
@@ -90,6 +89,8 @@ class Settings:
         >>> settings.n_draws, settings.objective.kl
         (4, 'closed')
         """
+        parts = ("loss_and_grad", "objective")
+        checks.has(model, parts, "model", "a model", "VAE.mlp(n_x=4, n_latent=2)")
         objective = (model.objective if self.objective is None else self.objective).resolved(model)
         n_draws = objective.usual_draws(model) if self.n_draws is None else self.n_draws
         objective.check(model, n_draws)

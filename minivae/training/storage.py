@@ -1,5 +1,6 @@
 """Models in files: a description as JSON and the parameters, in one .npz."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +28,22 @@ def save_model(path: str | Path, model: Model, params: Array, **extra: Any) -> N
     >>> load_model(path)[0] == model
     True
     """
+    path = checks.path(path)
     _check(model, params)
+    for name, value in extra.items():
+        try:
+            json.dumps(value)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"extra must hold JSON values, got {checks.shown(value)} as {name!r}. Use text, numbers and lists."
+            ) from error
     header = {"kind": "model", "model": to_spec(model), "extra": extra}
-    save_arrays(Path(path), header, {"params": params})
+    save_arrays(path, header, {"params": params})
 
 
 def _check(model: Model, params: Array) -> None:
     """Hold a model and its parameters to one rule, before they are written and after they are read."""
-    if not hasattr(model, "loss_and_grad"):
-        raise ValueError(f"model must be a model, got {type(model).__name__}. Of a Result, pass result.model.")
+    checks.has(model, ("loss_and_grad", "n_params"), "model", "a model", "result.model of a Result")
     checks.flat(params, model.n_params)
     if not np.isfinite(params).all():
         raise ValueError(

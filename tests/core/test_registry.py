@@ -66,7 +66,7 @@ def test_two_classes_of_one_name_are_refused_and_one_defined_twice_is_not():
 
 @pytest.mark.usefixtures("own_names")
 def test_only_dataclasses_can_be_saved():
-    with pytest.raises(ValueError, match="Plain must be a dataclass to be saved"):
+    with pytest.raises(ValueError, match="must be a class and a dataclass, got the class Plain"):
 
         @saved
         class Plain:

@@ -55,7 +55,7 @@ def test_flags_are_read_as_linux_writes_them(tmp_path):
 def test_it_comes_before_numpy_and_needs_none():
     tree = ast.parse(Path(tuning.__file__).read_text())
     imported = {a.name for n in tree.body if isinstance(n, ast.Import) for a in n.names}
-    assert imported == {"contextlib", "ctypes", "os", "platform", "sys"}
+    assert imported == {"contextlib", "ctypes", "os", "platform", "stat", "sys", "tempfile"}
     core = Path(tuning.__file__).parent
     assert not [n for n in ast.walk(ast.parse((core / "__init__.py").read_text())) if isinstance(n, ast.ImportFrom)]
     package = ast.parse((core.parent / "__init__.py").read_text())

@@ -564,7 +564,7 @@ def test_data_that_cannot_be_binarised_are_refused():
         ({"n_draws": 0}, "n_draws must be an integer of at least 1"),
         ({"clip_norm": 0}, "clip_norm must be a finite number greater than 0"),
         ({"patience": 0}, "patience must be an integer of at least 1"),
-        ({"objective": Elbo}, "objective must be an objective, got <class .*For example Elbo"),
+        ({"objective": Elbo}, "objective must be an objective, got the class .*For example Elbo"),
         ({"objective": "elbo"}, "objective must be an objective, got 'elbo'"),
         ({"dtype": "float16"}, "dtype must be float32 or float64, got 'float16'"),
         ({"dtype": "flat32"}, "dtype must be float32 or float64, got 'flat32'"),

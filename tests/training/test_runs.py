@@ -133,7 +133,7 @@ def test_what_would_destroy_or_mislead_is_refused(rng):
     for x in (np.array([[1.5]]), np.array([[-0.1]]), np.array([[np.nan]])):
         with pytest.raises(ValueError, match=r"x must (lie in \[0, 1\]|be finite)"):
             mv.training.binarize(x, rng)
-    with pytest.raises(ValueError, match="on_epoch must be callable, got 3"):
+    with pytest.raises(ValueError, match="on_epoch must be a function, got 3"):
         mv.train(model, np.ones((4, 3)), settings=mv.Settings(epochs=1, batch_size=2), on_epoch=3)
 
 
