@@ -367,3 +367,21 @@ def test_trace_has_the_shapes_of_draws_or_of_states(rng):
         assert trace["z"].shape == (first, 1 if objective is EXACT else 8, 2)
         assert trace["log p(x|z)"].shape == (first * 8,)
         assert ("eps" in trace) == (objective is not EXACT)
+
+
+@pytest.mark.parametrize("make", [small, owning], ids=["fair bits", "a prior with parameters"])
+@pytest.mark.parametrize("estimator", ["exact", "score"])
+def test_the_sampled_kl_of_trace_is_the_log_ratio_of_two_probabilities(estimator, make, rng):
+    model, params = make(rng)
+    x, u = all_states(3), rng.random((5, 8, 2))
+    trace = dict(model.trace(params, x, u, Elbo(estimator, kl="sampled")))
+    theta, (_, _, prior, decoder, _) = model.embed(params, x), model.unpack(params)
+    z = all_states(2)[:, None] if estimator == "exact" else (u > 1 - theta).astype(float)
+    np.testing.assert_array_equal(trace["z"], z)
+    fair = 1 / (1 + np.exp(-prior)) if prior.size else np.full(2, 0.5)
+    q, p = (np.prod(np.where(z == 1, chance, 1 - chance), axis=2) for chance in (theta, fair))
+    np.testing.assert_allclose(trace["KL"], np.log(q) - np.log(p), rtol=1e-10, atol=1e-12)
+    out, _ = model.decoder.forward(decoder, z.reshape(-1, 2))
+    pixels = 1 / (1 + np.exp(-out.reshape(len(z), -1, 3)))
+    log_lik = np.log(np.where(x == 1, pixels, 1 - pixels)).sum(axis=2)
+    np.testing.assert_allclose(trace["log p(x|z)"].reshape(-1, 8), log_lik, rtol=1e-10)

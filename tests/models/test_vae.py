@@ -310,6 +310,58 @@ def test_samples_follow_the_model(rng):
             assert_within_standard_errors((x[:, i] - b[i]) * (x[:, j] - b[j]), C[i, j])
 
 
+def by_hand(model, params, x):
+    """Return mu of each example, and what the decoder gives for codes, of a model with one hidden layer of tanh."""
+    parts = dict(model.named(params))
+
+    def net(box, h):
+        h = np.tanh(h @ parts[f"{box}.0.weight"] + parts[f"{box}.0.bias"])
+        return h @ parts[f"{box}.2.weight"] + parts[f"{box}.2.bias"]
+
+    return net("encoder", x)[:, :2], lambda z: net("decoder", z)
+
+
+@pytest.mark.parametrize(
+    ("likelihood", "mean"),
+    [
+        (Bernoulli(), lambda out: 1 / (1 + np.exp(-out))),
+        (Gaussian(0.5), lambda out: out),
+        (Gaussian(0.5, True), lambda out: out),
+        (GaussianPerPixel(), lambda out: out[:, :4]),
+    ],
+)
+def test_a_reconstruction_is_the_mean_of_x_at_the_mean_of_the_code(likelihood, mean, rng):
+    model, params = small_vae(rng, likelihood)
+    x = binary(rng, 7)
+    mu, decoder = by_hand(model, params, x)
+    np.testing.assert_allclose(model.embed(params, x), mu, rtol=1e-12)
+    np.testing.assert_allclose(model.decode(params, mu), mean(decoder(mu)), rtol=1e-12)
+    np.testing.assert_allclose(model.reconstruct(params, x), mean(decoder(mu)), rtol=1e-12)
+
+
+@pytest.mark.parametrize("posterior", ["diagonal", "bits"])
+@pytest.mark.parametrize("likelihood", [Bernoulli(), Gaussian(0.3), Gaussian(0.3, True), GaussianPerPixel()])
+def test_a_sample_is_drawn_from_the_prior_and_then_at_what_the_decoder_makes_of_it(posterior, likelihood, rng):
+    model = VAE.mlp(4, 2, [6], "tanh", likelihood, posterior)
+    params = model.init(rng) + 0.3 * rng.standard_normal(model.n_params)
+    again = np.random.default_rng(5)  # the order of the draws: z, then x
+    z = again.standard_normal((50, 2)) if posterior == "diagonal" else again.integers(0, 2, (50, 2)).astype(float)
+    out = by_hand(model, params, np.zeros((1, 4)))[1](z)
+    if isinstance(likelihood, Bernoulli):
+        mean = 1 / (1 + np.exp(-out))
+        x = again.random((50, 4)) < mean
+    else:
+        log_var = (
+            out[:, 4:] if isinstance(likelihood, GaussianPerPixel) else likelihood.log_var(model.unpack(params)[4])
+        )
+        mean = out[:, :4]
+        x = mean + np.exp(log_var / 2) * again.standard_normal((50, 4))
+    means, draws = (model.sample(params, 50, np.random.default_rng(5), mean=mean) for mean in (True, False))
+    np.testing.assert_allclose(means, mean, rtol=1e-12)
+    np.testing.assert_allclose(means, model.decode(params, z), rtol=1e-12)
+    np.testing.assert_allclose(draws, x, rtol=1e-12)
+
+
 @pytest.mark.parametrize("likelihood", [Bernoulli(), Gaussian(), GaussianPerPixel()])
 def test_init_can_start_at_the_mean_of_the_data(likelihood, rng):
     model, x = VAE.mlp(4, 2, likelihood=likelihood), binary(rng, 200)
@@ -351,6 +403,17 @@ def test_what_trace_shows_is_what_the_terms_are_made_of(kl, rng):
     np.testing.assert_allclose(trace["log p(x|z)"].reshape(2, 5).mean(axis=0), terms.log_lik, rtol=1e-13)
     assert trace["KL"].shape == ((5,) if kl == "closed" else (2, 5))
     np.testing.assert_allclose(trace["KL"] if kl == "closed" else trace["KL"].mean(axis=0), terms.kl, rtol=1e-12)
+
+
+def test_the_sampled_kl_of_trace_is_the_log_ratio_of_two_normal_densities(rng):
+    model, params = small_vae(rng)
+    x, eps = binary(rng), rng.standard_normal((3, 5, 2))
+    trace = dict(model.trace(params, x, eps, Elbo(kl="sampled")))
+    head = trace["encoder layer 2 (Dense) output"]
+    mu, sigma = head[:, :2], np.exp(head[:, 2:] / 2)
+    np.testing.assert_allclose(trace["z"], mu + sigma * eps, rtol=1e-12)
+    ratio = stats.norm.logpdf(mu + sigma * eps, mu, sigma) - stats.norm.logpdf(mu + sigma * eps)
+    np.testing.assert_allclose(trace["KL"], ratio.sum(axis=-1), rtol=1e-11, atol=1e-12)
 
 
 # ------------------------------------------------------------------------------------------ bad input
