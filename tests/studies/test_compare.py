@@ -4,14 +4,17 @@ import dataclasses
 
 import numpy as np
 import pytest
+from scipy import integrate, stats
 
 from minivae.core.registry import Table
+from minivae.core.seeds import Stream, stream
 from minivae.distributions.linear_gaussian import LinearGaussian
-from minivae.distributions.nodes import normal_nodes
+from minivae.distributions.nodes import gauss_hermite, normal_nodes
 from minivae.estimators.objectives import Elbo
 from minivae.estimators.on_costs import COST_ESTIMATORS
 from minivae.models.draws import encoder_draws
 from minivae.studies import compare as module
+from minivae.studies import compare_costs, compare_digits, compare_linear, compare_rows
 from minivae.studies.compare import NAMES, PROBLEMS, check_request, compare, named_problem, write_table
 from minivae.studies.compare_encoder import WAYS
 from minivae.studies.compare_linear import linear_vae
@@ -179,6 +182,138 @@ def test_the_linear_problem_draws_what_it_says():
     draws = encoder_draws(model, params, np.array([[1.0, -0.5, 0.8]]), again.standard_normal((1000, 1, 2)))
     found = [row["mean"] for row in rows]
     np.testing.assert_allclose(found, draws.rows(Elbo("pathwise")).mean(axis=(0, 1)), rtol=1e-12)
+
+
+@pytest.mark.parametrize("problem", ["quadratic", "linear-gaussian"])
+def test_draws_that_make_no_whole_group_are_left_out(problem):
+    # 1003 = 250 groups of 4, and 3 draws more
+    whole, more = (list(compare(problem, None, n)) for n in (1000, 1003))
+    for a, b in zip(whole, more, strict=True):
+        assert a | {"ns_per_draw": 0} == b | {"ns_per_draw": 0}
+        assert b["n_samples"] == 1000
+
+
+class Untrained:
+    """Parameters that stand for trained ones."""
+
+    def __init__(self, model, *_):
+        self.params = model.init(np.random.default_rng(0))
+
+
+@pytest.fixture
+def untrained_digits(monkeypatch):
+    """Compare on the digits without training, on three images."""
+    monkeypatch.setattr(compare_digits, "train", Untrained)
+    monkeypatch.setattr(compare_digits, "_EXAMPLES", 3)
+
+
+@pytest.mark.usefixtures("untrained_digits")
+@pytest.mark.parametrize("problem", ["digits", "digits-bits"])
+def test_draws_of_each_image_are_whole_groups_too(problem):
+    # of 3 images: 80 = 3 x 26 + 2, and 26 = 6 groups of 4, and 2
+    rows = list(compare(problem, ["score", "score-leave-one-out"], 80))
+    assert {row["n_samples"] for row in rows} == {24}
+    assert rows[0]["estimator"] == "score"
+    assert {row["problem"] for row in rows} == {problem}
+    for row in rows:
+        for value in ("mean", "variance", "snr"):
+            assert np.isfinite(row[value])
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_the_squared_signal_to_noise_times_the_variance_is_the_squared_mean(name):
+    for row in compare(name, None, 1000):
+        assert row["snr"] ** 2 * row["variance"] == pytest.approx(row["mean"] ** 2, rel=1e-12)
+
+
+class Clock:
+    """A clock that is one, two, three, ... seconds further at each look: each look takes longer than the last."""
+
+    def __init__(self):
+        self.time, self.step = 0.0, 0.0
+
+    def perf_counter(self):
+        self.step += 1.0
+        self.time += self.step
+        return self.time
+
+
+def test_the_shortest_of_three_times_counts_unless_the_first_is_long(monkeypatch):
+    monkeypatch.setattr(compare_rows, "time", Clock())
+    monkeypatch.setattr(compare_rows, "_LONG", 1e9)
+    assert timed(lambda: "value") == ("value", 2.0)  # of 2, 4 and 6 seconds
+    monkeypatch.setattr(compare_rows, "_LONG", 1.0)
+    calls = []
+    timed(lambda: calls.append(1))
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize("problem", ["quadratic", "linear-gaussian"])
+def test_the_cost_of_a_draw_is_that_of_all_divided_by_their_number(problem, monkeypatch):
+    for study in (compare_costs, compare_linear):
+        monkeypatch.setattr(study, "timed", lambda run: (run(), 0.25))
+    rows = list(compare(problem, None, 1000))
+    assert [row["ns_per_draw"] for row in rows] == pytest.approx([0.25 / 1000 * 1e9] * len(rows))
+
+
+@pytest.mark.usefixtures("untrained_digits")
+def test_the_cost_of_a_draw_on_the_digits_is_that_of_one_image(monkeypatch):
+    monkeypatch.setattr(compare_digits, "time", Clock())
+    for row in compare("digits-bits", ["score"], 3 * 44):
+        # 44 draws in blocks of 20, 20 and 4 of 3 images, that take 2, 4 and 6 seconds: the median of the ratios
+        assert row["ns_per_draw"] == pytest.approx(1e9 * np.median([2 / 60, 4 / 60, 6 / 12]))
+
+
+def test_the_constant_baseline_of_a_cost_is_its_value_at_mu():
+    # E (f - f(mu))^2 s^2 - (E f s)^2, f = cos 0.8 x, x ~ N(1, 1.5^2)
+    def mean(g):
+        return integrate.quad(lambda e: g(e) * stats.norm.pdf(e), -12, 12, epsabs=1e-13, limit=200)[0]
+
+    rows = {r["parameter"]: r for r in compare("cosine", ["score-constant"], 1000)}
+    for parameter, score in (("mu", lambda e: e / 1.5), ("sigma", lambda e: (e**2 - 1) / 1.5)):
+
+        def g(e, score=score):
+            return (np.cos(0.8 * (1 + 1.5 * e)) - np.cos(0.8)) * score(e)
+
+        exact = mean(lambda e, g=g: g(e) ** 2) - mean(g) ** 2
+        assert rows[parameter]["exact_variance"] == pytest.approx(exact, rel=1e-9)
+
+
+def test_the_moving_baseline_of_a_cost_starts_at_its_first_draw():
+    # n draws of f = (x - 3)^2, x ~ N(1, 1), decay a: the first has no baseline, draw k a weighted mean of the k - 1
+    # before it, which adds Var f E s^2 sum w_i^2 to the variance under E f; Var f = 4 d^2 + 2 = 18
+    n, a = 40, 0.9
+    squares = []
+    for k in range(1, n):
+        w = a ** np.arange(k)
+        squares.append(np.sum((w / w.sum()) ** 2))
+    rows = {r["parameter"]: r for r in compare("quadratic", ["score-moving-average"], n)}
+    for parameter, first, under_mean, information in (("mu", 87, 42, 1), ("sigma", 346, 216, 2)):
+        exact = (first + sum(under_mean + 18 * information * square for square in squares)) / n
+        assert rows[parameter]["exact_variance"] == pytest.approx(exact, rel=1e-9)
+
+
+def test_the_constant_and_the_moving_baseline_of_the_linear_model():
+    V, sigma = np.array([[0.4, -0.1, 0.2], [0.3, 0.5, -0.2]]), np.array([0.6, 0.9])
+    W, b = np.array([[1.0, 0.5], [-0.3, 0.8], [0.2, -0.6]]), np.array([0.1, -0.2, 0.3])
+    x = np.array([1.0, -0.5, 0.8])
+    mu = V @ (x - b)
+
+    def f(eps):  # log p(x|z)
+        return stats.norm.logpdf(x, (mu + sigma * eps) @ W.T + b, np.sqrt(0.5)).sum(axis=-1)
+
+    nodes, w = gauss_hermite(6, 2)  # polynomials of degree 8 at most
+    eps = nodes[:, 0]
+    score = np.hstack([eps / sigma, (eps**2 - 1) / 2])
+    seed = 3
+    pilot = stream(seed, Stream.COMPARE, list(PROBLEMS).index("linear-gaussian")).standard_normal((500, 2))
+    baselines = {"score-constant": f(np.zeros(2)), "score-moving-average": f(pilot).mean()}
+    rows = list(compare("linear-gaussian", list(baselines), 1000, seed))
+    for name, c in baselines.items():
+        drawn = (f(eps) - c)[:, None] * score
+        exact = w @ drawn**2 - (w @ drawn) ** 2
+        found = [row["exact_variance"] for row in rows if row["estimator"] == name]
+        np.testing.assert_allclose(found, exact, rtol=1e-9)
 
 
 def test_small_helpers():

@@ -42,6 +42,20 @@ def test_the_short_table_is_the_trace_of_the_full_one(name, tmp_path):
         assert line["signal/noise"] == pytest.approx((power / measured) ** 0.5, rel=1e-12)
 
 
+def test_the_squared_signal_to_noise_times_the_variance_is_the_power():
+    # of the exact means where these are known, else of the measured ones: 3^2 + 4^2 of one, 6^2 + 8^2 of the other
+    parts = (("mu", 3.0, 20.0), ("sigma", 4.0, 30.0))
+    rows = [row("pathwise", p, v, mean=m + 0.1, exact_mean=m, reference=v) for p, m, v in parts]
+    rows += [row("score", p, None, 2 * v, mean=2 * m, exact_mean=None) for p, m, v in parts]
+    known, measured = totals(PROBLEMS["quadratic"], rows)
+    assert known.snr**2 * known.variance == pytest.approx(25)
+    assert measured.snr**2 * measured.variance == pytest.approx(100)
+    assert (known.variance, measured.variance) == (50, 100)
+    assert measured.exact_variance is None
+    (quiet,) = totals(PROBLEMS["quadratic"], [row("pathwise", "mu", 0.0, reference=0.0)])
+    assert quiet.snr == float("inf")
+
+
 def test_where_one_row_holds_all_it_stands_alone():
     rows = [
         *[row("score", part, exact, 2 * exact, 1.0) for part, exact in (("phi", 7.0), ("encoder", 40.0))],
