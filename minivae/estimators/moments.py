@@ -38,7 +38,7 @@ class Summary:
         Standard errors. With m independent values of kurtosis k, the variance has the error
         variance sqrt((k - 1) / m + 2 / (m (m - 1))).
     kurtosis : array
-        E (g - E g)^4 / variance^2, of the sample unless given; 3 for a Gaussian. NaN where the variance is zero.
+        E (g - E g)^4 / variance^2, of the sample unless given; 3 for a Gaussian. NaN where all values are equal.
     snr : array
         Signal-to-noise ratio |mean| / sqrt(variance) of one draw; infinite where there is no noise.
     z_mean, z_variance : array or None
@@ -107,11 +107,12 @@ def summarize(rows: Any, exact: Moments | None = None, *, n_group: int = 1, kurt
         checks.has(exact, ("mean", "variance"), "exact", "Moments", "exact_moments('score', cost, mu, sigma)")
         exact = Moments(*(_fitting(getattr(exact, n), f"exact.{n}", rows.shape[1:]) for n in ("mean", "variance")))
     independent = rows.reshape(m, n_group, *rows.shape[1:]).mean(axis=1)
-    mean = independent.mean(axis=0)
-    variance = n_group * independent.var(axis=0, ddof=1)
+    mean = _mean(independent)
+    squares = (independent - mean) ** 2
+    variance = n_group * squares.sum(axis=0) / (m - 1)
     with np.errstate(divide="ignore", invalid="ignore"):
         if kurtosis is None:
-            kurtosis = np.mean((independent - mean) ** 4, axis=0) / independent.var(axis=0) ** 2
+            kurtosis = np.mean(squares**2, axis=0) / np.mean(squares, axis=0) ** 2
         known = np.where(np.isnan(kurtosis), 3.0, kurtosis)  # of equal values it is undefined
         relative = np.sqrt(np.maximum(known - 1, 0) / m + 2 / (m * (m - 1)))
         snr = np.abs(mean) / np.sqrt(variance)
@@ -134,10 +135,19 @@ def _fitting(value: Any, name: str, shape: tuple[int, ...]) -> Array:
     return np.asarray(numbers, np.float64)
 
 
+def _mean(values: Array) -> Array:
+    """Return the mean along the first axis, by distances from the first value: equal values have it as their mean.
+
+    The mean of ten times 0.3 would differ from 0.3 by rounding, and so lend them a variance.
+    """
+    return values[0] + (values - values[0]).mean(axis=0)
+
+
 def _distance(difference: Array, error: Array, size: Array) -> Array:
     """Difference / error, in which rounding alone is no distance: an estimator may have no variance at all."""
     error = np.hypot(error, _ROUNDING * size)
-    return np.divide(difference, error, out=np.where(difference == 0, 0.0, np.inf), where=error > 0)
+    otherwise = np.where(difference == 0, 0.0, np.copysign(np.inf, difference))
+    return np.divide(difference, error, out=otherwise, where=error > 0)
 
 
 def leave_one_out_excess(variance: Any, square: Any, mean: Any, n_group: int) -> Any:
@@ -198,7 +208,7 @@ class RunningMoments:
         checks.squarable(checks.finite(rows, "rows"), "rows")
         values = rows.reshape(-1, self.n_group, *rows.shape[1:]).mean(axis=1, dtype=np.float64)
         before, new = self.n_draws // self.n_group, len(values)
-        mean = values.mean(axis=0)
+        mean = _mean(values)
         shift = mean - self.mean
         self._squares = self._squares + ((values - mean) ** 2).sum(axis=0) + shift**2 * (before * new / (before + new))
         self.mean = self.mean + shift * (new / (before + new))

@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from minivae.distributions.bits import all_states
 from minivae.distributions.nodes import normal_nodes
@@ -77,15 +78,80 @@ def test_every_way_has_the_exact_mean(exact, rng):
             np.testing.assert_allclose(mean, exact.eta, rtol=1e-7, atol=1e-8, err_msg=name)
 
 
-def test_quadrature_has_converged(gaussian, rng):
-    model, params, x = gaussian.model, gaussian.params, gaussian.x
-    nodes, w = normal_nodes(2, step=0.15, far=8.0)
-    finer = (encoder_draws(model, params, x, nodes), np.repeat(w[:, None], 3, axis=1))
-    finer = EncoderMoments(model, params, x, ("mu", "log_var"), finer)
-    np.testing.assert_allclose(gaussian.eta, finer.eta, rtol=1e-8, atol=1e-9)
-    for how in estimators(gaussian, rng).values():
+def by_hand(exact, eps):
+    """Return the rows of each way, (K, B, 4), from formulas in plain NumPy; of the scores f, s and what is taken off.
+
+    Of a VAE with two latents, one hidden layer of tanh and Bernoulli pixels; eps of shape (K, 1, 2).
+    """
+    parts, x = dict(exact.model.named(exact.params)), exact.x
+    head = np.tanh(x @ parts["encoder.0.weight"] + parts["encoder.0.bias"])
+    head = head @ parts["encoder.2.weight"] + parts["encoder.2.bias"]
+    mu, sigma = head[:, :2], np.exp(head[:, 2:] / 2)
+    z = mu + sigma * eps  # (K, B, 2)
+    h = np.tanh(z @ parts["decoder.0.weight"] + parts["decoder.0.bias"])
+    logits = h @ parts["decoder.2.weight"] + parts["decoder.2.bias"]
+    log_lik = np.sum(x * logits - np.log1p(np.exp(logits)), axis=2)
+    dz = (((x - 1 / (1 + np.exp(-logits))) @ parts["decoder.2.weight"].T) * (1 - h**2)) @ parts["decoder.0.weight"].T
+    kl = np.sum(z**2 - eps**2 - 2 * np.log(sigma), axis=2) / 2  # log q(z|x) - log p(z)
+    score = np.concatenate([np.broadcast_to(eps / sigma, z.shape), (eps**2 - 1 + 0 * z) / 2], axis=2)
+
+    def path(slope):
+        return np.concatenate([slope, slope * sigma * eps / 2], axis=2)
+
+    closed = np.concatenate([mu, (sigma**2 - 1) / 2], axis=1)  # the gradient of the closed KL
+    return {
+        "pathwise": path(dz) - closed,
+        "path-derivative": path(dz - z + eps / sigma),
+        "pathwise-sampled-kl": path(dz - z)
+        + np.repeat([0, 0.5], 2),  # along the path log q is -log sigma, and constants
+        "score": (log_lik, score, closed),
+        "score-sampled-kl": (log_lik - kl, score, 0.0),
+    }
+
+
+def squared_nodes(n, far=9.0):
+    """Return nodes (n^2, 1, 2) and weights after Gauss and Legendre against N(0, I), in place of the trapezoidal."""
+    x, w = np.polynomial.legendre.leggauss(n)
+    x, w = far * x, far * w * stats.norm.pdf(far * x)
+    grid = np.stack(np.meshgrid(x, x, indexing="ij"), axis=-1).reshape(-1, 1, 2)
+    return grid, np.outer(w, w).ravel()
+
+
+def test_quadrature_gives_the_moments_of_formulas_at_other_nodes(gaussian, rng):
+    eps, w = squared_nodes(110)
+    assert abs(w.sum() - 1) < 1e-12
+    found = by_hand(gaussian, eps)
+    how = estimators(gaussian, rng)
+    for name in set(how) - {"score-leave-one-out"}:
+        rows = found.get(name, found["score"])
+        if isinstance(rows, tuple):
+            f, score, closed = rows
+            rows = (f[:, :, None] - how[name].baseline) * score - closed
+        mean = np.einsum("k,kbh->bh", w, rows)
+        np.testing.assert_allclose(gaussian.eta, mean, rtol=1e-8, atol=1e-9, err_msg=name)
+        covariance = np.einsum("k,kbi,kbj->bij", w, rows - mean, rows - mean)
         # far below the standard errors of a million draws
-        np.testing.assert_allclose(gaussian.covariance(how), finer.covariance(how), rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(gaussian.covariance(how[name]), covariance, rtol=1e-6, atol=1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize("kl", ["closed", "sampled"])
+def test_leave_one_out_of_two_draws_by_multiplying_out(gaussian, kl):
+    # the mean row is g = (f_1 - f_2) (s_1 - s_2) / 2; its square has 4 x 4 terms, each an expectation over both draws:
+    # 4 E g g^T = 2 E f^2 s s^T + 2 E f^2 E s s^T - 4 E f E f s s^T + 4 E f s E f s^T, as E s = 0
+    eps, w = squared_nodes(110)
+    f, score, _ = by_hand(gaussian, eps)["score" if kl == "closed" else "score-sampled-kl"]
+    how = EncoderEstimator(Elbo("score-leave-one-out", kl=kl), n_group=2)
+
+    def mean(power, *scores):
+        letters = "ij"[: len(scores)]
+        terms = ",".join(["k", "kb", *(f"kb{letter}" for letter in letters)])
+        return np.einsum(f"{terms}->b{letters}", w, f**power, *scores, optimize=True)
+
+    fs = mean(1, score)
+    square = 2 * mean(2, score, score) + 2 * mean(2)[:, None, None] * mean(0, score, score)
+    square += 4 * fs[:, :, None] * fs[:, None] - 4 * mean(1)[:, None, None] * mean(1, score, score)
+    expected = 2 * (square / 4 - fs[:, :, None] * fs[:, None])  # twice that of the pair is that of one draw
+    np.testing.assert_allclose(gaussian.covariance(how), expected, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("seed", range(3))
