@@ -2,13 +2,16 @@
 
 import numpy as np
 import pytest
+from scipy import special
 
+from minivae.core.registry import Table
 from minivae.distributions.bits import all_states
 from minivae.distributions.likelihoods import Bernoulli, Gaussian, GaussianPerPixel
 from minivae.distributions.nodes import gauss_hermite, normal_nodes
 from minivae.estimators.moments import RunningMoments, summarize
 from minivae.estimators.objectives import Elbo
 from minivae.estimators.signals import leave_one_out
+from minivae.estimators.weights import ESTIMATORS, Estimator, Weights
 from minivae.models.draws import EncoderEstimator, encoder_draws, encoder_states, head_moments
 from minivae.models.vae import VAE
 from tests.support import assert_within_standard_errors, binary, needs_jit, small_vae
@@ -41,6 +44,36 @@ def test_training_uses_the_mean_of_the_rows(estimator, kl, likelihood, rng):
     rows = encoder_draws(model, params, x, eps).rows(Elbo(estimator, kl=kl))
     found = head_bias_gradient(model, params, x, eps, objective=Elbo(estimator, kl=kl))
     np.testing.assert_allclose(found, rows.mean(axis=0).sum(axis=0) / 3, rtol=1e-9, atol=1e-12)
+
+
+def likelier(draws):
+    """Return K share_k exp(f_k) / sum_j exp(f_j): weights that depend on all draws, as those of importance do."""
+    return len(draws.f) * draws.share * special.softmax(draws.f, axis=0)
+
+
+OWN = {
+    "both alike": lambda draws, _: Weights(w := likelier(draws), w),
+    "decoder alone": lambda draws, _: Weights(likelier(draws), draws.share),
+    "path alone": lambda draws, _: Weights(draws.share, likelier(draws)),
+    "all three": lambda draws, _: Weights(w := likelier(draws), 0.3 * w, 0.7 * draws.share * draws.f),
+}
+
+
+@pytest.mark.parametrize("kl", ["closed", "sampled"])
+@pytest.mark.parametrize("name", OWN)
+def test_training_uses_the_mean_of_the_rows_of_an_estimator_of_ones_own(name, kl, rng, monkeypatch):
+    table = Table("estimator")
+    table.update({**ESTIMATORS, "own": Estimator(OWN[name], has_path=True)})
+    monkeypatch.setattr("minivae.estimators.objectives.ESTIMATORS", table)
+    model, params = small_vae(rng)
+    x, eps = binary(rng, 3), rng.normal(size=(6, 3, 2))
+    objective = Elbo("own", kl=kl)
+    found = [encoder_draws(model, params, x, eps).rows(objective, n_group=n) for n in (6, 3, 2)]
+    for n, rows in zip((6, 3, 2), found, strict=True):
+        groups = [head_bias_gradient(model, params, x, e, objective=objective) for e in np.split(eps, 6 // n)]
+        np.testing.assert_allclose(rows.mean(axis=0).sum(axis=0) / 3, np.mean(groups, axis=0), rtol=1e-9, atol=1e-12)
+    # weights that look at the whole group change with it; those of the decoder are nothing to the encoder
+    assert np.allclose(found[0].mean(axis=0), found[1].mean(axis=0)) == (name == "decoder alone")
 
 
 @needs_jit
