@@ -166,6 +166,21 @@ def test_estimators_with_several_draws_by_enumerating_all_sequences_of_nodes(kin
     np.testing.assert_allclose(variance, exact.variance.ravel(), rtol=1e-10)
 
 
+@pytest.mark.parametrize(("n_draws", "cost", "n_nodes"), [(2, Quadratic(0.5), 5), (3, Linear(), 4)])
+@pytest.mark.parametrize("kind", ["leave-one-out", "moving average"])
+def test_the_same_in_two_dimensions(kind, n_draws, cost, n_nodes):
+    # a squared row has degree 2 (2 + 2) in each number of a quadratic cost, 2 (1 + 2) of a linear one: exact
+    mu, sigma = np.array([0.2, -0.7]), np.array([0.8, 1.3])
+    rule = LeaveOneOutScore(n_draws) if kind == "leave-one-out" else MovingAverageScore(0.7)
+    noise, w = gauss_hermite(n_nodes, 2 * n_draws)
+    sequences = noise.reshape(-1, n_draws, 1, 2)
+    means = np.array([rule.gradients(cost, mu, sigma, eps).mean(axis=0) for eps in sequences])
+    exact = exact_moments(rule, cost, mu, sigma, n_draws)
+    np.testing.assert_allclose(np.tensordot(w, means, 1), exact.mean, atol=1e-10)
+    variance = n_draws * np.tensordot(w, (means - exact.mean) ** 2, 1)
+    np.testing.assert_allclose(variance, exact.variance, rtol=1e-10)
+
+
 def test_a_moving_average_that_has_forgotten_its_start():
     args = (Quadratic(0.6), 0.2, 0.8)
     settled = exact_moments(MovingAverageScore(0.9), *args).variance
@@ -227,6 +242,35 @@ def test_crossings_are_where_both_variances_agree_and_change_places(family):
         assert abs(integral("score", k) - integral("pathwise", k)) < 1e-8
         assert integral("score", 0.9 * k) > integral("pathwise", 0.9 * k)
         assert integral("score", 1.1 * k) < integral("pathwise", 1.1 * k)
+
+
+@pytest.mark.parametrize(("c", "low", "high", "n_grid"), [(20.0, -4.0, 4.1, 50), (14.0, -2.0, 3.5, 10)])
+def test_every_crossing_is_found_and_they_are_sorted(c, low, high, n_grid):
+    # Var(c) = Var* + (c - c*)^2 E s^2: the constants 0 and c vary alike where c* = c / 2, and on f = (x - k)^2,
+    # x ~ N(0, 1), c* = k^2 + 3 for mu and k^2 + 5 for sigma: twice each; with c = 14 the first is the end of the grid
+    pair = (ScoreFunction(0.0), ScoreFunction(c))
+    found = variance_crossings(Quadratic, 0.0, 1.0, low, high, estimators=pair, n_grid=n_grid)
+    for roots, own in zip(found, (3, 5), strict=True):
+        k = np.sqrt(c / 2 - own)
+        np.testing.assert_allclose(roots, [-k, k], atol=1e-11)
+
+
+def test_between_many_crossings_the_better_estimator_alternates():
+    # Var of the constants 0 and c is alike where c* = c / 2, and of cos kx, x ~ N(1, 0.3), c* is a damped wave in k
+    pair, (low, high) = (ScoreFunction(0.0), ScoreFunction(0.1)), (0.1, 9.0)
+    for parameter, roots in enumerate(variance_crossings(Cosine, 1.0, 0.3, low, high, estimators=pair)):
+        h = 0.3 * np.linspace(low, high, 100_001)
+        wave = {0: 1 - h**2, 1: (h**4 - 4 * h**2 + 2) / 2}[parameter] * np.cos(h / 0.3) * np.exp(-(h**2) / 2)
+        changes = np.flatnonzero(np.diff(np.sign(wave - 0.05)))
+        assert len(roots) == len(changes) >= 2
+        np.testing.assert_allclose(roots, h[changes] / 0.3, atol=1e-4)  # a step of the fine grid
+        ends = [low, *roots, high]
+        middle = [(a + b) / 2 for a, b in zip(ends, ends[1:], strict=False)]
+        first, other = (
+            np.array([exact_moments(e, Cosine(k), 1.0, 0.3).variance[parameter, 0] for k in middle]) for e in pair
+        )
+        signs = np.sign(first - other)
+        np.testing.assert_array_equal(signs[1:], -signs[:-1])
 
 
 def test_where_the_path_always_wins_there_are_no_crossings():

@@ -112,6 +112,85 @@ def test_measure_valued_noise_has_the_right_densities(coupled, rng):
     assert (np.abs(n) <= np.abs(m)).all() == coupled
 
 
+@pytest.mark.parametrize("coupled", [True, False])
+def test_measure_valued_noise_has_the_right_moments(coupled, rng):
+    # of every coordinate: Rayleigh E w^n = 2^(n/2) Gamma(1 + n/2), double-sided Maxwell E m^n = E eps^(n+2)
+    eps, w, w2, m, n = np.moveaxis(MeasureValued(coupled).draw_noise(rng, 50_000, 2), 1, 0)
+    for rayleigh in (w, w2):
+        assert (rayleigh > 0).all()
+        for power, exact in ((1, np.sqrt(np.pi / 2)), (2, 2.0), (3, 3 * np.sqrt(np.pi / 2)), (4, 8.0)):
+            assert_within_standard_errors(rayleigh**power, exact)
+    for power, exact in ((1, 0.0), (2, 3.0), (3, 0.0), (4, 15.0)):
+        assert_within_standard_errors(m**power, exact)
+    assert_within_standard_errors(np.abs(m), 2 * np.sqrt(2 / np.pi))
+    for normal in (eps, n):
+        for power, exact in ((1, 0.0), (2, 1.0), (3, 0.0), (4, 3.0)):
+            assert_within_standard_errors(normal**power, exact)
+    # z goes with none of them, coordinates do not go together, and w and m only with their own pair
+    for a, b in ((eps, w), (eps, m), (eps, n), (w, m), (w, n)):
+        assert_within_standard_errors((a - a.mean()) * (b - b.mean()), 0.0)
+        assert_within_standard_errors((a**2 - (a**2).mean()) * (b**2 - (b**2).mean()), 0.0)
+    for noise in (eps, w, w2, m, n):
+        square = noise**2 - (noise**2).mean(axis=0)
+        assert_within_standard_errors(square[:, 0] * square[:, 1], 0.0)
+    if coupled:  # n = m u
+        u = n / m
+        assert stats.kstest(u[:, 0], "uniform").pvalue > 1e-4
+        assert_within_standard_errors((u - 0.5) * (m**2 - 3), 0.0)
+    else:
+        assert_within_standard_errors((w**2 - 2) * (w2**2 - 2), 0.0)
+        assert_within_standard_errors((m**2 - 3) * (n**2 - 1), 0.0)
+        assert_within_standard_errors(m * n, 0.0)
+
+
+def grid_of(coupled, parameter):
+    """Return noise of all five kinds on a grid for the gradient of mu or sigma, shape (K, 5, 1), and its weights.
+
+    After Gauss and Legendre, with the densities w exp(-w^2 / 2) of w and w', m^2 phi(m) of m, phi(n) of n, 1 of u.
+    """
+    x, dx = np.polynomial.legendre.leggauss(90)
+    w, dw = 6 * (x + 1), 6 * dx  # [0, 12]
+    m, dm = 12 * x, 12 * dx
+    u, du = (x + 1) / 2, dx / 2
+    rayleigh, maxwell, normal = dw * w * np.exp(-(w**2) / 2), dm * m**2 * stats.norm.pdf(m), dm * stats.norm.pdf(m)
+    if parameter == "mu":
+        first, other, p, q = (w, w[:1], rayleigh, np.ones(1)) if coupled else (w, w, rayleigh, rayleigh)
+    else:
+        first, other, p, q = (m, u, maxwell, du) if coupled else (m, m, maxwell, normal)
+    a, b = (grid.ravel() for grid in np.meshgrid(first, other, indexing="ij"))
+    noise, at = np.zeros((a.size, 5, 1)), 1 if parameter == "mu" else 3
+    noise[:, at, 0] = a
+    noise[:, at + 1, 0] = b if not coupled else a if parameter == "mu" else a * b
+    return noise, np.outer(p, q).ravel()
+
+
+@pytest.mark.parametrize(("k", "mu", "sigma"), [(3.0, 1.0, 1.0), (-0.4, 0.9, 1.7), (0.2, 0.2, 0.6)])
+@pytest.mark.parametrize("coupled", [True, False])
+def test_measure_valued_rows_on_a_grid_of_the_noise_have_the_moments_of_the_quadratic_cost(coupled, k, mu, sigma):
+    # E (x - k)^2 = d^2 + sigma^2 with d = mu - k
+    d2, s2, pi = (mu - k) ** 2, sigma**2, np.pi
+    exact = {
+        "mu": (2 * (mu - k), (16 / pi - 4) * d2 if coupled else (8 / pi - 2) * d2 + 4 * s2 / pi),
+        "sigma": (2 * sigma, 4 * d2 + 4 * s2 if coupled else 16 * d2 + 8 * s2),
+    }
+    for i, (parameter, (mean, variance)) in enumerate(exact.items()):
+        noise, w = grid_of(coupled, parameter)
+        assert abs(w.sum() - 1) < 1e-10
+        rows = MeasureValued(coupled).gradients(Quadratic(k), mu, sigma, noise)[:, i, 0]
+        assert abs(w @ rows - mean) < 1e-10
+        assert abs(w @ (rows - mean) ** 2 - variance) < 1e-9
+
+
+@pytest.mark.parametrize("coupled", [True, False])
+def test_measure_valued_rows_on_a_grid_have_the_mean_of_any_cost(coupled):
+    # d/dmu E cos kx = -k sin(k mu) E_1, d/dsigma E cos kx = -k^2 sigma cos(k mu) E_1, E_1 = exp(-k^2 sigma^2 / 2)
+    k, mu, sigma = 0.8, 1.0, 1.5
+    for i, (parameter, slope) in enumerate((("mu", -k * np.sin(k * mu)), ("sigma", -(k**2) * sigma * np.cos(k * mu)))):
+        noise, w = grid_of(coupled, parameter)
+        rows = MeasureValued(coupled).gradients(Cosine(k), mu, sigma, noise)[:, i, 0]
+        assert abs(w @ rows - slope * np.exp(-((k * sigma) ** 2) / 2)) < 1e-10
+
+
 def baselines_of(rule, cost, eps):
     """Return the c of each draw, read off the rows: g = (f - c) s."""
     rows = rule.gradients(cost, 0.5, 1.3, eps)[:, 0, 0]
