@@ -191,6 +191,22 @@ def test_measure_valued_rows_on_a_grid_have_the_mean_of_any_cost(coupled):
         assert abs(w @ rows - slope * np.exp(-((k * sigma) ** 2) / 2)) < 1e-10
 
 
+def test_a_measure_valued_row_replaces_one_coordinate_by_its_own_noise(rng):
+    cost, noise = coupled_cost(), rng.normal(size=(3, 5, 2))
+    rows = MeasureValued().gradients(cost, MU, SIGMA, noise)
+    for k, (eps, w, w2, m, n) in enumerate(noise):
+
+        def f(i, shift, eps=eps):
+            z = MU + SIGMA * eps
+            z[i] = MU[i] + SIGMA[i] * shift
+            return cost.value(z[None]).item()
+
+        for i in range(2):
+            at_mu = (f(i, w[i]) - f(i, -w2[i])) / (SIGMA[i] * np.sqrt(2 * np.pi))
+            at_sigma = (f(i, m[i]) - f(i, n[i])) / SIGMA[i]
+            np.testing.assert_allclose(rows[k, :, i], [at_mu, at_sigma], rtol=1e-12)
+
+
 def baselines_of(rule, cost, eps):
     """Return the c of each draw, read off the rows: g = (f - c) s."""
     rows = rule.gradients(cost, 0.5, 1.3, eps)[:, 0, 0]

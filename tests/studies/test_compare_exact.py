@@ -7,8 +7,10 @@ import pytest
 from scipy import stats
 
 from minivae.distributions.bits import all_states
+from minivae.distributions.linear_gaussian import LinearGaussian
 from minivae.distributions.nodes import normal_nodes
 from minivae.estimators.exact.bits import BernoulliExpectation
+from minivae.estimators.exact.elbo import elbo_gradient_moments
 from minivae.estimators.objectives import Elbo
 from minivae.models.draws import EncoderEstimator, encoder_draws
 from minivae.models.vae import VAE
@@ -17,7 +19,7 @@ from minivae.studies.compare_digits import study_rows
 from minivae.studies.compare_encoder import Pilot, learned_baseline, ways
 from minivae.studies.compare_exact import EncoderMoments
 from minivae.studies.compare_rows import FAR
-from tests.support import binary, needs_jit, small_vae
+from tests.support import binary, linear_vae, needs_jit, small_vae
 
 pytestmark = needs_jit
 
@@ -152,6 +154,56 @@ def test_leave_one_out_of_two_draws_by_multiplying_out(gaussian, kl):
     square += 4 * fs[:, :, None] * fs[:, None] - 4 * mean(1)[:, None, None] * mean(1, score, score)
     expected = 2 * (square / 4 - fs[:, :, None] * fs[:, None])  # twice that of the pair is that of one draw
     np.testing.assert_allclose(gaussian.covariance(how), expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_covariance_of_a_linear_vae_is_that_of_quadratic_forms(seed):
+    # along a path g_mu = rho - K sigma eps and g_log_var = sigma eps g_mu / 2 (and a constant), with A = K sigma:
+    #   cov(mu_i, mu_j) = sum_l A_il A_jl                   cov(mu_i, log_var_j) = -A_ij sigma_j rho_j / 2
+    #   cov(log_var_i, log_var_j) = sigma_i sigma_j [ (rho_i^2 + sum_l A_il^2) (i = j) + A_ij A_ji ] / 4
+    rng = np.random.default_rng(seed)
+    W, V, sigma = rng.normal(size=(4, 2)), rng.normal(size=(2, 4)), rng.uniform(0.4, 1.3, 2)
+    x, s2, eye = rng.normal(size=(3, 4)), 0.7, np.eye(2)
+    model, params = linear_vae(W, np.zeros(4), s2, V, sigma)
+    exact = EncoderMoments(model, params, x, ("mu", "log_var"))
+    G = W.T @ W / s2
+    mu = x @ V.T
+    slope = (x - mu @ W.T) @ W / s2
+    eta = np.hstack([slope - mu, np.tile((1 - sigma**2 * (1 + np.diag(G))) / 2, (3, 1))])
+    np.testing.assert_allclose(exact.eta, eta, rtol=1e-8, atol=1e-9)
+    for objective, K, rho in (
+        (Elbo("pathwise", kl="closed"), G, slope),
+        (Elbo("pathwise", kl="sampled"), G + eye, slope - mu),
+        (Elbo("path-derivative", kl="sampled"), G + eye - np.diag(sigma**-2), slope - mu),
+    ):
+        A, covariance = K * sigma, np.empty((3, 4, 4))
+        covariance[:, :2, :2] = A @ A.T
+        covariance[:, :2, 2:] = -A * (sigma * rho)[:, None] / 2
+        covariance[:, 2:, :2] = covariance[:, :2, 2:].swapaxes(1, 2)
+        own = (rho**2 + np.sum(A**2, axis=1))[:, None] * eye
+        covariance[:, 2:, 2:] = np.outer(sigma, sigma) * (own + A * A.T) / 4
+        how = EncoderEstimator(objective)
+        np.testing.assert_allclose(exact.covariance(how), covariance, rtol=1e-8, atol=1e-8)
+        # each row of the weights sees (x, 1): |d head_i / d weights|^2 = |x|^2 + 1, and outputs share no weights
+        diagonal = np.diagonal(covariance, axis1=1, axis2=2)
+        found = exact.variances(how)
+        assert found["mu"] == pytest.approx(diagonal[:, :2].mean(), rel=1e-8)
+        assert found["log_var"] == pytest.approx(diagonal[:, 2:].mean(), rel=1e-8)
+        lengths = np.sum(x**2, axis=1) + 1
+        assert found["encoder"] == pytest.approx(np.sum(lengths * diagonal.sum(axis=1)) / 9, rel=1e-8)
+
+
+@pytest.mark.parametrize("kl", ["closed", "sampled"])
+@pytest.mark.parametrize("estimator", ["score", "score-leave-one-out"])
+def test_the_scores_variances_of_a_linear_vae_are_the_closed_forms(estimator, kl, rng):
+    W, V, sigma, x = rng.normal(size=(4, 2)), rng.normal(size=(2, 4)), np.array([0.5, 0.9]), rng.normal(size=(3, 4))
+    model, params = linear_vae(W, np.zeros(4), 0.7, V, sigma)
+    c = rng.normal(size=(3, 4)) if estimator == "score" else np.zeros((3, 4))
+    how = EncoderEstimator(Elbo(estimator, kl=kl), c, 4)
+    found = EncoderMoments(model, params, x, ("mu", "log_var")).covariance(how)
+    known, log_var = LinearGaussian(W, np.zeros(4), 0.7), np.tile(2 * np.log(sigma), (3, 1))
+    exact = elbo_gradient_moments(known, x, x @ V.T, log_var, how.objective, c.reshape(3, 2, 2), 4)
+    np.testing.assert_allclose(np.diagonal(found, axis1=1, axis2=2), exact.variance.reshape(3, 4), rtol=1e-7)
 
 
 @pytest.mark.parametrize("seed", range(3))
