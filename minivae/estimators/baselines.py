@@ -153,7 +153,7 @@ class LearnedBaseline:
         return self.average.predict(state, x) + self.network.forward(state["params"], x)[0][:, 0]
 
     def update(self, state: State, x: Array, f: Array) -> None:
-        """Take one step of the regression on what the average leaves, then update the average."""
+        """Update the average, then take one step of the regression on what it leaves of the mean f of each example."""
         x = checks.look(x, "x", (None, None))
         f = _signal(f).astype(state["params"].dtype, copy=False)
         f = f.mean(axis=0) if f.ndim == 2 else f  # (B,)

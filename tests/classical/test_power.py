@@ -95,3 +95,45 @@ def test_residuals_tell_what_has_not_converged(rng, monkeypatch):
     assert residuals[0] > 1e-6
     with pytest.warns(UserWarning, match="power iteration should converge, got residuals up to .* in components 1:"):
         PCA(1, "power").fit(exact_covariance_data([1, 0.999, 0.1], 20, rng))
+
+
+def test_orthogonality_takes_two_passes():
+    # the rows of a Hilbert matrix are nearly dependent: taking the others out once leaves most of what is left wrong
+    hilbert = 1 / (1.0 + np.add.outer(np.arange(8), np.arange(8)))
+
+    def basis(orthogonal):
+        vectors = np.empty((0, 8))
+        for row in hilbert:
+            vectors = np.vstack([vectors, orthogonal(row, vectors)])
+        return vectors
+
+    def once(v, vectors):
+        v = v - vectors.T @ (vectors @ v)
+        return v / np.linalg.norm(v)
+
+    lost, kept = (np.abs(v @ v.T - np.eye(8)).max() for v in (basis(once), basis(power._orthogonal)))
+    assert lost > 0.1
+    assert kept < 1e-14
+    # and it still spans the same: each row is a combination of the vectors up to it, the own one with a positive weight
+    weights = hilbert @ basis(power._orthogonal).T
+    np.testing.assert_allclose(np.triu(weights, 1), 0, atol=1e-15)
+    assert (np.diag(weights) > 0).all()
+
+
+@pytest.mark.parametrize("steps", [3, 20, 100_000])
+def test_values_are_rayleigh_quotients_with_residuals_that_bound_their_errors(steps, rng, monkeypatch):
+    # converged or not: an eigenvalue lies within ||S v - lambda v|| of lambda, by S itself and not what is left of it
+    monkeypatch.setattr(power, "_STEPS", steps)
+    rotation, _ = np.linalg.qr(rng.normal(size=(6, 6)))
+    exact = np.array([3.0, 2.7, 2.0, 1.1, 0.4, 0.1])
+    matrix = rotation.T @ np.diag(exact) @ rotation
+    values, vectors, residuals = power_components(times(matrix), 6, 4)
+    np.testing.assert_allclose(vectors @ vectors.T, np.eye(4), atol=1e-14)
+    np.testing.assert_allclose(values, np.einsum("ij,jk,ik->i", vectors, matrix, vectors), rtol=1e-13)
+    np.testing.assert_allclose(
+        residuals, np.linalg.norm(vectors @ matrix - values[:, None] * vectors, axis=1), rtol=1e-6, atol=1e-14
+    )
+    assert (np.diff(values) <= 0).all()
+    nearest = np.abs(values[:, None] - exact).min(axis=1)
+    assert (nearest <= residuals + 1e-14).all()
+    assert (residuals.max() > 1e-3) == (steps < 100)

@@ -6,7 +6,8 @@ import pytest
 from minivae.core.kernels.estimators import earlier_average
 from minivae.estimators.baselines import LearnedBaseline, MovingAverage
 from minivae.estimators.signals import leave_one_out, leave_one_out_signal, optimal_baseline
-from minivae.nn.optim import Adam
+from minivae.nn.gradcheck import check_gradient
+from minivae.nn.optim import SGD, Adam
 from minivae.nn.sequential import mlp
 
 
@@ -96,6 +97,51 @@ def test_a_learned_baseline_explains_what_depends_on_x(dtype, rng):
     # the average leaves Var f = 9 E tanh^2 + 0.01 = 3.56; the network leaves the noise, and little more
     assert averaged > 3
     assert learned < 0.1
+
+
+def by_hand(params, x):
+    """Return what a network 2-3-1 of tanh gives for x, shape (B,), its parameters W, b, W, b in one vector."""
+    h = np.tanh(x @ params[:6].reshape(2, 3) + params[6:9])
+    return h @ params[9:12] + params[12]
+
+
+def test_the_gradient_of_a_learned_baseline_is_that_of_half_the_mean_squared_error(rng):
+    rule, x, target = LearnedBaseline.mlp(2, [3]), rng.normal(size=(7, 2)), rng.normal(size=7)
+    params = rule.network.init(rng) + 0.3 * rng.standard_normal(13)
+
+    def loss(params):
+        return np.mean((target - by_hand(params, x)) ** 2) / 2
+
+    grads = np.full_like(params, np.nan)
+    assert abs(rule.loss_and_grad(params, x, target, grads) - loss(params)) < 1e-14
+    assert check_gradient(loss, grads, params).ok
+    # at an exact fit there is nothing to learn
+    assert rule.loss_and_grad(params, x, by_hand(params, x), grads) < 1e-28
+    np.testing.assert_allclose(grads, 0, atol=1e-14)
+
+
+@pytest.mark.parametrize("n_draws", [None, 4])
+def test_a_learned_baseline_takes_a_gradient_step_on_what_the_average_leaves(n_draws, rng):
+    # two steps: f comes as (B,) or (K, B), whose mean over the draws is what is learnt
+    rule = LearnedBaseline(mlp([2, 3, 1], "tanh"), SGD(0.1), MovingAverage(0.6))
+    state = rule.init(rng)
+    params, total, weight = state["params"].copy(), 0.0, 0.0
+    for _ in range(2):
+        x = rng.normal(size=(7, 2))
+        f = 5 + rng.normal(size=7 if n_draws is None else (n_draws, 7))
+        mean_f = f if n_draws is None else f.mean(axis=0)
+        total, weight = 0.6 * total + 0.4 * f.mean(), 0.6 * weight + 0.4
+        target = mean_f - total / weight
+        h = 1e-6
+        slope = [
+            (np.mean((target - by_hand(params + d, x)) ** 2) - np.mean((target - by_hand(params - d, x)) ** 2))
+            / (4 * h)
+            for d in h * np.eye(13)
+        ]
+        params = params - 0.1 * np.array(slope)
+        rule.update(state, x, f)
+        np.testing.assert_allclose(state["params"], params, atol=1e-9)
+        np.testing.assert_allclose(rule.predict(state, x), total / weight + by_hand(params, x), atol=1e-8)
 
 
 @pytest.mark.parametrize("rule", [MovingAverage(0.5), LearnedBaseline.mlp(2, [4])], ids=["average", "learned"])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import special
+from scipy import special, stats
 
 from minivae.nn.activations import ACTIVATIONS, ELU, ReLU, Sigmoid, Softplus, Tanh
 from minivae.nn.dense import Dense
@@ -159,6 +159,27 @@ def test_initial_weights_have_the_stated_variance_and_zero_biases(scheme, varian
     assert abs(W.mean()) <= 5 * np.sqrt(variance / W.size)
     # the standard error of a variance is variance sqrt((kurtosis - 1) / n)
     assert abs(W.var() - variance) <= 5 * variance * np.sqrt((kurtosis - 1) / W.size)
+
+
+@pytest.mark.parametrize(("n_in", "n_out"), [(300, 200), (20, 900), (900, 20)])
+def test_glorot_weights_are_uniform_up_to_their_bound(n_in, n_out):
+    layer = Dense(n_in, n_out)
+    W, _ = layer.unpack(layer.init(np.random.default_rng(1)))
+    bound = np.sqrt(6 / (n_in + n_out))
+    # of n weights the largest misses the bound by 20 / n of it with chance exp(-10)
+    for extreme in (W.max(), -W.min()):
+        assert bound * (1 - 20 / W.size) < extreme <= bound
+    assert stats.kstest(W.ravel(), stats.uniform(-bound, 2 * bound).cdf).pvalue > 1e-4
+    # and no row or column has a scale of its own: a uniform variance has the error variance sqrt((9/5 - 1) / n)
+    for axis in (0, 1):
+        error = bound**2 / 3 * np.sqrt(0.8 / W.shape[axis])
+        assert (np.abs((W**2).mean(axis=axis) - bound**2 / 3) <= 5.5 * error).all()
+
+
+def test_he_weights_are_normal():
+    layer = Dense(300, 200, "he")
+    W, _ = layer.unpack(layer.init(np.random.default_rng(1)))
+    assert stats.kstest(W.ravel(), stats.norm(0, np.sqrt(2 / 300)).cdf).pvalue > 1e-4
 
 
 def test_mlp_uses_he_before_relu_and_glorot_elsewhere():
