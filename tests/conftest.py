@@ -1,6 +1,7 @@
 """What several tests need."""
 
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -26,3 +27,17 @@ def data_folder():
 
 def pytest_addoption(parser):
     parser.addoption("--fuzz", type=int, default=300, help="damaged files of each kind to try (default 300)")
+
+
+@pytest.fixture
+def heeded_interrupts():
+    """Heed Ctrl-C and SIGTERM here and in processes started from here, though the suite may have to ignore them.
+
+    A process that is started in the background, as by nohup, ignores SIGINT, and so does all that it starts.
+    """
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)

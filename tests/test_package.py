@@ -80,6 +80,23 @@ def test_public_names_are_documented_and_sorted_out():
     assert len([name for name in minivae.__all__ if not isinstance(getattr(minivae, name), ModuleType)]) <= 28
 
 
+@pytest.mark.parametrize("module", MODULES)
+def test_no_name_of_the_package_looks_like_a_test(module):
+    # pytest would run it wherever it is imported; by the same rule, test* and Test* at the top of a module
+    names = set()
+    for node in MODULES[module].body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            names |= {
+                part.id for part in ast.walk(node) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)
+            }
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            names |= {alias.asname or alias.name for alias in node.names}
+    assert not {name for name in names if name.lower().startswith("test")}, module
+    assert not module.split(".")[-1].startswith("test_")
+
+
 def test_importing_is_silent_and_leaves_out_what_only_some_need():
     later = ["matplotlib", "pooch", "minivae.exercises", "minivae.studies", "minivae.cli"]
     later += [f"scipy.{part}" for part in ("linalg", "special", "stats", "optimize", "integrate", "io", "sparse")]

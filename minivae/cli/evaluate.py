@@ -23,7 +23,11 @@ def _run(options: argparse.Namespace) -> Outcome:
     params = runs.read_model(run)
     checks.seed(options.seed)
     dataset = run.dataset()
-    x = runs.foreign_rows(run, options.data) if options.data is not None else runs.test_data(dataset, run.settings.seed)
+    x = (
+        runs.foreign_rows(run, options.data)
+        if options.data is not None
+        else runs.rows_to_test_on(dataset, run.settings.seed)
+    )
     if options.examples is not None:
         x = x[: checks.width(options.examples, "examples")]
     rows = run.model.quantities(params, x, options.seed, checks.width(options.draws, "draws"))

@@ -28,7 +28,7 @@ def _run(options: argparse.Namespace) -> Outcome:
     params = runs.read_model(run)
     dataset = run.dataset()
     folder = runs.new_folder(options.out, run.folder.name + "-samples")
-    x = runs.test_data(dataset, run.settings.seed)
+    x = runs.rows_to_test_on(dataset, run.settings.seed)
     how = (run.model, params, x, dataset, folder)
     paths = drawn(run_figures.reconstruction_figure, *how)
     paths += drawn(run_figures.interpolation_figure, *how)

@@ -13,13 +13,13 @@ from minivae.datasets.dataset import Dataset
 from minivae.studies.evaluation import meaning
 from minivae.studies.run_figures import figures
 from minivae.training.loop import Result
-from minivae.training.runs import Run, test_data
+from minivae.training.runs import Run, rows_to_test_on
 from minivae.training.storage import save_model
 
 
 def write_results(run: Run, dataset: Dataset, result: Result) -> dict[str, Any]:
     """Write model, history, summary and figures; return the summary."""
-    x = test_data(dataset, run.settings.seed)
+    x = rows_to_test_on(dataset, run.settings.seed)
     run.save()  # so that a folder that was moved away meanwhile is whole again
     save_model(run.folder / "model.npz", run.model, result.params, source=run.source)
     text = io.StringIO()

@@ -15,7 +15,7 @@ from minivae.datasets.dataset import Dataset
 from minivae.models.base import Model, Variational
 from minivae.models.contraction import jacobian
 from minivae.studies import plots
-from minivae.training.runs import Run, test_data
+from minivae.training.runs import Run, rows_to_test_on
 
 
 def active_pair(model: Model, params: Array, x: Array) -> tuple[int, int]:
@@ -27,7 +27,7 @@ def active_pair(model: Model, params: Array, x: Array) -> tuple[int, int]:
 def figures(run: Run, dataset: Dataset, params: Array, history: list[dict[str, float]]) -> list[str]:
     """Draw every figure of a training run; return their paths."""
     model, folder = run.model, run.folder / "figures"
-    x = test_data(dataset, run.settings.seed)
+    x = rows_to_test_on(dataset, run.settings.seed)
     paths = drawn(lambda: plots.save(plots.learning_curves(history), folder / "learning_curves.png"))
     paths += drawn(latent_figures, model, params, x, dataset, folder)
     paths += drawn(reconstruction_figure, model, params, x, dataset, folder)

@@ -127,7 +127,7 @@ def foreign_rows(run: Run, source: str) -> Array:
         x, _, _ = datasets.read_rows(source, own.divisor)
     else:
         other = datasets.load(source)
-        x = test_data(other, run.settings.seed)
+        x = rows_to_test_on(other, run.settings.seed)
         if other.scale is not None:  # back in its own units, so that the run's scale can be taken
             x = x * other.scale[1] + other.scale[0]
     if x.shape[1] != run.model.n_x:
@@ -192,7 +192,7 @@ def data_fingerprint(dataset: Dataset) -> dict[str, Any]:
     return fingerprint(dataset.x_train, dataset.x_valid, dataset.x_test)
 
 
-def test_data(dataset: Dataset, seed: int) -> Array:
+def rows_to_test_on(dataset: Dataset, seed: int) -> Array:
     """Return the test rows; those of a dynamic set binarised once, by the seed."""
     if not dataset.dynamic:
         return dataset.x_test

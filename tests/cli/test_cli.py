@@ -501,6 +501,7 @@ def spawn(*words):
     )
 
 
+@pytest.mark.usefixtures("heeded_interrupts")
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(how):
     words = ["--data", "digits-threshold", "--hidden", "8", "--batch-size", "64", "--epochs"]

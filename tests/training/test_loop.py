@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from minivae.core.errors import FileError, NonFiniteError
 from minivae.core.files import load_arrays, save_arrays
@@ -17,7 +18,9 @@ from minivae.models.autoencoder import Autoencoder
 from minivae.models.corruptions import MaskingNoise
 from minivae.models.vae import VAE
 from minivae.nn.optim import SGD, Adam, RMSprop, StepDecay
+from minivae.training.arithmetic import _ONE_THREAD, blas_threads
 from minivae.training.checkpoints import known
+from minivae.training.interrupts import Interrupt
 from minivae.training.loop import train
 from minivae.training.settings import Settings
 
@@ -582,22 +585,72 @@ def test_settings_out_of_range_are_refused(setting, message):
         Settings(**setting)
 
 
-def test_ctrl_c_waits_for_the_end_of_the_step_and_the_handler_is_put_back(x):
+def signalled(number, steps):
+    """Return a VAE that sends its own process a signal in the midst of some of its steps, and counts them."""
+
     class Signalled(VAE):
         def loss_and_grad(self, params, x, eps, grads, *how):
             calls = self.__dict__["calls"] = self.__dict__.get("calls", 0) + 1
-            if calls == 7:
-                signal.raise_signal(signal.SIGINT)
+            if calls in steps:
+                signal.raise_signal(number)
             result = super().loss_and_grad(params, x, eps, grads, *how)
             self.__dict__["done"] = calls
             return result
 
-    good, before = VAE.mlp(D, 1, [8]), signal.getsignal(signal.SIGINT)
-    model = Signalled(good.encoder, good.posterior, good.decoder, good.likelihood)
+    good = VAE.mlp(D, 1, [8])
+    return Signalled(good.encoder, good.posterior, good.decoder, good.likelihood)
+
+
+@pytest.mark.usefixtures("heeded_interrupts")
+def test_ctrl_c_waits_for_the_end_of_the_step_and_the_handler_is_put_back(x):
+    model = signalled(signal.SIGINT, [7])
     result = train(model, x[:40], x[40:], Settings(epochs=9, batch_size=8))
     assert (result.stopped, len(result.history)) == ("interrupted", 1)
     assert model.__dict__["done"] == 7
-    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.usefixtures("heeded_interrupts")
+def test_where_ctrl_c_is_ignored_training_goes_on(x):
+    # so that a training in the background, under nohup, outlives the terminal
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    result = train(signalled(signal.SIGINT, [7]), x[:40], x[40:], Settings(epochs=3, batch_size=8))
+    assert (result.stopped, len(result.history)) == ("finished", 3)
+    assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+
+
+@pytest.mark.usefixtures("heeded_interrupts")
+def test_a_second_ctrl_c_acts_at_once():
+    with Interrupt() as interrupt:
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            interrupt.check()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize("before", [1, 2])
+def test_small_products_take_one_blas_thread_and_large_ones_what_there_are(before):
+    # the largest product of a step has rows x 20 x 2,000 multiplications: in the decoder, which gives 2 x 1,000 values
+    model = VAE.mlp(1000, 1, [20], likelihood="gaussian-per-pixel")
+    rows = _ONE_THREAD // (20 * 2000)
+
+    def now():
+        return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+
+    with threadpool_limits(before, user_api="blas"):
+        outside = now()
+        assert outside
+        assert set(outside) == {before}
+        with blas_threads(model, rows - 1):
+            assert set(now()) == {1}
+        assert now() == outside
+        with blas_threads(model, rows):
+            assert now() == outside
+        with pytest.raises(RuntimeError, match="in the midst"), blas_threads(model, 1):
+            raise RuntimeError("in the midst")
+        assert now() == outside
 
 
 def test_training_in_a_thread_works(model, x):
