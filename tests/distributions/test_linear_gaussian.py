@@ -54,6 +54,18 @@ def test_elbo_is_log_prob_less_the_kl_to_the_posterior(rng):
     np.testing.assert_allclose(model.elbo(x, mu, log_var), model.log_prob(x) - kl, rtol=1e-11)
 
 
+def test_the_best_diagonal_posterior_misses_log_p_by_the_gap_at_every_x(rng):
+    model, x = random_model(rng), rng.normal(size=(5, 4))
+    mean = model.posterior(x)[0]
+    best = np.tile(-np.log(np.diag(model.precision)), (5, 1))
+    np.testing.assert_allclose(model.log_prob(x) - model.elbo(x, mean, best), model.diagonal_gap, rtol=1e-9)
+    assert model.diagonal_gap > 0.01
+    for shift in (-0.1, 0.1):  # no other variances do better
+        assert (model.elbo(x, mean, best + shift) < model.elbo(x, mean, best)).all()
+    orthogonal = LinearGaussian(np.linalg.qr(model.W)[0] * [2.0, 0.5], model.b, model.s2)
+    assert abs(orthogonal.diagonal_gap) < 1e-14
+
+
 def test_known_instance_to_ten_digits():
     W = np.array([[1, 0.5], [-0.3, 0.8], [0.2, -0.6]])
     model = LinearGaussian(W, np.array([0.1, -0.2, 0.3]), 0.5)

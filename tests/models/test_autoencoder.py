@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from minivae.core.errors import NonFiniteError
 from minivae.distributions.likelihoods import Bernoulli, Gaussian
 from minivae.estimators.objectives import Elbo
 from minivae.models.autoencoder import Autoencoder
+from minivae.models.base import quantity
 from minivae.models.contraction import Contraction
 from minivae.models.corruptions import GaussianNoise, MaskingNoise, SaltAndPepperNoise
 from minivae.models.penalties import KLSparsity, L1Sparsity
@@ -229,3 +231,20 @@ def test_the_code_of_a_sparse_autoencoder_is_a_probability(rng):
         Autoencoder(Sequential([mlp([4, 2]), Tanh()]), mlp([2, 4]), Gaussian(), penalty=KLSparsity())
     nested = Sequential([mlp([4, 2]), Sequential([Sigmoid()])])
     assert Autoencoder(nested, mlp([2, 4]), Gaussian(), penalty=KLSparsity()).n_x == 4
+
+
+def test_a_latent_says_as_much_as_it_varies_from_example_to_example(rng):
+    model = Autoencoder.mlp(4, 2, [])
+    params, x = model.init(rng), rng.normal(size=(50, 4))
+    W = dict(model.named(params))["encoder.0.weight"]
+    np.testing.assert_allclose(model.says(params, x), np.diag(W.T @ np.cov(x.T, ddof=0) @ W), rtol=1e-12)
+
+
+def test_a_quantity_is_a_mean_with_its_standard_error(rng):
+    values = rng.normal(size=20)
+    row = quantity("q", values, "units")
+    assert (row["quantity"], row["unit"]) == ("q", "units")
+    assert row["value"] == pytest.approx(values.mean(), rel=1e-14)
+    assert row["standard_error"] == pytest.approx(stats.sem(values), rel=1e-12)
+    assert quantity("q", np.array([1.5]))["standard_error"] is None  # of one example nothing is known of its error
+    assert (quantity("q", 3)["value"], quantity("q", 3)["standard_error"]) == (3, None)

@@ -75,3 +75,12 @@ def test_a_level_of_zero_leaves_the_generator_alone(rng):
 def test_impossible_levels_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_a_corruption_takes_noise_up_to_its_fraction_and_not_the_fraction_itself():
+    # u in [0, 1) is below 1/4 with probability 1/4, and not below 0 at all
+    x, u = np.full((1, 4), 0.5), np.array([[0.0, 0.25, 0.75, np.nextafter(0.75, 0)]])
+    np.testing.assert_array_equal(SaltAndPepperNoise(0.5).apply(x, u), [[0.0, 0.5, 1.0, 0.5]])
+    np.testing.assert_array_equal(MaskingNoise(0.25).apply(x, u), [[0.0, 0.5, 0.5, 0.5]])
+    for none in (SaltAndPepperNoise(0.0), MaskingNoise(0.0)):
+        np.testing.assert_array_equal(none.apply(x, u), x)

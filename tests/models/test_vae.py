@@ -1,5 +1,7 @@
 """The VAE on models whose answers are known, and the laws that every VAE obeys."""
 
+import warnings
+
 import numpy as np
 import pytest
 from scipy import optimize, stats
@@ -370,6 +372,17 @@ def test_init_can_start_at_the_mean_of_the_data(likelihood, rng):
     np.testing.assert_allclose(model.decode(started, np.zeros((1, 2)))[0], shrunk, rtol=1e-12)
     changed = {name for name, view in model.named((plain != started).astype(float)) if view.any()}
     assert changed == {"decoder.2.bias"}
+
+
+def test_of_grey_values_no_number_is_called_a_log_likelihood(rng):
+    model, params = small_vae(rng)
+    for x, bound in ((binary(rng, 6), "IWAE bound"), (np.full((6, 4), 0.5), "cross-entropy K-sample bound")):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotALikelihoodWarning)
+            names = [row["quantity"] for row in model.quantities(params, x, 0, 60)]
+        last = "log p(x) estimate" if bound == "IWAE bound" else bound
+        assert names[3:6] == [f"{bound}, K=5", f"{bound}, K=50", f"{last}, K=60"]
+        assert any("log p" in name for name in names) == (bound == "IWAE bound")
 
 
 def test_boxes_of_any_layers_fit_together(rng):

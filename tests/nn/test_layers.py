@@ -57,6 +57,22 @@ def test_slope_and_curvature_are_the_derivatives(name, rng):
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
+def test_backward_is_the_slope_times_what_comes_from_above(name, rng):
+    layer, x, dy = ACTIVATIONS[name], rng.normal(size=(4, 9)), rng.normal(size=(4, 9))
+    _, cache = layer.forward(np.empty(0), x)
+    h = 1e-5
+    difference = (ACTIVATION_VALUES[name](x + h) - ACTIVATION_VALUES[name](x - h)) / (2 * h)
+    dx = layer.backward(np.empty(0), cache, dy, np.empty(0))
+    np.testing.assert_allclose(dx, difference * dy, atol=1e-9)
+    np.testing.assert_allclose(layer.slope(cache) * dy, dx, rtol=1e-12)
+
+
+def test_elu_has_its_left_curvature_at_its_kink():
+    _, cache = ELU().forward(np.empty(0), np.array([[0.0]]))
+    assert (ELU().slope(cache).item(), ELU().curvature(cache).item()) == (1.0, 1.0)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
 def test_slope_and_curvature_keep_the_dtype(name):
     _, cache = ACTIVATIONS[name].forward(np.empty(0, np.float32), np.array([[-1.0, 2.0]], np.float32))
     assert ACTIVATIONS[name].slope(cache).dtype == ACTIVATIONS[name].curvature(cache).dtype == np.float32
