@@ -1,10 +1,14 @@
 """The hand-written pieces of the benchmarks are checked as those of the package are."""
 
+import ast
 from math import comb
+from pathlib import Path
 
 import numpy as np
+import pytest
 from scipy import stats
 
+from benchmarks import mutants
 from benchmarks.autoencoders import measure, models
 from benchmarks.beta_bernoulli import RULES, BetaBernoulli, steps_until_close
 from benchmarks.fixed_mnist import SoftplusGaussian, uniform_start
@@ -95,3 +99,45 @@ def test_sparseness_is_the_share_of_images_in_which_a_unit_is_off():
     assert abs(row["sparseness"] - (0.8 + 0) / 2) < 1e-12
     assert abs(row["mean code"] - (0.2 + 0.5) / 2) < 1e-12
     assert abs(row["error"] - 1) < 1e-12
+
+
+EDITS = mutants.read()
+
+
+def test_there_are_edits_of_every_room_and_none_stands_there_twice():
+    assert len(EDITS) == len(set(EDITS)) >= 220
+    rooms = {Path(edit.file).parts[1] for edit in EDITS}
+    assert rooms >= {"core", "nn", "distributions", "estimators", "models", "classical", "training", "datasets"}
+
+
+@pytest.mark.parametrize("file", dict.fromkeys(edit.file for edit in EDITS))
+def test_every_edit_fits_the_source_and_changes_what_it_says(file):
+    source = (mutants.ROOT / file).read_text()
+    tree = ast.dump(ast.parse(source))
+    for edit in (edit for edit in EDITS if edit.file == file):
+        assert ast.dump(ast.parse(edit.applied(source))) != tree, edit.new
+        assert all((mutants.ROOT / test).is_file() for test in edit.near)
+
+
+def test_a_planted_error_is_caught_and_one_that_no_test_looks_at_survives(tmp_path):
+    file, near = "package/room/area.py", ("tests/room/test_area.py",)
+    test = "from package.room.area import area\n\n\ndef test_area():\n    assert area({}) == {}\n"
+    files = {
+        file: "def area(a, b):\n    return a * b\n\n\ndef unseen(a):\n    return a + 1\n",
+        near[0]: test.format("2, 3", 6),
+        "tests/room/test_more.py": test.format("1, 3", 3),
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    changes = {"a * b": "a + b", "return a * b": "return 6", "a + 1": "a - 1"}
+    edits = [mutants.Edit(file, old, new, near) for old, new in changes.items()]
+    rows = mutants.judge([*edits, mutants.Edit(file, "a * b", "b * a", near, 0, "a b = b a")], tmp_path)
+    assert [row["outcome"] for row in rows] == ["near", "room", "survived", "equivalent"]
+    assert [row["line"] for row in rows] == [2, 2, 6, 2]
+    assert (tmp_path / file).read_text() == files[file]
+    with pytest.raises(mutants.CannotJudgeError, match="once, got it 2 times"):
+        mutants.judge([mutants.Edit(file, "return", "yield", near)], tmp_path)
+    (tmp_path / near[0]).write_text("def test_wrong():\n    assert False\n")
+    with pytest.raises(mutants.CannotJudgeError, match="must pass without an edit"):
+        mutants.judge(edits, tmp_path)
