@@ -104,6 +104,17 @@ def test_out_at_mean_gives_the_mean_of_the_data(name, rng):
     np.testing.assert_allclose(lik.mean(lik.init(), out[None])[0], expected, rtol=1e-12)
 
 
+def test_the_start_on_data_is_where_the_likelihood_of_one_output_for_all_is_highest(rng):
+    x = rng.normal([1.0, -2.0, 0.5], [0.3, 2.0, 1.0], size=(50, 3))
+    for lik in (Gaussian(learned=True), GaussianPerPixel()):
+        lik = lik.starting_at(x)
+        params, out = lik.init(), np.repeat(lik.out_at_mean(x)[None], len(x), axis=0)
+        _, cache = lik.forward(params, out, x)
+        slope = np.empty_like(params)
+        np.testing.assert_allclose(lik.backward(params, cache, np.ones(len(x)), slope).sum(axis=0), 0, atol=1e-12)
+        np.testing.assert_allclose(slope, 0, atol=1e-12)  # of the mean over the columns, whose scales differ
+
+
 def test_backward_leaves_the_cache_alone(rng, real):
     for lik in LIKELIHOODS.values():
         params, out, x = lik.init(), rng.normal(size=(B, lik.n_out(D))), np.round(special.expit(real))

@@ -7,6 +7,7 @@ from scipy import stats
 from minivae.classical.probabilistic_pca import ppca_optimum
 from minivae.distributions.linear_gaussian import LinearGaussian
 from minivae.distributions.nodes import gauss_hermite
+from tests.support import assert_within_standard_errors
 
 
 @pytest.mark.parametrize("n_latent", [1, 2, 3])
@@ -64,6 +65,13 @@ def test_the_best_diagonal_posterior_misses_log_p_by_the_gap_at_every_x(rng):
         assert (model.elbo(x, mean, best + shift) < model.elbo(x, mean, best)).all()
     orthogonal = LinearGaussian(np.linalg.qr(model.W)[0] * [2.0, 0.5], model.b, model.s2)
     assert abs(orthogonal.diagonal_gap) < 1e-14
+
+
+def test_draws_have_the_mean_b_and_the_covariance_of_the_marginal(rng):
+    model = random_model(rng)
+    y = model.sample(50_000, rng) - model.b
+    assert_within_standard_errors(y, 0)
+    assert_within_standard_errors(y[:, :, None] * y[:, None], model.W @ model.W.T + model.s2 * np.eye(4))
 
 
 def test_known_instance_to_ten_digits():
