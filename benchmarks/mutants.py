@@ -210,9 +210,8 @@ def main() -> None:
             print(f"{edit.file}{' (equivalent: ' + edit.equivalent + ')' if edit.equivalent else ''}")
             print(f"  - {edit.old}\n  + {edit.new}")
         return
-    signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # ignored in the background, and so by tests of an interrupt
+    # a shell's background processes ignore it, and so would the tests of an interrupt
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         rows = judge(edits, everything=options.all, jobs=options.jobs, seconds=options.timeout)
     except CannotJudgeError as error:
