@@ -38,6 +38,19 @@ def test_digits_are_uci_optdigits():
     assert abs(float(np.concatenate([grey.x_train, grey.x_valid]).mean(dtype=float)) * 16 - 4.923972) < 1e-6
 
 
+def assert_labels_belong_to_their_rows(dataset, least):
+    """Assert that the nearest class mean of the training rows names most rows; of labels of others it would a tenth."""
+    means = np.array([dataset.x_train[dataset.y_train == label].mean(axis=0) for label in range(10)])
+    for part in ("train", "valid", "test"):
+        x, y = getattr(dataset, f"x_{part}"), getattr(dataset, f"y_{part}")
+        nearest = np.argmin(np.sum(means**2, axis=1) - 2 * x @ means.T, axis=1)
+        assert np.mean(nearest == y) > least
+
+
+def test_labels_belong_to_their_digits():
+    assert_labels_belong_to_their_rows(load("digits-grey"), 0.85)
+
+
 def test_names_say_the_binarisation():
     grey, threshold, dynamic = (load(f"digits-{kind}") for kind in ("grey", "threshold", "dynamic"))
     np.testing.assert_array_equal(threshold.x_train, (grey.x_train > 0.5).astype(np.float32))
@@ -70,6 +83,7 @@ def test_mnist(data_folder):  # noqa: ARG001
     assert grey.y_test[:5].tolist() == [7, 2, 1, 0, 4]
     assert load("mnist").name == "mnist-dynamic"
     assert set(np.unique(load("mnist-threshold").x_test)) == {0.0, 1.0}
+    assert_labels_belong_to_their_rows(grey, 0.75)
 
 
 def test_fixed_mnist(data_folder):  # noqa: ARG001
@@ -84,6 +98,7 @@ def test_frey_iris_wine(data_folder):  # noqa: ARG001
     whole = np.concatenate([frey.x_train, frey.x_valid, frey.x_test])
     assert whole.shape == (1965, 560)
     assert abs(whole.mean(dtype=float) * 255 - 154.460870) < 1e-4
+    assert (len(frey.x_train), len(frey.x_valid)) == (1572, 196)  # 80 and 10 % of the film
     for name, shape in (("iris", (90, 4)), ("wine", (108, 13))):
         table = load(name)
         assert table.x_train.shape == shape
@@ -131,6 +146,13 @@ def test_images_from_a_file(kind, images, tmp_path):
             np.testing.assert_allclose(getattr(found, f"x_{part}"), flat[labels], rtol=1e-6)
 
 
+def test_bytes_of_zeros_and_ones_stay_what_they_are(tmp_path, rng):
+    np.save(tmp_path / "t.npy", rng.integers(0, 2, (30, 4)).astype(np.uint8))
+    found = load_file(tmp_path / "t.npy")
+    assert set(np.unique(found.x_train)) == {0.0, 1.0}
+    assert found.divisor == 1
+
+
 def test_a_table_is_standardised_and_gets_a_gaussian(tmp_path, rng):
     np.save(tmp_path / "t.npy", 100 + 5 * rng.normal(size=(50, 3)))
     found = load_file(tmp_path / "t.npy")
@@ -139,6 +161,11 @@ def test_a_table_is_standardised_and_gets_a_gaussian(tmp_path, rng):
     mean, std = found.scale
     back = np.concatenate([found.x_train, found.x_valid, found.x_test]) * std + mean
     np.testing.assert_allclose(np.sort(back, axis=0), np.sort(np.load(tmp_path / "t.npy"), axis=0), rtol=1e-5)
+
+
+def test_values_below_zero_are_no_probabilities(tmp_path, rng):
+    np.save(tmp_path / "t.npy", -rng.random((30, 3)))
+    assert load_file(tmp_path / "t.npy").likelihood == "gaussian-learned"
 
 
 def test_rows_that_alternate_are_not_split_by_class(tmp_path, rng):
@@ -240,6 +267,19 @@ def test_a_corrupted_file_in_the_folder_is_refused(no_folder):
 
 
 TABLE = "".join(f"{i % 7}.{i % 10},{i % 3}.5,1.{i % 5},0.{i % 4},Iris-{'abc'[i % 3]}\n" for i in range(30)).encode()
+
+
+def test_of_every_five_rows_of_a_table_the_last_is_for_testing_and_one_for_validation(no_folder, monkeypatch):
+    path = no_folder / "data" / "tabular" / "iris.data"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(TABLE)
+    point_at(monkeypatch, 0, "nowhere")
+    iris = load("iris")
+    rows = np.array([line.split(",")[:4] for line in TABLE.decode().split()], float)
+    mean, std = iris.scale
+    for part, start in (("valid", 3), ("test", 4)):
+        np.testing.assert_allclose(getattr(iris, f"x_{part}") * std + mean, rows[start::5], atol=1e-5)
+        assert getattr(iris, f"y_{part}").tolist() == [i % 3 for i in range(start, 30, 5)]
 
 
 class Server(http.server.BaseHTTPRequestHandler):
