@@ -78,3 +78,19 @@ def test_what_is_not_known_is_not_drawn():
     np.testing.assert_allclose(axes.get_lines()[0].get_xdata(), [1.0, 3.0])
     flat = [row("pathwise", "mu", 0.0, 0.0, 0.0), row("score", "mu", 1.0, 1.0, 0.0)]
     assert compare_figures.relative_variance(PROBLEMS["quadratic"], flat).axes[0].get_xscale() == "linear"
+
+
+def test_the_variance_of_a_mean_falls_as_the_draws_and_its_bars_are_two_standard_errors(rng):
+    axes = compare_figures.variance_against_samples(rng).axes[0]
+    names = [text.get_text() for text in axes.get_legend().get_texts()]
+    curves = [line for line in axes.get_lines() if line.get_linestyle() == "-"]
+    known = {"pathwise": 4.0, "score": 87.0, "score-optimal": 38.0}  # f = (x - 3)^2 at N(1, 1), one draw
+    for name, curve, points in zip(names, curves, axes.containers, strict=True):
+        n, exact = curve.get_xdata(), curve.get_ydata()
+        if name in known:
+            np.testing.assert_allclose(exact, known[name] / n, rtol=1e-12)
+        measured = points.lines[0].get_ydata()
+        bars = np.array([np.ptp(segment[:, 1]) / 2 for segment in points.lines[2][0].get_segments()])
+        assert (np.abs(measured - exact) < 2.5 * bars).all()  # five standard errors
+        # of 256 means of 1,024 draws, which are nearly normal: sqrt(2 / 255) of the variance, give or take a tenth
+        assert 0.7 < bars[-1] / (2 * np.sqrt(2 / 255) * measured[-1]) < 1.4

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from minivae import cli
-from minivae.classical.descent import Descent
+from minivae.classical.descent import Descent, descend
 from minivae.classical.linear_autoencoder import LinearAutoencoder
 from minivae.classical.power import power_iteration
+from minivae.core.seeds import Stream, stream
 from minivae.datasets.dataset import Dataset
-from minivae.studies import pca_report
+from minivae.studies import pca_report, plots
 from minivae.studies.pca_report import Spectrum
 from tests.support import exact_covariance_data
 
@@ -46,6 +47,39 @@ def test_a_tie_at_the_cut_leaves_the_subspace_arbitrary(tied, capsys):  # noqa: 
     open_rows = [row["check"] for row in rows if row["ok"] is None]
     assert open_rows == [row["check"] for row in rows if "distance" in row["check"] or "sine" in row["check"]]
     assert all(row["ok"] is True for row in rows if row["check"] not in open_rows)  # the losses are determined
+
+
+def test_the_tables_and_the_curve_hold_the_closed_forms(tmp_path, monkeypatch, rng):
+    values, seen = np.array([4.0, 2.0, 1.0, 0.5]), {}
+    x = exact_covariance_data(values, 40, rng)
+
+    def drawn(discarded, losses):
+        seen.update(discarded=discarded, losses=losses)
+        return plots.figure_of(1, 1)
+
+    monkeypatch.setattr(plots, "loss_against_latents", drawn)
+    dataset = Dataset("known", x, x, x)
+    spectrum = pca_report.spectrum(dataset, 2)
+    found = pca_report.report(dataset, spectrum, 2, 0, tmp_path, progress=False)
+    assert all(row["ok"] for row in found.checks)
+    exact = {row["check"]: row["exact"] for row in found.checks}
+    assert exact["variance of component 2 of them"] == pytest.approx(2.0)
+    np.testing.assert_allclose(seen["discarded"], [7.5, 3.5, 1.5, 0.5, 0.0], atol=1e-12)
+    assert set(seen["losses"]) == {1, 2}
+    for q, loss in seen["losses"].items():
+        assert loss == pytest.approx(seen["discarded"][q], rel=1e-8)
+    raw = LinearAutoencoder(4, 2)
+    end = descend(raw, raw.init(stream(0, Stream.LINEAR, 0, 0)), spectrum.S)
+    left = np.linalg.svd(raw.unpack(end.params)[1])[0].T
+    for i, row in enumerate(found.components):
+        assert row["eigenvalue"] == pytest.approx(values[i])
+        assert row["share"] == pytest.approx(values[i] / 7.5)
+        assert row["eigenvalue_ratio"] == pytest.approx(values[i + 1] / values[i])
+        assert row["power_rate"] == pytest.approx(values[i + 1] / values[i], abs=1e-3)
+        assert row["l2_shrinkage"] == pytest.approx(1 - 1.0 / values[i], abs=1e-5)  # an L2 of 2 / 2
+        assert row["l2_shrinkage_exact"] == pytest.approx(1 - 1.0 / values[i])
+        assert row["l2_decoder_cosine"] == pytest.approx(1, abs=1e-9)
+        assert row["raw_decoder_cosine"] == pytest.approx(abs(left[i] @ spectrum.U[i]), rel=1e-5)
 
 
 def test_clusters_are_the_runs_of_equal_eigenvalues():

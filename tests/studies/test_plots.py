@@ -1,6 +1,7 @@
 """Figures: what is in them. How they look is looked at by eye."""
 
 import sys
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -60,6 +61,7 @@ def test_the_decoded_plane_runs_left_to_right_and_bottom_to_top():
     figure.draw_without_rendering()
     y_labels = [float(t.get_text().replace("−", "-")) for t in figure.axes[0].get_yticklabels()]
     assert y_labels == sorted(y_labels, reverse=True)
+    np.testing.assert_allclose(np.diff([NormalDist().cdf(tick) for tick in z[0, :, 0]]), 0.2)  # of the prior
 
 
 @pytest.mark.parametrize("n", [1, 3, 5])
