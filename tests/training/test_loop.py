@@ -180,6 +180,27 @@ def test_the_schedule_sets_the_learning_rate_of_its_epochs(model, x):
     np.testing.assert_allclose(rates, [0.01, 0.01, 0.005, 0.005, 0.0025])
 
 
+@pytest.mark.parametrize("optimizer", [SGD, RMSprop, Adam])
+def test_a_schedule_trains_as_the_rate_that_it_makes(optimizer, model, x):
+    scaled = Settings(epochs=2, batch_size=8, optimizer=optimizer(0.01), schedule=StepDecay((0,), 0.25))
+    plain = Settings(epochs=2, batch_size=8, optimizer=optimizer(0.0025))
+    same(train(model, x[:40], x[40:], scaled), train(model, x[:40], x[40:], plain))
+
+
+@pytest.mark.parametrize("at_mean", [True, False])
+def test_training_starts_at_the_mean_of_the_data_unless_told_otherwise(at_mean):
+    x = np.random.default_rng(0).normal(5.0, 1.0, (20, 3))
+    model = Autoencoder.mlp(3, 1, [])
+    settings = Settings(epochs=1, optimizer=SGD(1e-300), batch_size=20, start_at_mean=at_mean, dtype="float64")
+    bias = dict(model.named(train(model, x, None, settings).params))["decoder.0.bias"]
+    np.testing.assert_allclose(bias, x.mean(axis=0) if at_mean else 0, rtol=1e-12, atol=1e-290)
+
+
+def test_the_rate_is_of_all_examples_that_were_shown(model, x):
+    result = train(model, x[:40], x[40:], Settings(epochs=3, batch_size=8))
+    assert result.examples_per_second * result.seconds == pytest.approx(3 * 40)
+
+
 def test_clipping_bounds_the_step(model, x):
     settings = Settings(
         epochs=1, batch_size=N, optimizer=SGD(1.0), clip_norm=1e-3, start_at_mean=False, dtype="float64"
