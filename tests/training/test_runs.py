@@ -70,6 +70,14 @@ def test_other_data_of_another_width_are_refused(rng, capsys):
     assert "got , which does not exist" in elbo(capsys, "--data", "") or "must be one of" in elbo(capsys, "--data", "")
 
 
+def test_rows_of_another_file_are_scaled_as_the_run_was(rng):
+    trained(rng.normal([3.0, -2.0, 0.0], [1.0, 5.0, 0.1], (60, 3)))
+    run, other = runs.open_run("run"), rng.normal(size=(7, 3))
+    np.save("other.npy", other)
+    mean, std = run.dataset().scale
+    np.testing.assert_allclose(runs.foreign_rows(run, "other.npy") * std + mean, other, rtol=1e-9)
+
+
 def test_the_runs_own_scale_holds_for_every_source(data_folder, capsys):
     iris = mv.load("iris")
     rows = np.concatenate([iris.x_train, iris.x_valid, iris.x_test]) * iris.scale[1] + iris.scale[0]
