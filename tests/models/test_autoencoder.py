@@ -62,6 +62,17 @@ def test_reconstruction_is_the_decoded_code(rng):
     assert ((model.reconstruct(params, x) > 0) & (model.reconstruct(params, x) < 1)).all()
 
 
+def test_what_is_to_be_known_of_it_is_what_its_names_say(rng):
+    model, x = Autoencoder.mlp(4, 2, [3], "tanh", penalty=L1Sparsity(0.3)), rng.normal(size=(6, 4))
+    params = model.init(rng)
+    rows = {row["quantity"]: row["value"] for row in model.quantities(params, x, 0)}
+    code, error = model.embed(params, x), x - model.reconstruct(params, x)
+    assert rows["squared error"] == pytest.approx(np.mean(error**2))  # per pixel
+    assert rows["log_lik"] == pytest.approx(-0.5 * np.sum(error**2) / 6 - 2 * np.log(2 * np.pi))
+    assert rows["penalty"] == pytest.approx(0.3 * np.abs(code).sum() / 6)
+    np.testing.assert_allclose(model.says(params, x), np.mean((code - code.mean(axis=0)) ** 2, axis=0), rtol=1e-12)
+
+
 def test_widths_that_disagree_are_refused():
     with pytest.raises(ValueError, match="decoder must take 2 values"):
         Autoencoder(mlp([4, 2]), mlp([3, 4]), Gaussian())

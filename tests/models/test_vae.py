@@ -8,6 +8,7 @@ from scipy import optimize, stats
 
 from minivae.classical.probabilistic_pca import ppca_optimum
 from minivae.core.errors import NonFiniteError
+from minivae.core.seeds import Stream, stream
 from minivae.distributions.diagonal import DiagonalGaussian
 from minivae.distributions.likelihoods import Bernoulli, Gaussian, GaussianPerPixel, NotALikelihoodWarning
 from minivae.distributions.linear_gaussian import LinearGaussian
@@ -291,6 +292,31 @@ def test_no_pass_of_an_evaluation_is_larger_than_the_limit(posterior, how, per_e
     model.terms(params, x, **how)
     assert max(passes) <= 12
     assert sum(passes) == 30 * per_example
+
+
+def test_what_is_to_be_known_of_it_is_what_its_names_say(rng):
+    model, params = small_vae(rng)
+    parts, x = dict(model.named(params)), binary(rng, 9)
+    parts["encoder.2.weight"][:, 1] *= 1e-2  # the second posterior mean moves, but by less than counts
+    rows = {row["quantity"]: row for row in model.quantities(params, x, 0, n_draws=20)}
+    draws = stream(0, Stream.IMPORTANCE)
+    bound, estimate = (log_marginal(model, params, x, k, draws) for k in (5, 20))
+    per_latent = model.closed_kl.per_latent(np.empty(0), model.encode(params, x))
+    expected = {
+        "IWAE bound, K=5": bound.log_p.mean(),
+        "log p(x) estimate, K=20": estimate.log_p.mean(),
+        "effective sample size, mean": estimate.ess.mean(),
+        "effective sample size, smallest": estimate.ess.min(),
+        "kl": per_latent.sum(axis=1).mean(),
+        "KL of latent 1": per_latent[:, 0].mean(),
+        "KL of latent 2": per_latent[:, 1].mean(),
+    }
+    for name, value in expected.items():
+        np.testing.assert_allclose(rows[name]["value"], value, rtol=1e-12, err_msg=name)
+    np.testing.assert_allclose(model.says(params, x), per_latent.mean(axis=0), rtol=1e-12)
+    variances = model.embed(params, x).var(axis=0)
+    assert variances[0] > 0.01 > variances[1] > 0
+    assert rows["active latents"]["value"] == 1
 
 
 def test_a_single_example_is_a_batch(rng):

@@ -13,9 +13,11 @@ import pytest
 
 import minivae as mv
 from minivae import cli
+from minivae.datasets.dataset import Dataset
 from minivae.studies import plots
 from minivae.training import runs
 from minivae.training.loop import train as real_train
+from tests.support import assert_within_standard_errors
 
 SMALL = ["--epochs", "2", "--hidden", "4", "--batch-size", "64", "--quiet"]
 
@@ -68,6 +70,18 @@ def test_other_data_of_another_width_are_refused(rng, capsys):
     np.save("narrow.npy", rng.normal(size=(5, 1)))  # which the scale would broadcast to four
     assert "data must have the 4 columns of the run's data, got 1 in narrow.npy" in elbo(capsys, "--data", "narrow.npy")
     assert "got , which does not exist" in elbo(capsys, "--data", "") or "must be one of" in elbo(capsys, "--data", "")
+
+
+def test_the_test_rows_of_a_dynamic_set_are_drawn_once_with_the_grey_values_as_means():
+    grey = np.tile(np.array([0.0, 0.2, 1.0], np.float32), (4000, 1))
+    dataset = Dataset("grey", grey, grey, grey, dynamic=True)
+    bits = runs.test_data(dataset, 0)
+    np.testing.assert_array_equal(bits, runs.test_data(dataset, 0))
+    assert not np.array_equal(bits, runs.test_data(dataset, 1))
+    np.testing.assert_array_equal(bits[:, [0, 2]], grey[:, [0, 2]])
+    assert_within_standard_errors(bits[:, 1], 0.2)
+    still = Dataset("grey", grey, grey, grey)
+    np.testing.assert_array_equal(runs.test_data(still, 0), grey)
 
 
 def test_rows_of_another_file_are_scaled_as_the_run_was(rng):
