@@ -198,9 +198,11 @@ def test_he_weights_are_normal():
     assert stats.kstest(W.ravel(), stats.norm(0, np.sqrt(2 / 300)).cdf).pvalue > 1e-4
 
 
-def test_mlp_uses_he_before_relu_and_glorot_elsewhere():
-    assert [layer.weights for layer in mlp([4, 6, 3], "relu").layers if isinstance(layer, Dense)] == ["he", "glorot"]
-    assert mlp([4, 6, 3], Tanh()).layers[0].weights == "glorot"
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_mlp_uses_he_before_relu_and_elu_and_glorot_elsewhere(name):
+    hidden = "he" if name in ("relu", "elu") else "glorot"
+    schemes = [layer.weights for layer in mlp([4, 6, 5, 3], name).layers if isinstance(layer, Dense)]
+    assert schemes == [hidden, hidden, "glorot"]
 
 
 @settings(deadline=None, max_examples=25)
