@@ -10,7 +10,8 @@ import numpy as np
 from minivae.core.arrays import Array
 
 
-P, R = ParamSpec("P"), TypeVar("R")
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class NonFiniteError(FloatingPointError):

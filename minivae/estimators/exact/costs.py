@@ -66,7 +66,8 @@ def exact_moments(
     estimator = named_estimator(estimator)
     mu, sigma = checks.location(mu, sigma)
     n_draws = None if n_draws is None else checks.width(n_draws, "n_draws")
-    if not isinstance(known(cost), SeparableCost):
+    cost = known(cost)
+    if not isinstance(cost, SeparableCost):
         return None
     mean = _gradient(cost, mu, sigma)
     if isinstance(estimator, Pathwise):
