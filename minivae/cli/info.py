@@ -4,23 +4,19 @@ import argparse
 import os
 import platform
 
-import numpy as np
-
 from minivae.cli.tables import Rows, print_table
 from minivae.cli.verbs import Outcome, Verb, no_options
-from minivae.core import kernels, tuning
+from minivae.core import tuning
 from minivae.core.versions import versions
 from minivae.datasets.fetching import data_folders
+from minivae.training.arithmetic import arithmetic
 
 
 def _run(options: argparse.Namespace) -> Outcome:
     """Show versions, BLAS and threads, data folders and hints."""
     from threadpoolctl import threadpool_info
 
-    kernels.dense(
-        np.zeros(2, np.float32), np.zeros((1, 1), np.float32), 1
-    )  # now every BLAS in use is loaded, and listed
-
+    arithmetic()  # now every BLAS in use is loaded, and listed
     rows: Rows = [{"name": name, "value": value} for name, value in versions().items()]
     rows.append({"name": "processor", "value": f"{platform.machine()}, {os.cpu_count()} cores"})
     for pool in threadpool_info():

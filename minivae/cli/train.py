@@ -120,7 +120,9 @@ def _train(options: argparse.Namespace, run: Run, dataset: datasets.Dataset, res
     try:
         summary = write_results(run, dataset, result)
     except FileError as error:  # a full disk, say
-        raise FileError(f"{error} Then `minivae train --resume {run.folder}` goes on.") from error
+        goes_on = run.checkpoint.is_file() or not run.has_results
+        then = f"Then `minivae train --resume {run.folder}` goes on." if goes_on else "The numbers are there."
+        raise FileError(f"{error} {then}") from error
     rows = [*summary["test"]]
     if not options.json:
         _print_training(run, result, summary)
@@ -218,7 +220,7 @@ def _resumed(options: argparse.Namespace) -> tuple[Run, datasets.Dataset, bool]:
     run = dataclasses.replace(run, settings=settings)
     if run.checkpoint.is_file():
         check_epochs(run.checkpoint, settings)
-    elif (run.folder / "model.npz").is_file():
+    elif run.has_results:
         raise FileError(
             f"run must hold the checkpoint.npz to go on from, got {run.folder}, where it is missing. Start a new run."
         )

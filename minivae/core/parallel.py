@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+from threadpoolctl import OpenBLASController, threadpool_limits
 
 from minivae.core import checks
 
@@ -29,6 +29,7 @@ class _Limit:
         with self.lock:
             self.users += 1
             if self.users == 1:
+                self._take_control()
                 self.limits = threadpool_limits(1, user_api="blas")
         try:
             yield
@@ -36,7 +37,14 @@ class _Limit:
             with self.lock:
                 self.users -= 1
                 if not self.users:
-                    self.limits.restore_original_limits()
+                    self._take_control()
+                    self.limits.__exit__(None, None, None)
+
+    def _take_control(self) -> None:
+        """Let this thread set the limit: threadpoolctl lets the first one that did, until told otherwise."""
+        clear = getattr(OpenBLASController, "clear_controlling_thread", None)  # before 3.8 every thread may
+        if clear is not None:
+            clear(force=True)
 
 
 one_blas_thread = _Limit().held

@@ -1,6 +1,7 @@
 """What the bits of a result depend on beside data, settings and seed: BLAS and its threads, processor, versions."""
 
 import contextlib
+import importlib
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -38,19 +39,30 @@ def reproducible() -> AbstractContextManager[None]:
     ...     arithmetic()["blas_threads"]
     1
     """
+    _load_blas()
     return one_blas_thread()
 
 
 def arithmetic() -> dict[str, Any]:
-    """Return what a result's bits depend on here and now: how NumPy multiplies, and for what kernels are compiled."""
-    # NumPy's own library comes first where SciPy has brought another
-    pools = sorted(
-        (pool for pool in threadpool_info() if pool["user_api"] == "blas"),
-        key=lambda pool: "numpy" not in pool["filepath"],
-    )
-    blas, threads = "none that is known", 1
-    if pools:
-        blas = " ".join(str(pools[0].get(part) or "") for part in ("internal_api", "version", "architecture")).strip()
-        threads = pools[0]["num_threads"]
+    """Return what a result's bits depend on here and now: how NumPy and the kernels multiply, and for what processor.
+
+    Kernels multiply by the BLAS that SciPy brings; without the JIT it is NumPy's alone.
+    """
+    _load_blas()
+    pools = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
+    if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
+        pools = [pool for pool in pools if "numpy" in pool["filepath"]] or pools
+    kinds = {f"{p['internal_api']} {p.get('version') or ''} {p.get('architecture') or ''}".strip() for p in pools}
     compiled = "off" if numba.config.DISABLE_JIT else f"{numba.__version__} for {get_host_cpu_name()}"  # type: ignore[attr-defined]
-    return {"blas": blas, "blas_threads": threads, "numpy": np.__version__, "numba": compiled}
+    return {
+        "blas": ", ".join(sorted(kinds)) or "none that is known",
+        "blas_threads": max((pool["num_threads"] for pool in pools), default=1),
+        "numpy": np.__version__,
+        "numba": compiled,
+    }
+
+
+def _load_blas() -> None:
+    """Load the library that kernels multiply by, as Numba does: what is not loaded is neither limited nor listed."""
+    if not numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
+        importlib.import_module("scipy.linalg.cython_blas")

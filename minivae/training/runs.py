@@ -80,6 +80,11 @@ class Run:
         """Where the state of the training is."""
         return self.folder / "checkpoint.npz"
 
+    @property
+    def has_results(self) -> bool:
+        """Whether the training came to its end and wrote what it found."""
+        return (self.folder / "summary.json").is_file()
+
 
 def open_run(folder: str | Path) -> Run:
     """Read run.json of a run folder."""
