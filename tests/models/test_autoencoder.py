@@ -259,3 +259,12 @@ def test_a_quantity_is_a_mean_with_its_standard_error(rng):
     assert row["standard_error"] == pytest.approx(stats.sem(values), rel=1e-12)
     assert quantity("q", np.array([1.5]))["standard_error"] is None  # of one example nothing is known of its error
     assert (quantity("q", 3)["value"], quantity("q", 3)["standard_error"]) == (3, None)
+
+
+def test_the_squared_error_of_a_reconstruction_is_a_mean_over_pixels(rng):
+    model = Autoencoder.mlp(4, 2, [3], likelihood=Gaussian(0.3))
+    params, x = model.init(rng), rng.normal(size=(20, 4))
+    rows = {row["quantity"]: row["value"] for row in model.quantities(params, x, 0)}
+    assert rows["squared error"] == pytest.approx(np.mean((x - model.reconstruct(params, x)) ** 2), rel=1e-12)
+    # log p(x|z) of a Gaussian holds the same error
+    assert rows["log_lik"] == pytest.approx(-2 * (rows["squared error"] / 0.3 + np.log(2 * np.pi * 0.3)), rel=1e-12)

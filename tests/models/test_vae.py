@@ -411,6 +411,15 @@ def test_of_grey_values_no_number_is_called_a_log_likelihood(rng):
         assert any("log p" in name for name in names) == (bound == "IWAE bound")
 
 
+@pytest.mark.parametrize(("variance", "active"), [(0.009, 1), (0.011, 2)])
+def test_a_latent_is_active_where_the_variance_of_its_mean_exceeds_a_hundredth(variance, active, rng):
+    V = np.array([[np.sqrt(variance), 0.0, 0.0], [0.0, 1.0, 0.0]])
+    model, params = linear_vae(W, np.zeros(3), S2, V, DELTA)
+    x = exact_covariance_data([1.0, 1.0, 1.0], 20, rng)  # so that V x has the covariance V V^T
+    rows = {row["quantity"]: row["value"] for row in model.quantities(params, x, 0, 2)}
+    assert rows["active latents"] == active
+
+
 def test_boxes_of_any_layers_fit_together(rng):
     model = VAE(
         encoder=Sequential([Dense(4, 8), Tanh(), Dense(8, 6)]),

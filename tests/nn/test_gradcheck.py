@@ -67,6 +67,21 @@ def test_strong_curvature_is_not_taken_for_a_kink():
         assert (report.ok, report.n_kinks) == (ok, 0)
 
 
+@pytest.mark.parametrize("unit", [1e-3, 1.0, 1e3])
+def test_what_is_a_kink_does_not_depend_on_the_unit(unit):
+    at_kink = check_gradient(lambda t: unit * (abs(t[0]) + t[1:].sum()), np.full(4, unit), np.zeros(4))
+    assert (at_kink.n_checked, at_kink.n_kinks, at_kink.ok) == (3, 1, True)
+    steep = 1e4  # smooth, but its slope changes within a step by more than an error of one per cent
+    wrong = check_gradient(lambda t: unit * np.sin(steep * t[0]), np.array([1.01 * unit * steep]), np.zeros(1))
+    assert (wrong.n_kinks, wrong.ok) == (0, False)
+
+
+@pytest.mark.parametrize(("n_smooth", "ok"), [(1, False), (2, True)])
+def test_most_places_must_be_smooth(n_smooth, ok):
+    report = check_gradient(lambda t: abs(t[0]) + t[1:].sum(), np.ones(1 + n_smooth), np.zeros(1 + n_smooth))
+    assert (report.n_checked, report.n_kinks, report.ok) == (n_smooth, 1, ok)
+
+
 def test_only_kinks_is_not_a_pass():
     report = check_gradient(lambda t: float(np.abs(t).sum()), np.ones(2), np.zeros(2))
     assert (report.n_checked, report.n_kinks, report.ok) == (0, 2, False)

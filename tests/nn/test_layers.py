@@ -218,6 +218,16 @@ def test_sequential_is_composition(widths, batch):
     assert net.n_params == sum((a + 1) * b for a, b in zip(widths, widths[1:], strict=False))
 
 
+@pytest.mark.parametrize("net", [mlp([4, 6, 3]), mlp([4, 3]), Sequential([Tanh(), mlp([4, 5, 3])])])
+def test_the_outer_bias_moves_the_output_by_itself(net, rng):
+    params, x, c = net.init(rng), rng.normal(size=(5, 4)), rng.normal(size=3)
+    before = net.forward(params, x)[0]
+    net.out_bias(params)[:] += c
+    np.testing.assert_allclose(net.forward(params, x)[0], before + c, rtol=1e-12)
+    bent = Sequential([net, Sigmoid()])
+    assert bent.out_bias(bent.init(rng)) is None
+
+
 def test_names_cover_every_parameter_once():
     net = mlp([4, 6, 3])
     flat = np.zeros(net.n_params)
