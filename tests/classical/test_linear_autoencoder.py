@@ -239,6 +239,17 @@ def test_descend_leaves_its_start_alone_and_says_where_it_stopped(eigen):
     assert found.gradient == np.abs(gradient(found.params, S)).max()
 
 
+@pytest.mark.parametrize("rule", [SGD, Adam])
+def test_a_schedule_multiplies_the_rate(rule, eigen, rng):
+    S, _ = eigen
+    params = MODEL.init(rng)
+    scaled, plain = (
+        descend(MODEL, params, S, rule(rate), StepDecay(steps, 0.25), n_steps=20, tolerance=0.0).params
+        for rate, steps in ((0.01, (0,)), (0.0025, ()))
+    )
+    np.testing.assert_allclose(scaled, plain, rtol=1e-14)
+
+
 def test_the_package_autoencoder_without_hidden_layers_finds_the_same_subspace(rng):
     x = exact_covariance_data(EIGENVALUES, 30, rng) + 3.0
     model, S = Autoencoder.mlp(4, 2, []), covariance(x)

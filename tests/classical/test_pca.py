@@ -51,6 +51,13 @@ def test_components_are_orthonormal_and_scores_uncorrelated(solver, rng):
     np.testing.assert_allclose(PCA(solver=solver).fit_transform(x), z, atol=1e-12)
 
 
+@pytest.mark.parametrize("shape", [(5, 8), (8, 5)])
+def test_the_noise_variance_is_the_mean_of_those_that_are_left_out(shape, rng):
+    x = rng.normal(size=shape)
+    every = np.sort(np.linalg.eigvalsh(np.cov(x.T)))[::-1][:5]
+    assert PCA(2).fit(x).noise_variance_ == pytest.approx(every[2:].mean(), rel=1e-12)
+
+
 def test_the_error_of_reconstruction_is_the_sum_of_the_discarded_variances(rng):
     x = rng.normal(size=(60, 5)) * [5, 4, 3, 2, 1]
     every = PCA().fit(x).explained_variance_

@@ -96,3 +96,11 @@ def test_bad_arguments_are_refused():
         check_gradient(lambda t: float(np.real(t).sum()), np.ones(2), np.ones(2), method="complex")
     with pytest.raises(ValueError, match="Did you mean 'complex'"):
         check_gradient(cubic, np.ones(2), np.ones(2), method="complx")
+
+
+@pytest.mark.parametrize(("n_kinks", "ok"), [(1, True), (2, False), (3, False)])
+def test_where_most_places_are_kinks_nothing_is_right(n_kinks, ok):
+    theta = np.arange(1.0, 5.0)
+    theta[:n_kinks] = 0.0
+    found = check_gradient(lambda t: float(np.abs(t).sum()), np.ones(4), theta)  # of the one side
+    assert (found.n_checked, found.n_kinks, found.ok) == (4 - n_kinks, n_kinks, ok)
