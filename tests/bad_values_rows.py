@@ -48,11 +48,10 @@ def row(key: str, call: Callable[..., Any], args: dict[str, Any], **how: Any) ->
     ROWS.append(Row(key, call, args, **how))
 
 
-REAL = "integers|float16|other float|big-endian|list|1e300 in it"  # any real numbers
-ROWS_ = "long|float16|other float|big-endian|list"  # floats in rows of known width
+REAL = "integers|float16|other float"  # any real numbers
+ROWS_ = "long|float16|other float"  # floats in rows of known width
 ANY = ROWS_ + "|wide"  # floats in rows of any width
 SHAPES = "0-d|3-d|deeper|wide|long"  # any shape
-LAYOUT = "big-endian"  # what the inside of a loop puts in order
 COUNT = ""
 NUMBER = "1.5|10**12|10**30"
 
@@ -69,17 +68,17 @@ NONE = np.empty(0)
 dense = nn.Dense(4, 2)
 theta = dense.init(gen(0))
 row("Dense", nn.Dense, {"n_in": 4, "n_out": 2, "weights": "he"})
-row("Dense.init", dense.init, {"rng": gen(0), "dtype": np.float32}, ok={"dtype": "class"})
+row("Dense.init", dense.init, {"rng": gen(0), "dtype": np.float32}, ok={})
 row("Dense.unpack", dense.unpack, {"params": theta}, inner=True, ok={"params": "other float|complex"})
 row("Dense.named", dense.named, {"params": theta}, inner=True, ok={"params": "other float|complex"})
 row("Dense.matrix", dense.matrix, {"params": theta}, inner=True, ok={"params": "other float|complex"})
 row("Dense.out_bias", dense.out_bias, {"params": theta}, inner=True, ok={"params": "other float|complex"})
-LOOK = {"params": LAYOUT, "x": LAYOUT + "|long", "dy": LAYOUT, "grads": "None"}
+LOOK = {"x": "long", "grads": "None"}
 row("Dense.forward", dense.forward, {"params": theta, "x": R}, inner=True, ok=LOOK)
 row(
     "Dense.backward",
     dense.backward,
-    {"params": theta, "cache": R, "dy": DY, "grads": np.empty_like(theta), "need_dx": True},
+    {"params": theta, "cache": R, "dy": DY, "grads": np.zeros_like(theta), "need_dx": True},
     inner=True,
     ok=LOOK,
     writes="grads",
@@ -89,7 +88,7 @@ tiny = nn.mlp([4, 3, 2], "tanh")
 tiny_theta = tiny.init(gen(0))
 tiny_caches = tiny.forward(tiny_theta, R)[1]
 row("Sequential", nn.Sequential, {"layers": [nn.Dense(4, 3), nn.Tanh(), nn.Dense(3, 2)]})
-row("Sequential.init", tiny.init, {"rng": gen(0), "dtype": np.float32}, ok={"dtype": "class"})
+row("Sequential.init", tiny.init, {"rng": gen(0), "dtype": np.float32}, ok={})
 row("Sequential.named", tiny.named, {"params": tiny_theta}, inner=True, ok={"params": "other float|complex"})
 row("Sequential.out_bias", tiny.out_bias, {"params": tiny_theta}, inner=True, ok={"params": "other float|complex"})
 row("Sequential.forward", tiny.forward, {"params": tiny_theta, "x": R}, inner=True, ok=LOOK)
@@ -97,7 +96,7 @@ row("Sequential.trace", tiny.trace, {"params": tiny_theta, "x": R}, inner=True, 
 row(
     "Sequential.backward",
     tiny.backward,
-    {"params": tiny_theta, "cache": tiny_caches, "dy": DY, "grads": np.empty_like(tiny_theta), "need_dx": False},
+    {"params": tiny_theta, "cache": tiny_caches, "dy": DY, "grads": np.zeros_like(tiny_theta), "need_dx": False},
     inner=True,
     ok=LOOK | {"need_dx": "True"},
     writes="grads",
@@ -105,7 +104,7 @@ row(
 )
 for activation in nn.ACTIVATIONS.values():
     cache = activation.forward(NONE, R)[1]
-    x_ok = {"x": LAYOUT + "|long|wide|other float", "dy": LAYOUT, "cache": LAYOUT + "|long|wide|other float"}
+    x_ok = {"x": "long|wide|other float", "cache": "long|wide|other float"}
     complexes = "|complex" if activation.analytic else ""
     row(
         "Activation.forward",
@@ -129,7 +128,7 @@ for activation in nn.ACTIVATIONS.values():
     row(type(activation).__name__, type(activation), {})
 row("Activation.out_bias", nn.Tanh().out_bias, {"params": NONE}, unused="params")
 row("NoParameters.named", nn.Tanh().named, {"params": NONE}, unused="params")
-row("NoParameters.init", nn.Tanh().init, {"rng": gen(0), "dtype": np.float32}, unused="rng", ok={"dtype": "class"})
+row("NoParameters.init", nn.Tanh().init, {"rng": gen(0), "dtype": np.float32}, unused="rng", ok={})
 
 RATE = {"learning_rate": "1.5|10**12|10**30"}
 row("SGD", nn.SGD, {"learning_rate": 0.5, "momentum": 0.5}, ok=RATE | {"momentum": "0"})
@@ -156,7 +155,7 @@ for rule in (nn.SGD(0.5, 0.5), nn.RMSprop(0.5), nn.Adam(0.5)):
         args,
         inner=True,
         writes="params state",
-        ok={"grads": LAYOUT, "scale": "0|1.5|10**12|10**30"},
+        ok={"scale": "0|1.5|10**12|10**30"},
     )
 row("StepDecay", nn.StepDecay, {"milestones": (2, 4), "factor": 0.5}, ok={"milestones": "[]|empty", "factor": NUMBER})
 row("StepDecay.scale", nn.StepDecay((2,)).scale, {"epoch": 3}, ok={"epoch": "0|10**12|10**30"})
@@ -188,8 +187,8 @@ row(
         "rng": "None",
         "tolerance": "None|" + NUMBER,
         "name": "'x'|''",
-        "gradient": "integers|other float|float16|list|big-endian|1e300 in it|NaN in it|inf in it",
-        "theta": "list|big-endian",
+        "gradient": "integers|other float|float16|NaN in it|inf in it",
+        "theta": "list",
     },
     skip={"value": "class", "gradient": "class", "theta": "1e300 in it"},
 )
@@ -211,13 +210,17 @@ row(
     distributions.closed_kl,
     {"posterior": distributions.DiagonalGaussian(2), "prior": distributions.StandardNormal(2)},
 )
-row("closes", distributions.closes, {"posterior": distributions.Bits, "prior": distributions.StandardNormal}, ok={
-    "posterior": "class", "prior": "class"})
+row(
+    "closes",
+    distributions.closes,
+    {"posterior": distributions.Bits, "prior": distributions.StandardNormal},
+    ok={"posterior": "class", "prior": "class"},
+)
 q, b = distributions.DiagonalGaussian(2), distributions.Bits(2)
 HEAD, EPS, U = rng.standard_normal((3, 4)), rng.standard_normal((5, 3, 2)), rng.random((5, 3, 2))
 BITS = (U > 0.5).astype(float)
 Q = rng.standard_normal((5, 3))
-GAUSS = {"head": LAYOUT + "|long", "eps": LAYOUT + "|long", "z": LAYOUT + "|long", "dz": LAYOUT, "dlog_q": LAYOUT}
+GAUSS = {"head": "long", "eps": "long", "z": "long"}
 for cls in (distributions.DiagonalGaussian, distributions.Bits, distributions.StandardNormal, distributions.FairBits):
     row(cls.__name__, cls, {"n_latent": 2})
 for posterior, head, eps, z in ((q, HEAD, EPS, EPS), (b, DY, U, BITS)):
@@ -225,11 +228,19 @@ for posterior, head, eps, z in ((q, HEAD, EPS, EPS), (b, DY, U, BITS)):
     cache = posterior.sample(NONE, head, eps)[2]
     back = {"params": NONE, "cache": cache, "dz": EPS, "dlog_q": Q, "grads": NONE}
     how = {"inner": True, "ok": GAUSS, "unused": "params grads"}
-    alone = {"head": LAYOUT + "|long|other float"}
-    row(f"{name}.sample", posterior.sample, {"params": NONE, "head": head, "eps": eps}, **how | {
-        "ok": {"head": LAYOUT, "eps": LAYOUT + "|long"}})
-    row(f"{name}.log_prob", posterior.log_prob, {"params": NONE, "head": head, "z": z}, **how | {
-        "ok": {"head": LAYOUT, "z": LAYOUT + "|long"}})
+    alone = {"head": "long|other float"}
+    row(
+        f"{name}.sample",
+        posterior.sample,
+        {"params": NONE, "head": head, "eps": eps},
+        **how | {"ok": {"eps": "long"}},
+    )
+    row(
+        f"{name}.log_prob",
+        posterior.log_prob,
+        {"params": NONE, "head": head, "z": z},
+        **how | {"ok": {"z": "long"}},
+    )
     row(f"{name}.mean", posterior.mean, {"params": NONE, "head": head}, **how | {"ok": alone})
     row(f"{name}.code", posterior.code, {"params": NONE, "head": head}, **how | {"ok": alone})
     row(f"{name}.backward", posterior.backward, back, **how, asis="cache")
@@ -242,23 +253,39 @@ for posterior, head, eps, z in ((q, HEAD, EPS, EPS), (b, DY, U, BITS)):
     )
     row(f"{name}.prior", posterior.prior, {})
 row("DiagonalGaussian.check_noise", q.check_noise, {"eps": EPS}, unused="eps")
-row("Bits.check_noise", b.check_noise, {"eps": U}, inner=True, ok={"eps": "0-d|3-d|deeper|wide|long|other float|float16|" + LAYOUT})
-row("DiagonalGaussian.split", q.split, {"head": HEAD}, inner=True, ok={"head": LAYOUT + "|long|other float"})
-row("Bits.states", b.states, {"params": NONE, "head": DY}, inner=True, unused="params", ok={
-    "head": LAYOUT + "|long|other float"})
+row(
+    "Bits.check_noise",
+    b.check_noise,
+    {"eps": U},
+    inner=True,
+    ok={"eps": "0-d|3-d|deeper|wide|long|other float|float16"},
+)
+row("DiagonalGaussian.split", q.split, {"head": HEAD}, inner=True, ok={"head": "long|other float"})
+row(
+    "Bits.states",
+    b.states,
+    {"params": NONE, "head": DY},
+    inner=True,
+    unused="params",
+    ok={"head": "long|other float"},
+)
 for prior, z in ((distributions.StandardNormal(2), EPS), (distributions.FairBits(2), BITS)):
     name = type(prior).__name__
     how = {"inner": True, "unused": "params grads" + (" dlog_prob" if name == "FairBits" else "")}
-    row(f"{name}.log_prob", prior.log_prob, {"params": NONE, "z": z}, **how, ok={"z": LAYOUT + "|long|other float"})
+    row(f"{name}.log_prob", prior.log_prob, {"params": NONE, "z": z}, **how, ok={"z": "long|other float"})
     row(
         f"{name}.backward",
         prior.backward,
         {"params": NONE, "z": z, "dlog_prob": Q, "grads": NONE},
         **how,
-        ok={"z": "long|other float" if name == "FairBits" else "", "dlog_prob": LAYOUT},
+        ok={"z": "long|other float" if name == "FairBits" else ""},
     )
-    row(f"{name}.sample", prior.sample, {"params": NONE, "n": 3, "rng": gen(0)}, ok={
-        "params": "wide|long|other float|empty|0-d|3-d|deeper|NaN in it|inf in it|1e300 in it"})
+    row(
+        f"{name}.sample",
+        prior.sample,
+        {"params": NONE, "n": 3, "rng": gen(0)},
+        ok={"params": "wide|long|other float|empty|0-d|3-d|deeper|NaN in it|inf in it"},
+    )
 row("Bernoulli", distributions.Bernoulli, {})
 row("GaussianPerPixel", distributions.GaussianPerPixel, {})
 row("Gaussian", distributions.Gaussian, {"variance": 0.5, "learned": True}, ok={"variance": NUMBER})
@@ -274,50 +301,104 @@ for likelihood, out in (
     params = likelihood.init()
     learned = len(params) > 0
     nothing = () if learned else ("params",)
-    ok = {"out": LAYOUT, "x": LAYOUT + "|wide" * 0, "dlog_prob": LAYOUT, "params": LAYOUT}
+    ok = {"params": ""}
     how = {"inner": True, "unused": nothing, "ok": ok}
     cache = likelihood.forward(params, out, X)[1]
     fixed = name == "GaussianPerPixel" or name == "Gaussian"
     row(f"{base}.forward", likelihood.forward, {"params": params, "out": out, "x": X}, **how)
-    row("Bernoulli.log_prob" if base == "Bernoulli" else "_RealLine.log_prob", likelihood.log_prob,
-        {"params": params, "out": out, "x": X}, **how)
+    row(
+        "Bernoulli.log_prob" if base == "Bernoulli" else "_RealLine.log_prob",
+        likelihood.log_prob,
+        {"params": params, "out": out, "x": X},
+        **how,
+    )
     row(
         f"{base}.backward",
         likelihood.backward,
-        {"params": params, "cache": cache, "dlog_prob": np.arange(6.0), "grads": np.empty_like(params)},
+        {"params": params, "cache": cache, "dlog_prob": np.arange(6.0), "grads": np.zeros_like(params)},
         **how | {"unused": () if learned else ("params", "grads")},
         writes="grads",
         asis="cache",
     )
-    of_out = {"ok": {"out": LAYOUT + "|long|other float|wide"}, "inner": True}
+    of_out = {"ok": {"out": "long|other float|wide"}, "inner": True}
     row(f"{base}.mean", likelihood.mean, {"params": params, "out": out}, **of_out, unused="params")
-    row(f"{base}.sample", likelihood.sample, {"params": params, "out": out, "rng": gen(0)}, **of_out | {
-        "ok": {"out": LAYOUT + "|long|other float|wide", "params": LAYOUT}}, unused=nothing)
+    row(
+        f"{base}.sample",
+        likelihood.sample,
+        {"params": params, "out": out, "rng": gen(0)},
+        **of_out | {"ok": {"out": "long|other float|wide"}},
+        unused=nothing,
+    )
     row(f"{base}.n_out", likelihood.n_out, {"n_x": 4})
-    row(f"{base}.out_at_mean", likelihood.out_at_mean, {"x": X}, ok={"x": ANY + "|1e300 in it"})
-    row(f"{'Gaussian' if base == 'Gaussian' else '_Fixed'}.starting_at", likelihood.starting_at, {"x": X},
-        ok={"x": ANY + "|1e300 in it"}, unused=() if learned else ("x",))
-    row("Bernoulli.check" if base == "Bernoulli" else "_RealLine.check", likelihood.check, {"x": X},
-        ok={"x": ANY + "|0-d|3-d|deeper|integers|0"}, unused=() if base == "Bernoulli" else ("x",))
-    row("Bernoulli.is_density" if base == "Bernoulli" else "_RealLine.is_density", likelihood.is_density, {"x": X},
-        ok={"x": ANY + "|0-d|3-d|deeper|integers|0|-1|1.5|nan|inf|10**12|NaN in it|inf in it|1e300 in it"}, unused=() if base == "Bernoulli" else ("x",))
-    row(f"{base}.check_training", likelihood.check_training, {"x": R},
-        ok={"x": ANY + "|1e300 in it"}, unused=() if base != "Bernoulli" and not (base == "Gaussian" and not learned) else ("x",))
+    row(f"{base}.out_at_mean", likelihood.out_at_mean, {"x": X}, ok={"x": ANY})
+    row(
+        f"{'Gaussian' if base == 'Gaussian' else '_Fixed'}.starting_at",
+        likelihood.starting_at,
+        {"x": X},
+        ok={"x": ANY},
+        unused=() if learned else ("x",),
+    )
+    row(
+        "Bernoulli.check" if base == "Bernoulli" else "_RealLine.check",
+        likelihood.check,
+        {"x": X},
+        ok={"x": ANY + "|0-d|3-d|deeper|integers|0"},
+        unused=() if base == "Bernoulli" else ("x",),
+    )
+    row(
+        "Bernoulli.is_density" if base == "Bernoulli" else "_RealLine.is_density",
+        likelihood.is_density,
+        {"x": X},
+        ok={"x": ANY + "|0-d|3-d|deeper|integers|0|-1|1.5|nan|inf|10**12|NaN in it|inf in it"},
+        unused=() if base == "Bernoulli" else ("x",),
+    )
+    row(
+        f"{base}.check_training",
+        likelihood.check_training,
+        {"x": R},
+        ok={"x": ANY},
+        unused=() if base != "Bernoulli" and not (base == "Gaussian" and not learned) else ("x",),
+    )
     if base == "Gaussian":
-        row("Gaussian.init", likelihood.init, {"rng": gen(0), "dtype": np.float32}, unused="rng", ok={"dtype": "class"})
-        row("Gaussian.log_var", likelihood.log_var, {"params": params}, inner=True, ok={
-            "params": "other float|complex" if learned else ANY + "|empty|0-d|3-d|deeper|integers"})
-        row("Gaussian.named", likelihood.named, {"params": params}, inner=True, unused=nothing,
-            ok={"params": "other float|complex"})
+        row("Gaussian.init", likelihood.init, {"rng": gen(0), "dtype": np.float32}, unused="rng", ok={})
+        row(
+            "Gaussian.log_var",
+            likelihood.log_var,
+            {"params": params},
+            inner=True,
+            ok={"params": "other float|complex" if learned else ANY + "|empty|0-d|3-d|deeper|integers"},
+        )
+        row(
+            "Gaussian.named",
+            likelihood.named,
+            {"params": params},
+            inner=True,
+            unused=nothing,
+            ok={"params": "other float|complex"},
+        )
 lg = distributions.LinearGaussian(np.array([[1.0, 0.5], [-0.3, 0.8], [0.2, -0.6]]), np.array([0.1, -0.2, 0.3]), 0.5)
 X3, MU, LV = rng.standard_normal((4, 3)), rng.standard_normal((4, 2)), rng.standard_normal((4, 2)) / 4
-row("LinearGaussian", distributions.LinearGaussian, {"W": lg.W, "b": lg.b, "s2": 0.5},
-    ok={"W": REAL + "|wide", "b": REAL, "s2": NUMBER}, names={"W": ("W",), "b": ("b",)})
+row(
+    "LinearGaussian",
+    distributions.LinearGaussian,
+    {"W": lg.W, "b": lg.b, "s2": 0.5},
+    ok={"W": REAL + "|wide", "b": REAL, "s2": NUMBER},
+    names={"W": ("W",), "b": ("b",)},
+)
 row("LinearGaussian.log_prob", lg.log_prob, {"x": X3}, ok={"x": ROWS_ + "|integers"})
 row("LinearGaussian.posterior", lg.posterior, {"x": X3}, ok={"x": ROWS_ + "|integers"})
 row("LinearGaussian.sample", lg.sample, {"n": 3, "rng": gen(0)})
-row("LinearGaussian.elbo", lg.elbo, {"x": X3, "mu": MU, "log_var": LV}, names={"x": ("x", "mu")},
-    ok={"x": ROWS_.replace("long|", "") + "|integers", "mu": REAL.replace("|1e300 in it", ""), "log_var": REAL.replace("|1e300 in it", "")})
+row(
+    "LinearGaussian.elbo",
+    lg.elbo,
+    {"x": X3, "mu": MU, "log_var": LV},
+    names={"x": ("x", "mu")},
+    ok={
+        "x": ROWS_.replace("long|", "") + "|integers",
+        "mu": REAL,
+        "log_var": REAL,
+    },
+)
 
 # ------------------------------------------------------------------------------------------------- estimators
 
@@ -328,10 +409,14 @@ row("Linear", estimators.Linear, {})
 row("Quadratic", estimators.Quadratic, {"k": 0.5}, ok={"k": "0|-1|1.5|10**12|10**30"})
 row("Cosine", estimators.Cosine, {"k": 0.5}, ok={"k": "0|-1|1.5|10**12|10**30"})
 row("Exponential", estimators.Exponential, {"k": 0.5}, ok={"k": "0|1.5|10**12|10**30"})
-row("FunctionCost", estimators.FunctionCost, {"f": lambda z: z.sum(axis=1), "df": np.ones_like},
-    ok={"f": "function|class", "df": "function|class|None"})
+row(
+    "FunctionCost",
+    estimators.FunctionCost,
+    {"f": lambda z: z.sum(axis=1), "df": np.ones_like},
+    ok={"f": "function|class", "df": "function|class|None"},
+)
 own = estimators.FunctionCost(lambda z: np.sum(z**2, axis=1), lambda z: 2 * z)
-LOC = {"mu": REAL.replace("|1e300 in it", ""), "sigma": REAL.replace("|1e300 in it", "").replace("integers|", "")}
+LOC = {"mu": REAL, "sigma": REAL.replace("integers|", "")}
 for cost in (quad, estimators.Linear(), estimators.Cosine(0.5), estimators.Exponential(0.5)):
     row("SeparableCost.value", cost.value, {"z": Z}, inner=True, ok={"z": "long|wide|other float|complex"})
     row("SeparableCost.gradient", cost.gradient, {"z": Z}, inner=True, ok={"z": "long|wide|other float|complex"})
@@ -346,62 +431,155 @@ for estimator in (
     estimators.MovingAverageScore(0.5),
     estimators.ImportanceScore(1.5),
 ):
-    row("CostEstimator.gradients", estimator.gradients, {"cost": quad, "mu": M2, "sigma": S2, "noise": NOISE}, names={"noise": ("noise", "cost.value", "cost.gradient")},
-        ok=LOC | {"noise": "long|" + REAL.replace("|1e300 in it", "") if estimator.n_group == 1 else REAL.replace("|1e300 in it", "")})
+    row(
+        "CostEstimator.gradients",
+        estimator.gradients,
+        {"cost": quad, "mu": M2, "sigma": S2, "noise": NOISE},
+        names={"noise": ("noise", "cost.value", "cost.gradient")},
+        ok=LOC | {"noise": "long|" + REAL if estimator.n_group == 1 else REAL},
+    )
 row("CostEstimator.draw_noise", estimators.Pathwise().draw_noise, {"rng": gen(0), "n_draws": 3, "n_latent": 2})
 row("MeasureValued.draw_noise", estimators.MeasureValued().draw_noise, {"rng": gen(0), "n_draws": 3, "n_latent": 2})
-row("CostEstimator.prepare", estimators.Pathwise().prepare, {"cost": own, "mu": M2, "sigma": S2, "rng": gen(0)},
-    unused="cost mu sigma rng")
-row("ScoreFunction.prepare", estimators.ScoreFunction("optimal", 50).prepare,
-    {"cost": own, "mu": M2, "sigma": S2, "rng": gen(0)}, ok=LOC | {"mu": LOC["mu"], "sigma": LOC["sigma"]})
-row("ScoreFunction.constants", estimators.ScoreFunction("optimal").constants, {"cost": quad, "mu": M2, "sigma": S2}, ok=LOC)
+row(
+    "CostEstimator.prepare",
+    estimators.Pathwise().prepare,
+    {"cost": own, "mu": M2, "sigma": S2, "rng": gen(0)},
+    unused="cost mu sigma rng",
+)
+row(
+    "ScoreFunction.prepare",
+    estimators.ScoreFunction("optimal", 50).prepare,
+    {"cost": own, "mu": M2, "sigma": S2, "rng": gen(0)},
+    ok=LOC | {"mu": LOC["mu"], "sigma": LOC["sigma"]},
+)
+row(
+    "ScoreFunction.constants",
+    estimators.ScoreFunction("optimal").constants,
+    {"cost": quad, "mu": M2, "sigma": S2},
+    ok=LOC,
+)
 row("Pathwise", estimators.Pathwise, {})
 row("CostEstimator", estimators.CostEstimator, {})
-row("ScoreFunction", estimators.ScoreFunction, {"baseline": np.zeros((2, 2)), "n_pilot": 50},
-    ok={"baseline": REAL + "|0-d|0|-1|1.5|10**12|10**30|wide|long"})
-row("ScoreFunction", estimators.ScoreFunction, {"baseline": "mean", "n_pilot": 50},
-    ok={"baseline": "0|-1|1.5|10**12|10**30|0-d|wide|other float|integers|float16|list|big-endian|1e300 in it"})
+row(
+    "ScoreFunction",
+    estimators.ScoreFunction,
+    {"baseline": np.zeros((2, 2)), "n_pilot": 50},
+    ok={"baseline": REAL + "|list|big-endian|0-d|0|-1|1.5|10**12|10**30|wide|long"},
+)
+row(
+    "ScoreFunction",
+    estimators.ScoreFunction,
+    {"baseline": "mean", "n_pilot": 50},
+    ok={"baseline": "list|big-endian|0|-1|1.5|10**12|10**30|0-d|wide|other float|integers|float16"},
+)
 row("LeaveOneOutScore", estimators.LeaveOneOutScore, {"n_group": 2})
 row("MovingAverageScore", estimators.MovingAverageScore, {"decay": 0.5}, ok={"decay": "0"})
 row("ImportanceScore", estimators.ImportanceScore, {"scale": 1.25}, ok={"scale": NUMBER})
 row("MeasureValued", estimators.MeasureValued, {"coupled": False})
-row("sample_gradients", estimators.sample_gradients,
-    {"estimator": "pathwise", "cost": own, "mu": M2, "sigma": S2, "n_draws": 4, "rng": gen(0)}, ok=LOC)
-row("exact_moments", estimators.exact_moments,
+row(
+    "sample_gradients",
+    estimators.sample_gradients,
+    {"estimator": "pathwise", "cost": own, "mu": M2, "sigma": S2, "n_draws": 4, "rng": gen(0)},
+    ok=LOC,
+)
+row(
+    "exact_moments",
+    estimators.exact_moments,
     {"estimator": "score-moving-average", "cost": quad, "mu": M2, "sigma": S2, "n_draws": 4},
-    ok=LOC | {"n_draws": "None"})
-row("variance_crossings", estimators.variance_crossings,
-    {"costs": estimators.Exponential, "mu": 1.0, "sigma": 1.0, "low": 0.5, "high": 2.0, "estimators": ("score", "pathwise"),
-     "n_grid": 3}, names={"costs": ("costs", "cost"), "low": ("low", "k"), "estimators": ("estimators", "estimator")},
-    ok={"mu": "0|-1|1.5|10**12", "sigma": "1.5|10**12", "low": "0|1.5", "high": "1.5|10**12|10**30"})
-row("elbo_gradient_moments", estimators.elbo_gradient_moments,
+    ok=LOC | {"n_draws": "None"},
+)
+row(
+    "variance_crossings",
+    estimators.variance_crossings,
+    {
+        "costs": estimators.Exponential,
+        "mu": 1.0,
+        "sigma": 1.0,
+        "low": 0.5,
+        "high": 2.0,
+        "estimators": ("score", "pathwise"),
+        "n_grid": 3,
+    },
+    names={"costs": ("costs", "cost"), "low": ("low", "k"), "estimators": ("estimators", "estimator")},
+    ok={"mu": "0|-1|1.5|10**12", "sigma": "1.5|10**12", "low": "0|1.5", "high": "1.5|10**12|10**30"},
+)
+row(
+    "elbo_gradient_moments",
+    estimators.elbo_gradient_moments,
     {"model": lg, "x": X3, "mu": MU, "log_var": LV, "objective": mv.Elbo("score"), "baseline": 0.5, "n_group": 2},
-    ok={"x": ROWS_.replace("long|", ""), "mu": REAL.replace("|1e300 in it", ""), "log_var": REAL.replace("|1e300 in it", ""),
-        "objective": "None", "baseline": "0|-1|1.5|10**12|0-d|3-d|deeper|integers|float16|other float|big-endian|list"},
-    names={"x": ("x", "mu")})
-row("elbo_gradient_moments", estimators.elbo_gradient_moments,
-    {"model": lg, "x": X3, "mu": MU, "log_var": LV, "objective": mv.Elbo("score"), "baseline": np.zeros((4, 2, 2)), "n_group": 2},
-    ok={"x": ROWS_.replace("long|", ""), "mu": REAL.replace("|1e300 in it", ""), "log_var": REAL.replace("|1e300 in it", ""),
-        "objective": "None", "baseline": REAL.replace("|1e300 in it", "") + "|0|-1|1.5|10**12|0-d|3-d"}, names={"x": ("x", "mu")})
+    ok={
+        "x": ROWS_.replace("long|", ""),
+        "mu": REAL,
+        "log_var": REAL,
+        "objective": "None",
+        "baseline": "list|big-endian|0|-1|1.5|10**12|0-d|3-d|deeper|integers|float16|other float",
+    },
+    names={"x": ("x", "mu")},
+)
+row(
+    "elbo_gradient_moments",
+    estimators.elbo_gradient_moments,
+    {
+        "model": lg,
+        "x": X3,
+        "mu": MU,
+        "log_var": LV,
+        "objective": mv.Elbo("score"),
+        "baseline": np.zeros((4, 2, 2)),
+        "n_group": 2,
+    },
+    ok={
+        "x": ROWS_.replace("long|", ""),
+        "mu": REAL,
+        "log_var": REAL,
+        "objective": "None",
+        "baseline": REAL + "|0|-1|1.5|10**12|0-d|3-d",
+    },
+    names={"x": ("x", "mu")},
+)
 row("leave_one_out", estimators.leave_one_out, {"f": Q}, inner=True, ok={"f": REAL + "|wide|long"})
 row("leave_one_out_signal", estimators.leave_one_out_signal, {"f": Q}, inner=True, ok={"f": REAL + "|wide|long"})
-row("optimal_baseline", estimators.optimal_baseline, {"f": Q, "score": EPS},
-    ok={"f": REAL.replace("|1e300 in it", ""), "score": REAL.replace("|1e300 in it", "") + "|wide"})
-row("summarize", estimators.summarize,
+row(
+    "optimal_baseline",
+    estimators.optimal_baseline,
+    {"f": Q, "score": EPS},
+    ok={"f": REAL, "score": REAL + "|wide"},
+)
+row(
+    "summarize",
+    estimators.summarize,
     {"rows": Q, "exact": estimators.Moments(np.zeros(3), np.ones(3)), "n_group": 1, "kurtosis": np.full(3, 3.0)},
-    ok={"rows": REAL.replace("|1e300 in it", "") + "|long", "exact": "None", "kurtosis": REAL.replace("|1e300 in it", "") + "|None|1.5|10**12|10**30|nan|inf|NaN in it|inf in it|1e300 in it"}, names={"rows": ("rows", "kurtosis")})
+    ok={
+        "rows": REAL + "|long",
+        "exact": "None",
+        "kurtosis": REAL + "|None|1.5|10**12|10**30|nan|inf|NaN in it|inf in it",
+    },
+    names={"rows": ("rows", "kurtosis")},
+)
 row("RunningMoments", estimators.RunningMoments, {"n_group": 2})
-row("RunningMoments.add", lambda rows: estimators.RunningMoments().add(rows), {"rows": Q},
-    ok={"rows": REAL.replace("|1e300 in it", "") + "|wide|long|3-d|deeper"})
+row(
+    "RunningMoments.add",
+    lambda rows: estimators.RunningMoments().add(rows),
+    {"rows": Q},
+    ok={"rows": REAL + "|wide|long|3-d|deeper"},
+)
 ran = estimators.RunningMoments()
 ran.add(Q)
 row("RunningMoments.side_by_side", estimators.RunningMoments.side_by_side, {"parts": [ran, ran]})
-row("BernoulliExpectation", estimators.BernoulliExpectation, {"phi": np.array([0.5, -1.0]), "f": np.arange(4.0)},
-    ok={"phi": REAL, "f": REAL})
+row(
+    "BernoulliExpectation",
+    estimators.BernoulliExpectation,
+    {"phi": np.array([0.5, -1.0]), "f": np.arange(4.0)},
+    ok={"phi": REAL, "f": REAL},
+)
 be = estimators.BernoulliExpectation(np.array([0.5, -1.0]), np.arange(4.0))
 row("BernoulliExpectation.score", be.score, {"baseline": 0.5}, ok={"baseline": "0|-1|1.5|10**12|10**30|0-d"})
-row("BernoulliExpectation.score", be.score, {"baseline": np.array([0.5, 1.0])},
-    ok={"baseline": REAL.replace("|1e300 in it", "") + "|0|-1|1.5|10**12|10**30|0-d"})
+row(
+    "BernoulliExpectation.score",
+    be.score,
+    {"baseline": np.array([0.5, 1.0])},
+    ok={"baseline": REAL + "|0|-1|1.5|10**12|10**30|0-d"},
+)
 row("BernoulliExpectation.leave_one_out", be.leave_one_out, {"n_draws": 3})
 
 vae = mv.VAE.mlp(4, 2, [3], "tanh")
@@ -412,8 +590,12 @@ pv, pb, pa, ps = (m.init(gen(0)) for m in (vae, vbits, ae, sparse))
 terms = vae.terms(pv, X, rng=gen(0))
 aterms = ae.terms(pa, X)
 draws = estimators.Draws(Q, Q, Q, np.full(Q.shape, 0.2))
-row("Elbo", mv.Elbo, {"estimator": "score", "beta": 0.5, "kl": "sampled"}, ok={
-    "estimator": "None", "kl": "None", "beta": "0|" + NUMBER})
+row(
+    "Elbo",
+    mv.Elbo,
+    {"estimator": "score", "beta": 0.5, "kl": "sampled"},
+    ok={"estimator": "None", "kl": "None", "beta": "0|" + NUMBER},
+)
 MODEL = {"names": {"model": ("model", "objective", "estimator")}}
 for objective, model in ((mv.Elbo(), vae), (mv.Reconstruction(), ae)):
     name = type(objective).__name__
@@ -428,10 +610,20 @@ for objective, model in ((mv.Elbo(), vae), (mv.Reconstruction(), ae)):
     row(f"{name}.rule", settled.rule, {"model": model}, unused="model")
 row("Elbo.rule", mv.Elbo("score-learned").rule, {"model": vae})
 row("Reconstruction", mv.Reconstruction, {})
-row("Elbo.weights", mv.Elbo("score").weights, {"draws": draws, "baseline": 0.5}, ok={"baseline": "0|-1|1.5|10**12|10**30|0-d"},
-    inner=True)
-row("Elbo.weights", mv.Elbo("score").weights, {"draws": draws, "baseline": np.array([0.5, 1.0, 2.0])}, inner=True,
-    ok={"baseline": REAL.replace("|1e300 in it", "") + "|0|-1|1.5|10**12|10**30|0-d|1e300 in it"})
+row(
+    "Elbo.weights",
+    mv.Elbo("score").weights,
+    {"draws": draws, "baseline": 0.5},
+    ok={"baseline": "0|-1|1.5|10**12|10**30|0-d"},
+    inner=True,
+)
+row(
+    "Elbo.weights",
+    mv.Elbo("score").weights,
+    {"draws": draws, "baseline": np.array([0.5, 1.0, 2.0])},
+    inner=True,
+    ok={"baseline": REAL + "|0|-1|1.5|10**12|10**30|0-d"},
+)
 row("ElboTerms.loss", terms.loss, {"beta": 0.5}, ok={"beta": "0|-1|1.5|10**12|10**30"})
 row("ElboTerms.means", terms.means, {})
 row("ReconstructionTerms.means", aterms.means, {})
@@ -440,98 +632,246 @@ ma = estimators.MovingAverage(0.5)
 lb = estimators.LearnedBaseline.mlp(4, [3])
 row("MovingAverage", estimators.MovingAverage, {"decay": 0.5, "debias": False}, ok={"decay": "0"})
 row("LearnedBaseline", estimators.LearnedBaseline, {"network": lb.network, "optimizer": nn.SGD(0.5), "average": ma})
-row("LearnedBaseline.mlp", estimators.LearnedBaseline.mlp, {"n_x": 4, "n_hidden": [3], "activation": "tanh"},
-    ok={"n_hidden": "[]|empty"})
+row(
+    "LearnedBaseline.mlp",
+    estimators.LearnedBaseline.mlp,
+    {"n_x": 4, "n_hidden": [3], "activation": "tanh"},
+    ok={"n_hidden": "[]|empty"},
+)
 for rule in (ma, lb):
     name = type(rule).__name__
     state = rule.init(gen(0))
     rule.update(state, X, np.array([0.5, 1.0, 1.5]))
-    row(f"{name}.init", rule.init, {"rng": gen(0), "dtype": np.float32}, ok={"dtype": "class"},
-        unused="rng" if name == "MovingAverage" else "")
-    row(f"{name}.predict", rule.predict, {"state": state, "x": R}, inner=True, asis="state",
-        ok={"x": (ANY + "|[]|{}|ragged|''|'x'|b'x'|empty|3-d|deeper|integers|complex|objects|strings|array of None" if name == "MovingAverage" else LAYOUT + "|long")})
-    row(f"{name}.update", rule.update, {"state": state, "x": R, "f": np.array([0.5, 1.0, 1.5])}, inner=True, names={"x": ("x", "f")}, asis="state",
-        writes="state", unused="x" if name == "MovingAverage" else "", ok={"x": LAYOUT, "f": ("wide|long|" if name == "MovingAverage" else "") + "other float|float16|deeper|3-d"})
-row("LearnedBaseline.loss_and_grad", lb.loss_and_grad,
-    {"params": lb.network.init(gen(0)), "x": R, "target": np.array([0.5, 1.0, 1.5]), "grads": np.empty(lb.network.n_params)},
-    inner=True, writes="grads", ok={"params": LAYOUT, "x": LAYOUT, "target": LAYOUT + "|other float"})
+    row(
+        f"{name}.init",
+        rule.init,
+        {"rng": gen(0), "dtype": np.float32},
+        unused="rng" if name == "MovingAverage" else "",
+    )
+    row(
+        f"{name}.predict",
+        rule.predict,
+        {"state": state, "x": R},
+        inner=True,
+        asis="state",
+        ok={
+            "x": (
+                ANY + "|[]|{}|ragged|''|'x'|b'x'|empty|3-d|deeper|integers|complex|objects|strings|array of None"
+                if name == "MovingAverage"
+                else "long"
+            )
+        },
+    )
+    row(
+        f"{name}.update",
+        rule.update,
+        {"state": state, "x": R, "f": np.array([0.5, 1.0, 1.5])},
+        inner=True,
+        names={"x": ("x", "f")},
+        asis="state",
+        writes="state",
+        unused="x" if name == "MovingAverage" else "",
+        ok={"f": ("wide|long|" if name == "MovingAverage" else "") + "other float|float16|deeper|3-d"},
+    )
+row(
+    "LearnedBaseline.loss_and_grad",
+    lb.loss_and_grad,
+    {
+        "params": lb.network.init(gen(0)),
+        "x": R,
+        "target": np.array([0.5, 1.0, 1.5]),
+        "grads": np.zeros(lb.network.n_params),
+    },
+    inner=True,
+    writes="grads",
+    ok={"target": "other float"},
+)
 
 # ------------------------------------------------------------------------------------------------------ models
 
-row("VAE", mv.VAE, {"encoder": vae.encoder, "posterior": q, "decoder": vae.decoder, "likelihood": vae.likelihood,
-                    "prior": vae.prior}, ok={"prior": "None"})
-row("VAE.mlp", mv.VAE.mlp,
-    {"n_x": 4, "n_latent": 2, "n_hidden": [3], "activation": "tanh", "likelihood": "gaussian", "posterior": "diagonal",
-     "prior": distributions.StandardNormal(2)},
-    ok={"n_hidden": "[]|empty", "likelihood": "None", "prior": "None"})
-row("Autoencoder", mv.Autoencoder, {"encoder": sparse.encoder, "decoder": sparse.decoder, "likelihood": sparse.likelihood,
-                                    "corruption": ae.corruption, "penalty": sparse.penalty},
-    ok={"corruption": "None", "penalty": "None"})
-row("Autoencoder.mlp", mv.Autoencoder.mlp,
-    {"n_x": 4, "n_latent": 2, "n_hidden": [3], "activation": "tanh", "likelihood": "gaussian", "corruption": ae.corruption,
-     "penalty": models.L1Sparsity()},
-    ok={"n_hidden": "[]|empty", "likelihood": "None", "corruption": "None", "penalty": "None"})
+row(
+    "VAE",
+    mv.VAE,
+    {"encoder": vae.encoder, "posterior": q, "decoder": vae.decoder, "likelihood": vae.likelihood, "prior": vae.prior},
+    ok={"prior": "None"},
+)
+row(
+    "VAE.mlp",
+    mv.VAE.mlp,
+    {
+        "n_x": 4,
+        "n_latent": 2,
+        "n_hidden": [3],
+        "activation": "tanh",
+        "likelihood": "gaussian",
+        "posterior": "diagonal",
+        "prior": distributions.StandardNormal(2),
+    },
+    ok={"n_hidden": "[]|empty", "likelihood": "None", "prior": "None"},
+)
+row(
+    "Autoencoder",
+    mv.Autoencoder,
+    {
+        "encoder": sparse.encoder,
+        "decoder": sparse.decoder,
+        "likelihood": sparse.likelihood,
+        "corruption": ae.corruption,
+        "penalty": sparse.penalty,
+    },
+    ok={"corruption": "None", "penalty": "None"},
+)
+row(
+    "Autoencoder.mlp",
+    mv.Autoencoder.mlp,
+    {
+        "n_x": 4,
+        "n_latent": 2,
+        "n_hidden": [3],
+        "activation": "tanh",
+        "likelihood": "gaussian",
+        "corruption": ae.corruption,
+        "penalty": models.L1Sparsity(),
+    },
+    ok={"n_hidden": "[]|empty", "likelihood": "None", "corruption": "None", "penalty": "None"},
+)
 E3, EB, EA = rng.standard_normal((2, 3, 2)), rng.random((2, 3, 2)), rng.random((2, 3, 4))
-DATA = ROWS_ + "|1e300 in it" * 0
-EPSOK = "long|float16|other float|big-endian|list"
+EPSOK = "long|float16|other float"
 for model, params, eps in ((vae, pv, E3), (vbits, pb, EB), (ae, pa, EA), (sparse, ps, None)):
     name = type(model).__name__
     vari = name == "VAE"
     px = {"params": params, "x": X}
     both = {"x": ("x", "eps"), "eps": ("eps", "weights")}
-    XOK = {"x": ROWS_ if model is not sparse else ROWS_ + "|1e300 in it" * 0}
+    XOK = {"x": ROWS_}
     XSAME = {"x": ROWS_.replace("long|", "")}  # as many rows as eps
-    row("EncoderDecoder.init", model.init, {"rng": gen(0), "dtype": np.float32, "x": X}, ok={"dtype": "class", "x": "None|" + ROWS_})
+    row(
+        "EncoderDecoder.init",
+        model.init,
+        {"rng": gen(0), "dtype": np.float32, "x": X},
+        ok={"dtype": "class", "x": "None|" + ROWS_},
+    )
     row("EncoderDecoder.named", model.named, {"params": params}, inner=True, ok={"params": "other float"})
     row("EncoderDecoder.unpack", model.unpack, {"params": params}, inner=True, ok={"params": "complex"})
-    row("EncoderDecoder.check_data", model.check_data, {"x": X, "name": "x", "dtype": np.dtype(np.float32)},
-        ok={"x": ROWS_, "name": "''|'x'", "dtype": "None|class"}, asis="name")
+    row(
+        "EncoderDecoder.check_data",
+        model.check_data,
+        {"x": X, "name": "x", "dtype": np.dtype(np.float32)},
+        ok={"x": ROWS_, "name": "''|'x'", "dtype": "None|class"},
+        asis="name",
+    )
     row("EncoderDecoder.decode", model.decode, {"params": params, "z": Z}, ok={"z": ROWS_})
     for method in ("embed", "reconstruct", "says") + (("encode",) if vari else ()):
-        row(f"{name}.{method}", getattr(model, method), px, ok=XOK | {"x": XOK["x"] + ("|1e300 in it" if 0 else "")})
+        row(f"{name}.{method}", getattr(model, method), px, ok=XOK)
     row(f"{name}.seen", model.seen, {"x": X, "rng": gen(0)}, ok=XOK, unused="" if model is ae else "rng")
     row(f"{name}.meaning", model.meaning, {"x": X}, ok=XOK)
-    row(f"{name}.draw_noise", model.draw_noise, {"rng": gen(0), "n_draws": 2, "n_batch": 3, "dtype": np.float32},
-        ok={"dtype": "class"}, unused="rng n_draws n_batch dtype" if model is sparse else "")
-    grads = np.empty_like(params)
+    row(
+        f"{name}.draw_noise",
+        model.draw_noise,
+        {"rng": gen(0), "n_draws": 2, "n_batch": 3, "dtype": np.float32},
+        unused="rng n_draws n_batch dtype" if model is sparse else "",
+    )
+    grads = np.zeros_like(params)
     how = {"objective": mv.Elbo("score") if vari else mv.Reconstruction()}
-    step = px | {"eps": eps, "grads": grads, **how} | ({"weights": np.array([0.5, 0.5]), "baseline": 0.5} if vari else {})
-    row(f"{name}.loss_and_grad", model.loss_and_grad, step, inner=True, writes="grads",
+    step = (
+        px | {"eps": eps, "grads": grads, **how} | ({"weights": np.array([0.5, 0.5]), "baseline": 0.5} if vari else {})
+    )
+    row(
+        f"{name}.loss_and_grad",
+        model.loss_and_grad,
+        step,
+        inner=True,
+        writes="grads",
         unused="eps" if model is sparse else "",
-        ok=XSAME | {"objective": "None", "eps": EPSOK, "weights": "None|float16|other float|list|big-endian",
-                    "baseline": "0|-1|1.5|10**12|10**30|0-d"} | ({"x": ROWS_} if eps is None else {}))
-    row(f"{name}.trace", model.trace, px | {"eps": eps} | ({"objective": mv.Elbo()} if vari else {}), inner=True,
+        ok=XSAME
+        | {
+            "objective": "None",
+            "eps": EPSOK,
+            "weights": "None|float16|other float",
+            "baseline": "0|-1|1.5|10**12|10**30|0-d",
+        }
+        | ({"x": ROWS_} if eps is None else {}),
+    )
+    row(
+        f"{name}.trace",
+        model.trace,
+        px | {"eps": eps} | ({"objective": mv.Elbo()} if vari else {}),
+        inner=True,
         unused="eps" if model is sparse else "",
-        ok={"x": ROWS_, "eps": EPSOK, "objective": "None"})
-    row(f"{name}.quantities", model.quantities, px | {"seed": 3, "n_draws": 2}, ok=XOK | {"n_draws": "None", "seed": "0|10**12"},
-        unused="" if vari else "n_draws" if model is ae else "seed n_draws")
+        ok={"x": ROWS_, "eps": EPSOK, "objective": "None"},
+    )
+    row(
+        f"{name}.quantities",
+        model.quantities,
+        px | {"seed": 3, "n_draws": 2},
+        ok=XOK | {"n_draws": "None", "seed": "0|10**12"},
+        unused="" if vari else "n_draws" if model is ae else "seed n_draws",
+    )
     if vari:
         evaluated = px | {"eps": eps, "objective": mv.Elbo(), "weights": np.array([0.5, 0.5])}
-        tok = XSAME | {"eps": EPSOK, "objective": "None", "weights": "None|float16|other float|list|big-endian"}
+        tok = XSAME | {"eps": EPSOK, "objective": "None", "weights": "None|float16|other float"}
         row("VAE.terms", model.terms, evaluated, ok=tok, names=both)
         row("VAE.terms", model.terms, px | {"rng": gen(0), "n_draws": 2}, ok=XOK)
         row("VAE.elbo", model.elbo, evaluated, ok=tok, names=both)
         row("VAE.sample", model.sample, {"params": params, "n": 3, "rng": gen(0), "mean": True})
         row("VAE.draw", model.draw, px | {"eps": eps}, inner=True, ok={"eps": EPSOK + "|None", "x": "big-endian"})
-        row("log_weights", models.log_weights, {"model": model} | px | {"eps": eps}, ok=XSAME | {"eps": EPSOK}, names=both)
-        row("iwae_bound", models.iwae_bound, {"model": model} | px | {"eps": eps}, ok=XSAME | {"eps": EPSOK}, names=both)
+        row(
+            "log_weights",
+            models.log_weights,
+            {"model": model} | px | {"eps": eps},
+            ok=XSAME | {"eps": EPSOK},
+            names=both,
+        )
+        row(
+            "iwae_bound", models.iwae_bound, {"model": model} | px | {"eps": eps}, ok=XSAME | {"eps": EPSOK}, names=both
+        )
         row("log_marginal", models.log_marginal, {"model": model} | px | {"n_draws": 2, "rng": gen(0)}, ok=XOK)
-        row("encoder_draws", models.encoder_draws, {"model": model} | px | {"eps": eps}, ok=XSAME | {"eps": EPSOK}, names=both)
+        row(
+            "encoder_draws",
+            models.encoder_draws,
+            {"model": model} | px | {"eps": eps},
+            ok=XSAME | {"eps": EPSOK},
+            names=both,
+        )
     else:
-        row("Autoencoder.terms", model.terms, px | {"eps": eps if eps is not None else EA, **how}, names=both,
-            ok=XSAME | {"eps": EPSOK + "|None", "objective": "None"})
+        row(
+            "Autoencoder.terms",
+            model.terms,
+            px | {"eps": eps if eps is not None else EA, **how},
+            names=both,
+            ok=XSAME | {"eps": EPSOK + "|None", "objective": "None"},
+        )
 row("VAE.log_prob", vbits.log_prob, {"params": pb, "x": X}, ok={"x": ROWS_})
 row("encoder_states", models.encoder_states, {"model": vbits, "params": pb, "x": X}, ok={"x": ROWS_})
 encoder_draws = models.encoder_draws(vae, pv, X, E3)
 row("EncoderDraws.at", encoder_draws.at, {"eps": E3}, ok={"eps": EPSOK})
 row("EncoderDraws.values", encoder_draws.values, {"objective": mv.Elbo()}, ok={"objective": "None"})
-row("EncoderDraws.rows", encoder_draws.rows, {"objective": mv.Elbo("score"), "baseline": 0.5, "n_group": 1},
-    ok={"objective": "None", "baseline": "0|-1|1.5|10**12|10**30|0-d", "n_group": "None"})
-row("EncoderEstimator", models.EncoderEstimator, {"objective": mv.Elbo("score"), "baseline": 0.5, "n_group": 2},
-    ok={"baseline": "0|-1|1.5|10**12|10**30|0-d|list|integers|float16|wide|long|other float|big-endian|[]|empty|deeper|3-d"})
-row("head_moments", models.head_moments,
-    {"model": vae, "params": pv, "x": X, "estimators": {"score": models.EncoderEstimator(mv.Elbo("score"))}, "n_draws": 4,
-     "rng": gen(0)}, ok={"x": ROWS_})
+row(
+    "EncoderDraws.rows",
+    encoder_draws.rows,
+    {"objective": mv.Elbo("score"), "baseline": 0.5, "n_group": 1},
+    ok={"objective": "None", "baseline": "0|-1|1.5|10**12|10**30|0-d", "n_group": "None"},
+)
+row(
+    "EncoderEstimator",
+    models.EncoderEstimator,
+    {"objective": mv.Elbo("score"), "baseline": 0.5, "n_group": 2},
+    ok={
+        "baseline": "0|-1|1.5|10**12|10**30|0-d|list|big-endian|integers|float16|wide|long|other float|[]|empty|deeper|3-d"
+    },
+)
+row(
+    "head_moments",
+    models.head_moments,
+    {
+        "model": vae,
+        "params": pv,
+        "x": X,
+        "estimators": {"score": models.EncoderEstimator(mv.Elbo("score"))},
+        "n_draws": 4,
+        "rng": gen(0),
+    },
+    ok={"x": ROWS_},
+)
 row("jacobian", models.jacobian, {"encoder": tiny, "params": tiny_theta, "x": R}, ok={"x": ROWS_})
 row("Contraction", models.Contraction, {"weight": 0.5}, ok={"weight": "0|" + NUMBER})
 row("L1Sparsity", models.L1Sparsity, {"weight": 0.5}, ok={"weight": "0|" + NUMBER})
@@ -539,25 +879,46 @@ row("KLSparsity", models.KLSparsity, {"target": 0.5, "weight": 0.5}, ok={"weight
 for penalty in (models.Contraction(), models.L1Sparsity(), models.KLSparsity()):
     name = type(penalty).__name__
     encoder = sparse.encoder
-    row(f"{name}.check" if name != "L1Sparsity" else "_Sparsity.check", penalty.check, {"encoder": encoder},
-        unused="encoder" if name == "L1Sparsity" else "")
+    row(
+        f"{name}.check" if name != "L1Sparsity" else "_Sparsity.check",
+        penalty.check,
+        {"encoder": encoder},
+        unused="encoder" if name == "L1Sparsity" else "",
+    )
     mean = np.array([0.25, 0.5]) if name == "KLSparsity" else np.array([0.25])
-    mok = {"mean": LAYOUT + "|other float|float16|wide|long|list|integers|1e300 in it"}
+    mok = {"mean": "other float|float16|wide|long|integers"}
     row(f"{name}.value", penalty.value, {"mean": mean}, inner=True, ok=mok)
     row(f"{name}.slope", penalty.slope, {"mean": mean}, inner=True, ok=mok)
 row("GaussianNoise", models.GaussianNoise, {"std": 0.5}, ok={"std": "0|" + NUMBER})
 row("MaskingNoise", models.MaskingNoise, {"fraction": 0.5}, ok={"fraction": "0"})
-row("SaltAndPepperNoise", models.SaltAndPepperNoise, {"fraction": 0.5, "low": 0.25, "high": 0.75},
-    ok={"fraction": "0", "low": "0|-1", "high": NUMBER}, names={"low": ("low", "high")})
+row(
+    "SaltAndPepperNoise",
+    models.SaltAndPepperNoise,
+    {"fraction": 0.5, "low": 0.25, "high": 0.75},
+    ok={"fraction": "0", "low": "0|-1", "high": NUMBER},
+    names={"low": ("low", "high")},
+)
 for corruption in (models.GaussianNoise(), models.MaskingNoise(0.5), models.SaltAndPepperNoise(0.5)):
     name = type(corruption).__name__
     shape = {"rng": gen(0), "shape": (2, 3, 4), "dtype": np.float32}
-    row("GaussianNoise.draw" if name == "GaussianNoise" else "_Uniform.draw", corruption.draw, shape, ok={"shape": "[]"})
-    row(f"{name}.apply", corruption.apply, {"x": X, "noise": EA}, inner=True,
-        ok={"x": "0-d|float16|other float", "noise": "long|empty|3-d|deeper|float16|other float"})
+    row(
+        "GaussianNoise.draw" if name == "GaussianNoise" else "_Uniform.draw", corruption.draw, shape, ok={"shape": "[]"}
+    )
+    row(
+        f"{name}.apply",
+        corruption.apply,
+        {"x": X, "noise": EA},
+        inner=True,
+        ok={"x": "0-d|float16|other float", "noise": "long|empty|3-d|deeper|float16|other float"},
+    )
 row("_Fitting.fitting", models.MaskingNoise.fitting, {"x": X, "fraction": 0.5}, ok={"fraction": "0"}, unused="x")
-row("SaltAndPepperNoise.fitting", models.SaltAndPepperNoise.fitting, {"x": X, "fraction": 0.5},
-    ok={"fraction": "0", "x": ANY}, names={"x": ("x", "low", "high")})
+row(
+    "SaltAndPepperNoise.fitting",
+    models.SaltAndPepperNoise.fitting,
+    {"x": X, "fraction": 0.5},
+    ok={"fraction": "0", "x": ANY},
+    names={"x": ("x", "low", "high")},
+)
 
 # --------------------------------------------------------------------------------------------------- classical
 
@@ -569,40 +930,99 @@ pca = mv.PCA(2).fit(x20)
 row("PCA", lambda **k: vars(mv.PCA(**k).fit(x20)), {"n_components": 2, "solver": "svd"}, ok={"n_components": "None"})
 row("PCA.fit", lambda x: vars(mv.PCA(2).fit(x)), {"x": x20}, ok={"x": ANY})
 row("PCA.fit_transform", mv.PCA(2).fit_transform, {"x": x20}, ok={"x": ANY})
-row("PCA.transform", pca.transform, {"x": x20}, ok={"x": ROWS_ + "|1e300 in it"})
-row("PCA.inverse_transform", pca.inverse_transform, {"z": x20[:, :2]}, ok={"z": ROWS_ + "|1e300 in it"})
+row("PCA.transform", pca.transform, {"x": x20}, ok={"x": ROWS_})
+row("PCA.inverse_transform", pca.inverse_transform, {"z": x20[:, :2]}, ok={"z": ROWS_})
 row("covariance", classical.covariance, {"x": x20}, ok={"x": ANY})
-row("eigenpairs", classical.eigenpairs, {"S": COV}, ok={"S": REAL.replace("|1e300 in it", "")})
-row("subspace_distance", classical.subspace_distance, {"a": x20[:2], "b": x20[2:4]},
-    ok={"a": ROWS_ + "|1e300 in it", "b": ROWS_ + "|1e300 in it"})
+row("eigenpairs", classical.eigenpairs, {"S": COV}, ok={"S": REAL})
+row(
+    "subspace_distance",
+    classical.subspace_distance,
+    {"a": x20[:2], "b": x20[2:4]},
+    ok={"a": ROWS_, "b": ROWS_},
+)
 row("LinearAutoencoder", mv.LinearAutoencoder, {"n_x": 3, "n_latent": 2, "l2": 0.5}, ok={"l2": "0|" + NUMBER})
 row("LinearAutoencoder.init", lin.init, {"rng": gen(0)})
 row("LinearAutoencoder.unpack", lin.unpack, {"params": pl}, inner=True, ok={"params": "other float|complex"})
-SOK = {"S": "integers|float16|other float|big-endian|list"}
+SOK = {"S": "integers|float16|other float"}
 row("LinearAutoencoder.loss", lin.loss, {"params": pl, "S": COV}, inner=True, ok=SOK | {"params": "other float"})
-row("LinearAutoencoder.loss_and_grad", lin.loss_and_grad, {"params": pl, "S": COV, "grads": np.empty_like(pl)}, inner=True,
-    ok=SOK, writes="grads")
+row(
+    "LinearAutoencoder.loss_and_grad",
+    lin.loss_and_grad,
+    {"params": pl, "S": COV, "grads": np.zeros_like(pl)},
+    inner=True,
+    ok=SOK,
+    writes="grads",
+)
 row("LinearAutoencoder.optimum", lin.optimum, {"eigenvalues": np.array([4.0, 2.0, 0.5])}, ok={"eigenvalues": REAL})
-row("LinearAutoencoder.reconstruct", lin.reconstruct, {"params": pl, "centred": x20},
-    ok={"centred": ROWS_ + "|1e300 in it", "params": "other float|1e300 in it"})
-row("LinearAutoencoder.decoder_directions", lin.decoder_directions, {"params": pl}, ok={"params": "other float|1e300 in it"})
+row(
+    "LinearAutoencoder.reconstruct",
+    lin.reconstruct,
+    {"params": pl, "centred": x20},
+    ok={"centred": ROWS_, "params": "other float"},
+)
+row(
+    "LinearAutoencoder.decoder_directions",
+    lin.decoder_directions,
+    {"params": pl},
+    ok={"params": "other float"},
+)
 row("LinearAutoencoder.components", lin.components, {"params": pl, "S": COV}, ok=SOK | {"params": "other float"})
-row("descend", classical.descend,
-    {"model": lin, "params": pl, "S": COV, "optimizer": nn.SGD(0.0625), "schedule": nn.StepDecay(), "n_steps": 3, "tolerance": 0.5},
-    ok=SOK | {"optimizer": "None", "schedule": "None", "tolerance": "0|" + NUMBER, "n_steps": "", "params": "other float"})
-row("lbfgs", classical.lbfgs, {"model": lin, "params": pl, "S": COV, "tolerance": 0.5},
-    ok=SOK | {"tolerance": "0|" + NUMBER, "params": "other float"})
-row("power_iteration", classical.power_iteration, {"product": lambda v: COV @ v, "start": np.ones(3)},
-    ok={"start": "integers|float16|other float|big-endian|list"}, skip={"product": "class", "start": "wide|long"})
-row("deflate", lambda product, values, vectors: classical.deflate(product, values, vectors)(np.ones(3)),
+row(
+    "descend",
+    classical.descend,
+    {
+        "model": lin,
+        "params": pl,
+        "S": COV,
+        "optimizer": nn.SGD(0.0625),
+        "schedule": nn.StepDecay(),
+        "n_steps": 3,
+        "tolerance": 0.5,
+    },
+    ok=SOK | {"optimizer": "None", "schedule": "None", "tolerance": "0|" + NUMBER, "params": "other float"},
+)
+row(
+    "lbfgs",
+    classical.lbfgs,
+    {"model": lin, "params": pl, "S": COV, "tolerance": 0.5},
+    ok=SOK | {"tolerance": "0|" + NUMBER, "params": "other float"},
+)
+row(
+    "power_iteration",
+    classical.power_iteration,
+    {"product": lambda v: COV @ v, "start": np.ones(3)},
+    ok={"start": "integers|float16|other float"},
+    skip={"product": "class", "start": "wide|long"},
+)
+row(
+    "deflate",
+    lambda product, values, vectors: classical.deflate(product, values, vectors)(np.ones(3)),
     {"product": lambda v: COV @ v, "values": np.array([4.0]), "vectors": np.array([[1.0, 0.0, 0.0]])},
-    ok={"values": "integers|float16|other float|big-endian|list|1e300 in it",
-        "vectors": "integers|float16|other float|big-endian|list|1e300 in it"}, skip={"product": "class", "vectors": "wide"})
-row("power_components", classical.power_components, {"product": lambda v: COV @ v, "d": 3, "k": 2, "rng": gen(0)},
-    ok={"rng": "None"}, skip={"product": "class"})
-row("probabilistic_pca", classical.probabilistic_pca, {"x": x20, "n_latent": 2, "s2": 0.125}, ok={"x": ANY, "s2": "None|" + NUMBER})
-row("ppca_optimum", classical.ppca_optimum, {"eigenvalues": np.array([4.0, 2.0, 0.5]), "n_latent": 2},
-    ok={"eigenvalues": REAL + "|long|wide"})
+    ok={
+        "values": "integers|float16|other float",
+        "vectors": "integers|float16|other float",
+    },
+    skip={"product": "class", "vectors": "wide"},
+)
+row(
+    "power_components",
+    classical.power_components,
+    {"product": lambda v: COV @ v, "d": 3, "k": 2, "rng": gen(0)},
+    ok={"rng": "None"},
+    skip={"product": "class"},
+)
+row(
+    "probabilistic_pca",
+    classical.probabilistic_pca,
+    {"x": x20, "n_latent": 2, "s2": 0.125},
+    ok={"x": ANY, "s2": "None|" + NUMBER},
+)
+row(
+    "ppca_optimum",
+    classical.ppca_optimum,
+    {"eigenvalues": np.array([4.0, 2.0, 0.5]), "n_latent": 2},
+    ok={"eigenvalues": REAL + "|long|wide"},
+)
 
 # ------------------------------------------------------------------------------------------- data and training
 
@@ -611,40 +1031,125 @@ np.save(place / "x.npy", (rng.random((20, 4)) < 0.5).astype(np.float32))
 row("load", datasets.load, {"name": "digits-grey"}, names={"name": ("data", "name")})
 row("names", datasets.names, {})
 row("data_folders", datasets.data_folders, {})
-row("load_file", datasets.load_file, {"path": str(place / "x.npy"), "image_shape": (2, 2)}, ok={"image_shape": "None"},
-    names={"path": ("path", "data")})
-row("read_rows", datasets.read_rows, {"path": place / "x.npy", "divisor": 1.0}, ok={"divisor": "None|" + NUMBER},
-    names={"path": ("path", "data")})
+row(
+    "load_file",
+    datasets.load_file,
+    {"path": str(place / "x.npy"), "image_shape": (2, 2)},
+    ok={"image_shape": "None"},
+    names={"path": ("path", "data")},
+)
+row(
+    "read_rows",
+    datasets.read_rows,
+    {"path": place / "x.npy", "divisor": 1.0},
+    ok={"divisor": "None|" + NUMBER},
+    names={"path": ("path", "data")},
+)
 row("standard_scale", datasets.standard_scale, {"x": x20}, ok={"x": ANY})
-row("Dataset", datasets.Dataset, {"name": "mine", "x_train": X, "x_valid": X, "x_test": X}, asis="name", inner=True, ok={
-    "x_train": ROWS_, "x_valid": ROWS_, "x_test": ROWS_})
+row(
+    "Dataset",
+    datasets.Dataset,
+    {"name": "mine", "x_train": X, "x_valid": X, "x_test": X},
+    asis="name",
+    inner=True,
+    ok={"x_train": ROWS_, "x_valid": ROWS_, "x_test": ROWS_},
+)
 TRAINING = {
-    "epochs": 3, "batch_size": 3, "optimizer": nn.SGD(0.5), "schedule": nn.StepDecay(), "objective": mv.Elbo(), "n_draws": 2,
-    "clip_norm": 0.5, "patience": 2, "binarize": True, "start_at_mean": False, "dtype": "float64", "seed": 3}
-row("Settings", mv.Settings, TRAINING, ok={"objective": "None", "n_draws": "None", "clip_norm": "None|" + NUMBER,
-    "patience": "None", "dtype": "class", "seed": "0|10**12", "epochs": "10**12", "batch_size": "10**12"})
+    "epochs": 3,
+    "batch_size": 3,
+    "optimizer": nn.SGD(0.5),
+    "schedule": nn.StepDecay(),
+    "objective": mv.Elbo(),
+    "n_draws": 2,
+    "clip_norm": 0.5,
+    "patience": 2,
+    "binarize": True,
+    "start_at_mean": False,
+    "dtype": "float64",
+    "seed": 3,
+}
+row(
+    "Settings",
+    mv.Settings,
+    TRAINING,
+    ok={
+        "objective": "None",
+        "n_draws": "None",
+        "clip_norm": "None|" + NUMBER,
+        "patience": "None",
+        "dtype": "class",
+        "seed": "0|10**12",
+        "epochs": "10**12",
+        "batch_size": "10**12",
+    },
+)
 settings = mv.Settings(epochs=1, batch_size=3, objective=mv.Elbo())
 row("Settings.resolved", settings.resolved, {"model": vae})
 row("Settings.objective_at", settings.resolved(vae).objective_at, {"epoch": 0}, unused="epoch")
 row("Settings.rule", settings.resolved(vae).rule, {"model": vae}, unused="model")
 row("binarize", training.binarize, {"x": X, "rng": gen(0)}, ok={"x": ANY})
-row("blas_threads", lambda **k: training.blas_threads(**k) and None, {"model": vae, "n_rows": 3}, ok={"n_rows": "10**12|10**30"})
-row("save_model", training.save_model, {"path": place / "m.npz", "model": vae, "params": pv}, ok={"path": "'x'", "params": "other float"})
+row(
+    "blas_threads",
+    lambda **k: training.blas_threads(**k) and None,
+    {"model": vae, "n_rows": 3},
+    ok={"n_rows": "10**12|10**30"},
+)
+row(
+    "save_model",
+    training.save_model,
+    {"path": place / "m.npz", "model": vae, "params": pv},
+    ok={"path": "'x'", "params": "other float"},
+)
 training.save_model(place / "good.npz", vae, pv)
 row("load_model", training.load_model, {"path": place / "good.npz"})
-row("train", mv.train,
-    {"model": vae, "x_train": X, "x_valid": X, "settings": settings, "checkpoint": place / "c.npz", "resume": False, "progress": False,
-     "on_epoch": a_print if (a_print := (lambda row: None)) else None, "checkpoint_seconds": 5.0},
-    ok={"x_train": ROWS_, "x_valid": "None|" + ROWS_, "settings": "None", "checkpoint": "None|'x'", "on_epoch": "None|function|class",
-        "progress": "None", "checkpoint_seconds": "0|" + NUMBER})
+row(
+    "train",
+    mv.train,
+    {
+        "model": vae,
+        "x_train": X,
+        "x_valid": X,
+        "settings": settings,
+        "checkpoint": place / "c.npz",
+        "resume": False,
+        "progress": False,
+        "on_epoch": lambda _: None,
+        "checkpoint_seconds": 5.0,
+    },
+    ok={
+        "x_train": ROWS_,
+        "x_valid": "None|" + ROWS_,
+        "settings": "None",
+        "checkpoint": "None|'x'",
+        "on_epoch": "None|function|class",
+        "progress": "None",
+        "checkpoint_seconds": "0|" + NUMBER,
+    },
+)
 
 # ------------------------------------------------------------------------------------------ studies and exercises
 
 row("gradient_checks", lambda seed: next(iter(studies.gradient_checks(seed))), {"seed": 3}, ok={"seed": "0|10**12"})
-row("check", exercises.check, {"exercise": "vae.sample-z", "answer": lambda mu, log_var, eps: mu + np.exp(log_var / 2) * eps,
-                               "seconds": 5.0}, ok={"seconds": NUMBER, "exercise": "''|'x'"}, asis="answer")
+row(
+    "check",
+    exercises.check,
+    {"exercise": "vae.sample-z", "answer": lambda mu, log_var, eps: mu + np.exp(log_var / 2) * eps, "seconds": 5.0},
+    ok={"seconds": NUMBER, "exercise": "''|'x'"},
+    asis="answer",
+)
+
+row(
+    "Exercise.check",
+    exercises.EXERCISES["vae.sample-z"].check,
+    {"answer": lambda mu, log_var, eps: mu + np.exp(log_var / 2) * eps, "seed": 3, "seconds": 5.0},
+    ok={"seconds": NUMBER, "seed": "0|10**12"},
+    asis="answer",
+)
 
 LEFT_OUT = {
+    "Exercise": "written in code, once, by whoever adds one",
+    "Exercise.<lambda>": "the default of compare",
+    "Outcome": "a result",
     "GradCheck": "a result: what the package returns",
     "Moments": "a result",
     "Summary": "a result",

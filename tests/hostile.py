@@ -165,8 +165,9 @@ def called(call: Any, args: dict[str, Any]) -> Any:
 RULE = re.compile(r"\b(must|give|needs?|should)\b")
 REMEDY = re.compile(r"\bgot\b.*[.?!)] [A-Z`'\"a-z].*[.?)]$", re.DOTALL)
 FOREIGN = re.compile(
-    r"be broadcast|'NoneType' object|array element|has no attribute|not supported|operand|could not convert|ufunc|iterable|invalid "
-    r"literal|has no len|einsum|unhashable|[Nn]umba|subscriptable|out of bounds|too large to|Unable to allocate|encountered in"
+    r"be broadcast|'NoneType' object|array element|has no attribute|not supported|operand|could not convert|ufunc|"
+    r"iterable|invalid literal|has no len|einsum|unhashable|[Nn]umba|subscriptable|out of bounds|too large to|"
+    r"Unable to allocate|encountered in"
 )
 
 

@@ -358,7 +358,11 @@ def whole(value: Any, name: str) -> int:
 
 def widths(values: Any, name: str) -> list[int]:
     """Return a list of layer widths, each at least one; the list may be empty."""
-    if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable) or getattr(values, "shape", None) == ():
+    if (
+        isinstance(values, (str, bytes, Mapping))
+        or not isinstance(values, Iterable)
+        or getattr(values, "shape", None) == ()
+    ):
         raise ValueError(f"{name} must be a list of integers, got {shown(values)}. One hidden layer is {name}=[128].")
     return [width(value, name) for value in values]
 
@@ -419,7 +423,9 @@ def float_dtype(value: Any) -> Any:
     except (TypeError, ValueError):
         dtype = None
     if dtype is None or dtype not in _FLOATS:
-        raise ValueError(f"dtype must be float32 or float64, got {shown(value)}. float32 trains faster, float64 checks.")
+        raise ValueError(
+            f"dtype must be float32 or float64, got {shown(value)}. float32 trains faster, float64 checks."
+        )
     return dtype
 
 
@@ -456,7 +462,9 @@ def image_shape(value: Any) -> tuple[int, int]:
     return width(value[0], "image_shape[0]"), width(value[1], "image_shape[1]")
 
 
-def function(value: Any, name: str, remedy: str = "Pass the function itself, without calling it.") -> Callable[..., Any]:
+def function(
+    value: Any, name: str, remedy: str = "Pass the function itself, without calling it."
+) -> Callable[..., Any]:
     """Return what can be called."""
     if not callable(value):
         raise ValueError(f"{name} must be a function, got {shown(value)}. {remedy}")

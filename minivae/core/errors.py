@@ -9,7 +9,6 @@ import numpy as np
 
 from minivae.core.arrays import Array
 
-
 P = ParamSpec("P")
 R = TypeVar("R")
 

@@ -105,7 +105,7 @@ class Bits(NoParameters):
         log_q = z @ head.T - np.logaddexp(head, head.dtype.type(0)).sum(axis=1)  # (S, B)
         return z[:, None], log_q, (z[:, None], sigmoid(head))
 
-    def backward(self, params: Array, cache: Any, dz: Array, dlog_q: Array, grads: Array) -> Array:  # noqa: ARG002
+    def backward(self, params: Array, cache: Any, dz: Array, dlog_q: Array, grads: Array) -> Array:
         """Return dhead through log q alone: z does not move with the head."""
         z = cache[0]
         checks.look(dz, "dz", (len(z), None, self.n_latent), z.dtype)

@@ -23,7 +23,9 @@ def named_posterior(posterior: Posterior | str, n_latent: int) -> Posterior:
     if isinstance(posterior, str):
         return POSTERIORS.choose(posterior)(n_latent)
     if isinstance(posterior, type) or not hasattr(posterior, "n_head"):
-        raise ValueError(f"posterior must be a posterior or its name, got {checks.shown(posterior)}. For example 'diagonal'.")
+        raise ValueError(
+            f"posterior must be a posterior or its name, got {checks.shown(posterior)}. For example 'diagonal'."
+        )
     if posterior.n_latent != n_latent:
         raise ValueError(
             f"posterior must have n_latent={n_latent} latents, got {posterior.n_latent}. Make the two numbers agree."

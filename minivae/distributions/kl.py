@@ -36,7 +36,6 @@ _CLOSED: dict[tuple[type, type], Callable[[], ClosedKl]] = {}
 
 def closes(posterior: type, prior: type) -> Callable[[K], K]:
     """Enter a class into the table, as the closed KL of a pair; a pair that has one is refused."""
-
     for name, box in (("posterior", posterior), ("prior", prior)):
         if not isinstance(box, type):
             raise ValueError(f"{name} must be a class, got {checks.shown(box)}. For example DiagonalGaussian.")

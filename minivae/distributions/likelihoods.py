@@ -130,8 +130,8 @@ def _rows(x: Any, out: Array, n_x: int) -> Array:
     x = checks.look(x, "x", (None, n_x), out.dtype)
     if len(out) % len(x):
         raise ValueError(
-            f"x must have a number of rows that divides the {len(out)} rows of out, got {len(x)}. Give a row of out for "
-            f"each draw of each x."
+            f"x must have a number of rows that divides the {len(out)} rows of out, got {len(x)}. Give a row of out "
+            f"for each draw of each x."
         )
     return x
 

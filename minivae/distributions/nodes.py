@@ -7,7 +7,6 @@ import numpy as np
 from minivae.core import checks
 from minivae.core.arrays import Array
 
-
 _MOST_NODES = 180
 _MOST_POINTS = 2**26  # of a grid over all latents
 

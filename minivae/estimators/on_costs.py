@@ -324,7 +324,9 @@ def named_estimator(estimator: CostEstimator | str) -> CostEstimator:
     if isinstance(estimator, str):
         return COST_ESTIMATORS[checks.choice(estimator, COST_ESTIMATORS, "estimator")]
     if not isinstance(estimator, CostEstimator):
-        raise ValueError(f"estimator must be an estimator or its name, got {checks.shown(estimator)}. For example 'pathwise'.")
+        raise ValueError(
+            f"estimator must be an estimator or its name, got {checks.shown(estimator)}. For example 'pathwise'."
+        )
     return estimator
 
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from minivae.core import checks
 from minivae.exercises.laws import BrokenLawError, shown
 from minivae.exercises.sandbox import TimeIsUp, own_words, run_with_limit, too_late
 
@@ -93,6 +94,8 @@ class Exercise:
 
     def check(self, answer: Any, seed: int = 0, seconds: float = SECONDS) -> "Outcome":
         """Check an answer; whatever it does, what comes back is an ``Outcome``."""
+        checks.seed(seed)
+        checks.number(seconds, "seconds", low=0)
         try:
             message, mistake = run_with_limit(lambda: self._judge(answer, seed), seconds)
         except _UnsolvedError as unsolved:

@@ -323,5 +323,9 @@ class Autoencoder(EncoderDecoder):
 
     def meaning(self, x: Array) -> str:
         """Say what log_lik is for such data."""
-        grey = "" if self.likelihood.is_density(checks.data(x, self.n_x)) else " (a cross-entropy: x lies strictly between 0 and 1)"
+        grey = (
+            ""
+            if self.likelihood.is_density(checks.data(x, self.n_x))
+            else " (a cross-entropy: x lies strictly between 0 and 1)"
+        )
         return f"log_lik is the log-likelihood of the reconstruction{grey}"

@@ -206,7 +206,9 @@ class EncoderDecoder:
     def _check_boxes(self) -> None:
         """Refuse what is no box, each of its kind."""
         for name in ("encoder", "decoder"):
-            checks.has(getattr(self, name), ("forward", "out_bias", "flat_layers"), name, "a Sequential", "mlp([4, 8, 2])")
+            checks.has(
+                getattr(self, name), ("forward", "out_bias", "flat_layers"), name, "a Sequential", "mlp([4, 8, 2])"
+            )
         methods = ("n_out", "log_prob", "backward", "is_density")
         checks.has(self.likelihood, methods, "likelihood", "a likelihood", "Bernoulli()")
 

@@ -178,7 +178,7 @@ class Adam:
 
 
 def _checked(params: Array, grads: Any, state: Any, names: tuple[str, ...], scale: float) -> Array:
-    """Return the gradient, or refuse what does not belong together; for the inside of a loop, at the price of a look."""
+    """Return the gradient, or refuse what does not belong together, at the price of a look."""
     checks.vector(params)
     checks.state(state, names, params)
     checks.number(scale, "scale", low=0, closed=True)
@@ -225,7 +225,10 @@ class StepDecay:
     factor: float = 0.1
 
     def __post_init__(self) -> None:
-        if not isinstance(self.milestones, (tuple, list, range, np.ndarray)) or getattr(self.milestones, "shape", None) == ():
+        if (
+            not isinstance(self.milestones, (tuple, list, range, np.ndarray))
+            or getattr(self.milestones, "shape", None) == ()
+        ):
             raise ValueError(
                 f"milestones must be epochs, got {checks.shown(self.milestones)}. For example (200, 350, 500)."
             )

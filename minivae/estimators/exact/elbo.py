@@ -92,7 +92,9 @@ def _numbers(baseline: Any, shape: tuple[int, ...]) -> Array:
     """Return a baseline of numbers, of this shape."""
     c = checks.real(baseline, "baseline")
     if c.ndim > len(shape) or any(a not in (1, b) for a, b in zip(c.shape[::-1], shape[::-1], strict=False)):
-        raise ValueError(f"baseline must fit the shape {shape}, got shape {c.shape}. One an example is c[:, None, None].")
+        raise ValueError(
+            f"baseline must fit the shape {shape}, got shape {c.shape}. One an example is c[:, None, None]."
+        )
     return np.broadcast_to(c, shape)
 
 
@@ -139,9 +141,7 @@ def _pathwise_variance(K: Array, rho: Array, sigma: Array) -> Array:
     return np.stack([at_mu, sigma**2 * (rho**2 + at_mu + diagonal * sigma**2)], axis=1)
 
 
-def _score_variance(
-    c: Array, a: Array, B: Array, sigma: Array, baseline: Array | Literal["mean", "optimal"]
-) -> Array:
+def _score_variance(c: Array, a: Array, B: Array, sigma: Array, baseline: Array | Literal["mean", "optimal"]) -> Array:
     """Variance of (f - baseline) s for f = c + a.eps - eps.B eps / 2, shape (B, 2, q)."""
     diagonal = np.diagonal(B, axis1=1, axis2=2)  # (B, q)
     trace = diagonal.sum(axis=1)[:, None]
