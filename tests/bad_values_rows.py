@@ -855,9 +855,7 @@ row(
     "EncoderEstimator",
     models.EncoderEstimator,
     {"objective": mv.Elbo("score"), "baseline": 0.5, "n_group": 2},
-    ok={
-        "baseline": "0|-1|1.5|10**12|10**30|0-d|list|big-endian|integers|float16|wide|long|other float|[]|empty|deeper|3-d"
-    },
+    ok={"baseline": "0|-1|1.5|10**12|10**30|list|big-endian|" + REAL + "|" + SHAPES + "|[]|empty"},
 )
 row(
     "head_moments",

@@ -7,7 +7,7 @@ import numpy as np
 from minivae.core import checks
 from minivae.core.arrays import Array
 
-_MOST_NODES = 180
+_MOST_NODES = 370
 _MOST_POINTS = 2**26  # of a grid over all latents
 
 
@@ -26,7 +26,7 @@ def gauss_hermite(n_nodes: int, n_latent: int) -> tuple[Array, Array]:
     """
     if checks.width(n_nodes, "n_nodes") > _MOST_NODES:
         raise ValueError(
-            f"n_nodes must be at most {_MOST_NODES}, beyond which their weights underflow, got {n_nodes}. Use "
+            f"n_nodes must be at most {_MOST_NODES}, beyond which their weights cannot be told, got {n_nodes}. Use "
             f"normal_nodes."
         )
     x, w = np.polynomial.hermite_e.hermegauss(n_nodes)

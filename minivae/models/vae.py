@@ -221,15 +221,16 @@ class VAE(EncoderDecoder):
         dencoder, dposterior, dprior, ddecoder, dlikelihood = self.unpack(grads)
 
         # forward
-        head, encoder_cache = self.encoder.forward(encoder, x)  # (B, n_head)
-        z, log_q, path = self._draw(posterior, head, eps)  # (K, B, L), (K, B); all states: (S, 1, L), (S, B)
-        out, decoder_cache = self.decoder.forward(decoder, z.reshape(-1, z.shape[-1]))  # (K B, n_out) or (S, n_out)
-        log_lik, likelihood_cache = self.likelihood.forward(likelihood, _for_each(out, z, x), x)  # (K B,)
-        log_prior = None if objective.kl == "closed" else self._log_prior(prior, z, log_q)
-        w, share = self._weights(weights, log_q, eps is None, -1 / len(x))
-        draws = Draws(log_lik.reshape(log_q.shape), log_q, log_prior, share, objective.beta)
-        terms = self._terms(draws, w, prior, head)
-        loss = objective.loss(terms)
+        with np.errstate(over="ignore", invalid="ignore"):  # the loss is looked at
+            head, encoder_cache = self.encoder.forward(encoder, x)  # (B, n_head)
+            z, log_q, path = self._draw(posterior, head, eps)  # (K, B, L), (K, B); all states: (S, 1, L), (S, B)
+            out, decoder_cache = self.decoder.forward(decoder, z.reshape(-1, z.shape[-1]))  # (K B, n_out), (S, n_out)
+            log_lik, likelihood_cache = self.likelihood.forward(likelihood, _for_each(out, z, x), x)  # (K B,)
+            log_prior = None if objective.kl == "closed" else self._log_prior(prior, z, log_q)
+            w, share = self._weights(weights, log_q, eps is None, -1 / len(x))
+            draws = Draws(log_lik.reshape(log_q.shape), log_q, log_prior, share, objective.beta)
+            terms = self._terms(draws, w, prior, head)
+            loss = objective.loss(terms)
         if not math.isfinite(loss):
             raise_non_finite(self.trace(params, x, eps, objective), "the loss")
 

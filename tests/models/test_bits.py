@@ -315,7 +315,7 @@ def test_bad_input_is_refused(rng):
     x, grads = all_states(3), np.empty_like(params)
     with pytest.raises(ValueError, match=r"n_draws must be at least 2 .*, got 1: a single draw .* Use n_draws=4"):
         model.loss_and_grad(params, x, rng.random((1, 8, 2)), grads)
-    with pytest.raises(ValueError, match=r"baseline must be a finite number .* shape \(8,\), got shape \(3,\)"):
+    with pytest.raises(ValueError, match=r"baseline must be a finite number .* shape \(8,\), got .* shape \(3,\)"):
         model.loss_and_grad(params, x, rng.random((2, 8, 2)), grads, Elbo("score"), baseline=np.zeros(3))
     with pytest.raises(ValueError, match=r"eps must have shape \(draws, batch, n_latent\) = \(K, 8, 2\)"):
         model.loss_and_grad(params, x, rng.random((2, 8, 3)), grads)
