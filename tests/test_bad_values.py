@@ -107,15 +107,7 @@ def failures(row: Row) -> list[str]:
     return [f"{row.key} {problem}  [{' | '.join(labels)}]" for problem, labels in found.items()]
 
 
-# TODO: delete when training, storage and own_files refuse these in words
-AWAITED = ("load_file", "read_rows", "Settings", "blas_threads", "save_model", "load_model", "train")
-KEYS = [
-    pytest.param(key, marks=pytest.mark.xfail(reason="mended next", strict=False)) if key in AWAITED else key
-    for key in sorted({row.key for row in ROWS})
-]
-
-
-@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("key", sorted({row.key for row in ROWS}))
 def test_is_right_or_refuses_in_our_words(key, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     found = [line for row in ROWS if row.key == key for line in failures(row)]

@@ -451,6 +451,30 @@ def test_an_absurd_learning_rate_is_named_by_the_guard(rate, x):
     assert f"a lower learning_rate ({rate:g} in this epoch), or set clip_norm" in message
 
 
+def test_before_the_first_update_the_guard_speaks_of_the_data_and_not_of_the_learning_rate(x):
+    model = VAE.mlp(D, 1, [8], "relu", Gaussian())
+    with pytest.raises(NonFiniteError, match="training stopped at step 1 ") as error:
+        train(model, x[:40] * 1e30, None, Settings(epochs=2, batch_size=8, start_at_mean=False))
+    assert "Nothing was updated yet, so look at the data's scale (standardise them" in str(error.value)
+    assert "learning_rate" not in str(error.value)
+
+
+def test_the_guard_quotes_the_learning_rate_of_its_epoch(x):
+    class Spoiled(VAE):
+        def loss_and_grad(self, params, x, eps, grads, *how):
+            result = super().loss_and_grad(params, x, eps, grads, *how)
+            self.__dict__["calls"] = self.__dict__.get("calls", 0) + 1
+            if self.__dict__["calls"] == 13:  # the warm-up, and twelve steps of five an epoch
+                grads[0] = np.nan
+            return result
+
+    good = VAE.mlp(D, 1, [8], "tanh")
+    model = Spoiled(good.encoder, good.posterior, good.decoder, good.likelihood)
+    settings = Settings(epochs=5, batch_size=8, optimizer=SGD(0.5), schedule=StepDecay((2,), 0.25))
+    with pytest.raises(NonFiniteError, match=r"step 12 \(epoch 3\).*a lower learning_rate \(0.125 in this epoch\)"):
+        train(model, x[:40], None, settings)
+
+
 def test_a_rate_that_is_too_high_but_finite_is_warned_of(x):
     model = Autoencoder.mlp(D, 1, [8], "tanh", Bernoulli())
     with pytest.warns(UserWarning, match=r"learning_rate 100000 is probably too high: the validation loss went from"):
