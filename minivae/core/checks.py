@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -391,12 +392,15 @@ def location(mu: Any, sigma: Any) -> tuple[Array, Array]:
         raise ValueError(f"mu and sigma must have one shape (D,), got {mu.shape} and {sigma.shape}. Make them alike.")
     far = ~(np.abs(mu) <= _FAR)
     if far.any():
-        raise ValueError(f"mu must be finite, and at most {_FAR:g}, got {mu[far][0]}. Choose a point on the real line.")
+        bad = mu[far][0]
+        above = f", above {_FAR:g}" if math.isfinite(bad) else ""
+        raise ValueError(f"mu must be finite, got {bad}{above}. Choose a point on the real line.")
     wrong = ~((sigma >= 1 / _FAR) & (sigma <= _FAR))
     if wrong.any():
+        bad = sigma[wrong][0]
+        outside = f", outside {1 / _FAR:g} to {_FAR:g}" if 0 < bad < math.inf else ""
         raise ValueError(
-            f"sigma must be a positive standard deviation, at most {_FAR:g}, got {sigma[wrong][0]:g}. Use "
-            f"exp(log_var / 2), say."
+            f"sigma must be a positive standard deviation, got {bad:g}{outside}. Use exp(log_var / 2), say."
         )
     return mu, sigma
 
@@ -497,6 +501,8 @@ def shown(value: Any) -> str:
         return f"{_kind(value)} and shape {value.shape}"
     if isinstance(value, type):
         return f"the class {value.__name__}"
+    if isinstance(value, FunctionType):
+        return f"the function {value.__name__}"
     try:
         text = repr(value)
     except Exception:  # a class of the caller's, or an integer of thousands of digits

@@ -250,7 +250,7 @@ class Autoencoder(EncoderDecoder):
         ReconstructionTerms
             log_lik of shape (B,), and the penalty, whose means are over all of x.
         """
-        checks.parameters_of(self, params)
+        checks.flat(params, self.n_params)
         x = self.check_data(x, dtype=params.dtype)
         self._resolved(objective)
         encoder, decoder, likelihood = self.unpack(params)

@@ -372,7 +372,7 @@ class VAE(EncoderDecoder):
         ElboTerms
             log_lik and kl of shape (B,), in nats.
         """
-        checks.parameters_of(self, params)
+        checks.flat(params, self.n_params)
         x = self.check_data(x, dtype=params.dtype)
         objective = self._resolved(objective)
         n_draws, enumerates = checks.width(n_draws, "n_draws"), objective.row.enumerates

@@ -303,7 +303,7 @@ def test_noise_must_be_of_the_estimator():
 def test_names_and_settings_are_checked(rng):
     with pytest.raises(ValueError, match="Did you mean 'pathwise'"):
         sample_gradients("pathwize", Quadratic(), 0.0, 1.0, 10, rng)
-    with pytest.raises(ValueError, match="estimator must be an estimator or its name, got <class"):
+    with pytest.raises(ValueError, match="estimator must be an estimator or its name, got the class"):
         sample_gradients(Pathwise, Quadratic(), 0.0, 1.0, 10, rng)
     with pytest.raises(ValueError, match="Did you mean 'optimal'"):
         ScoreFunction("optimum")
