@@ -321,6 +321,10 @@ def test_a_baseline_may_be_numbers_for_each_gradient(rng):
     assert_within_standard_errors(rows[:, :, 0], [-4.0, 2.0])
     exact = exact_moments(ScoreFunction(c), Quadratic(3.0), 1.0, 1.0).variance[:, 0]
     np.testing.assert_allclose(exact, [42, 346 - 2 * (81 - 4)])  # Var(c) = Var* + (c - c*)^2 E s^2, c* = 7 and 9
-    for bad, message in ((np.nan, "finite numbers"), (None, "finite numbers"), (np.zeros(3), "a number or have shape")):
-        with pytest.raises(ValueError, match=f"baseline must be {message}"):
+    for bad, message in (
+        (np.nan, "hold finite"),
+        (None, "be finite numbers"),
+        (np.zeros(3), "be a number or have shape"),
+    ):
+        with pytest.raises(ValueError, match=f"baseline must {message}"):
             sample_gradients(ScoreFunction(bad), Quadratic(3.0), 1.0, 1.0, 10, rng)
