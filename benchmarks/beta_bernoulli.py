@@ -80,7 +80,7 @@ def steps_until_close(rule: mv.estimators.Baseline | None, seed: int, tolerance:
     model, rng = BetaBernoulli(), np.random.default_rng(seed)
     phi = np.log(START)
     optimizer = OPTIMIZER.init(phi)
-    state, x = {} if rule is None else rule.init(rng), np.empty((1, 0))
+    state, x = {} if rule is None else rule.init(rng), np.zeros((1, 1))
     for step in range(1, most + 1):
         z = rng.beta(*np.exp(phi), size=1)
         f = model.elbo_draw(phi, z)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from minivae.core.arrays import Array
+from minivae.core.trust import looked
 
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 _INNER = (*_FLOATS, np.dtype(np.complex128))  # what goes through a layer: complex numbers by the complex step
@@ -90,6 +91,8 @@ def look(value: Any, name: str, shape: tuple[int | None, ...], dtype: Any = None
 
     What is such an array already costs a look; values are not looked at. Another layout is put in order.
     """
+    if looked.already:
+        return value
     if (
         type(value) is np.ndarray
         and (value.dtype == dtype if dtype is not None else value.dtype in _FLOATS)
@@ -131,7 +134,7 @@ def _fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
 
 def parameters(params: Any, n_params: int) -> None:
     """Refuse what is no slice of parameters of this length: for the inside of a training loop."""
-    if type(params) is np.ndarray and params.shape == (n_params,) and params.dtype in _INNER:
+    if looked.already or (type(params) is np.ndarray and params.shape == (n_params,) and params.dtype in _INNER):
         return
     raise ValueError(
         f"params must be an array of floats of shape ({n_params},), got {shown(params)}. Make it with init(rng)."
@@ -140,6 +143,8 @@ def parameters(params: Any, n_params: int) -> None:
 
 def ready(params: Any, n_params: int) -> Array:
     """Return a box's own slice of the parameters for a kernel: for the inside of a training loop."""
+    if looked.already:
+        return params
     parameters(params, n_params)
     return params if params.flags.carray else params.copy()
 
@@ -165,6 +170,8 @@ def state(value: Any, names: Iterable[str], like: Array) -> None:
 
 def place(grads: Any, n_params: int, dtype: Any, name: str = "grads") -> None:
     """Refuse what a gradient cannot be written into: for the inside of a training loop."""
+    if looked.already:
+        return
     if type(grads) is np.ndarray and grads.dtype == dtype and grads.shape == (n_params,) and grads.flags.carray:
         return
     raise ValueError(
@@ -380,6 +387,8 @@ def widths(values: Any, name: str) -> list[int]:
 
 def number(value: Any, name: str, *, low: float, closed: bool = False, high: float = math.inf) -> float:
     """Return a finite number in (low, high), or in [low, high) where closed."""
+    if type(value) is float and low < value < min(high, 1e300):  # the usual case, at the price of a look
+        return value
     ok = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
     value = float(value) if isinstance(value, np.floating) else value
     ok = ok and abs(value) < 1e300 and (value >= low if closed else value > low) and value < high  # a NaN is not
@@ -456,6 +465,8 @@ def listed(indices: list[int], limit: int = 5) -> str:
 
 def flag(value: Any, name: str) -> bool:
     """Return True or False."""
+    if value is True or value is False:  # the usual case, at the price of a look
+        return value
     if not isinstance(value, (bool, np.bool)):
         raise ValueError(f"{name} must be True or False, got {shown(value)}. Choose one.")
     return bool(value)

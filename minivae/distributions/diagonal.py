@@ -9,6 +9,7 @@ from minivae.core import checks, errors, kernels
 from minivae.core.arrays import Array
 from minivae.core.boxes import NoParameters
 from minivae.core.registry import saved
+from minivae.core.trust import looked
 from minivae.distributions.priors import StandardNormal
 
 
@@ -72,10 +73,12 @@ class DiagonalGaussian(NoParameters):
 
     def sample(self, params: Array, head: Array, eps: Array) -> tuple[Array, Array, Any]:  # noqa: ARG002
         """Return z, log q(z|x) along the path, and the cache."""
-        head = checks.look(head, "head", (None, self.n_head))
-        eps = checks.look(eps, "eps", (None, len(head), self.n_latent), head.dtype)
+        if not looked.already:
+            head = checks.look(head, "head", (None, self.n_head))
+            eps = checks.look(eps, "eps", (None, len(head), self.n_latent), head.dtype)
         z, log_q = kernels.reparameterize(head, eps)
-        errors.speak_of("z", z, log_var=self.split(head)[1])
+        if not looked.already:
+            errors.speak_of("z", z, log_var=self.split(head)[1])
         return z, log_q, (head, eps)
 
     def states(self, params: Array, head: Array) -> tuple[Array, Array, Any]:  # noqa: ARG002
@@ -88,16 +91,19 @@ class DiagonalGaussian(NoParameters):
     def backward(self, params: Array, cache: Any, dz: Array, dlog_q: Array, grads: Array) -> Array:  # noqa: ARG002
         """Return dmu = sum_k dz, dlog_var = 1/2 sum_k (sigma eps dz - dlog_q)."""
         eps = cache[1]
-        dz = checks.look(dz, "dz", eps.shape, eps.dtype)
-        dlog_q = checks.look(dlog_q, "dlog_q", eps.shape[:2], eps.dtype)
+        if not looked.already:
+            dz = checks.look(dz, "dz", eps.shape, eps.dtype)
+            dlog_q = checks.look(dlog_q, "dlog_q", eps.shape[:2], eps.dtype)
         return kernels.reparameterize_backward(*cache, dz, dlog_q)
 
     def score(self, params: Array, cache: Any, dlog_q: Array, grads: Array) -> Array:  # noqa: ARG002
         """Return dmu = sum_k eps / sigma dlog_q, dlog_var = 1/2 sum_k (eps^2 - 1) dlog_q."""
         eps = cache[1]
-        dlog_q = checks.look(dlog_q, "dlog_q", eps.shape[:2], eps.dtype)
+        if not looked.already:
+            dlog_q = checks.look(dlog_q, "dlog_q", eps.shape[:2], eps.dtype)
         dhead = kernels.reparameterize_score(*cache, dlog_q)
-        errors.speak_of("the score", dhead, log_var=self.split(cache[0])[1])
+        if not looked.already:
+            errors.speak_of("the score", dhead, log_var=self.split(cache[0])[1])
         return dhead
 
     def log_prob(self, params: Array, head: Array, z: Array) -> Array:  # noqa: ARG002

@@ -17,6 +17,7 @@ from minivae.core import checks, errors, kernels
 from minivae.core.arrays import Array, sigmoid
 from minivae.core.boxes import NoParameters
 from minivae.core.registry import Table, saved
+from minivae.core.trust import looked
 from minivae.distributions.protocols import Likelihood
 
 
@@ -100,8 +101,9 @@ class Bernoulli(_Fixed):
 
     def forward(self, params: Array, out: Array, x: Array) -> tuple[Array, Any]:  # noqa: ARG002
         """Return log p(x|z), shape (R,), and the cache."""
-        out = checks.look(out, "out", (None, None))
-        x = _rows(x, out, out.shape[1])
+        if not looked.already:
+            out = checks.look(out, "out", (None, None))
+            x = _rows(x, out, out.shape[1])
         e = kernels.exp_minus_abs(out)
         return kernels.bernoulli_log_prob(out, x, e), (out, x, e)
 
@@ -112,7 +114,8 @@ class Bernoulli(_Fixed):
     def backward(self, params: Array, cache: Any, dlog_prob: Array, grads: Array) -> Array:  # noqa: ARG002
         """Return dlogits = (x - sigmoid(logits)) dlog_prob."""
         out = cache[0]
-        dlog_prob = checks.look(dlog_prob, "dlog_prob", out.shape[:1], out.dtype)
+        if not looked.already:
+            dlog_prob = checks.look(dlog_prob, "dlog_prob", out.shape[:1], out.dtype)
         return kernels.bernoulli_backward(*cache, dlog_prob)
 
     def mean(self, params: Array, out: Array) -> Array:  # noqa: ARG002
@@ -251,8 +254,9 @@ class Gaussian(_RealLine):
 
     def forward(self, params: Array, out: Array, x: Array) -> tuple[Array, Array]:
         """Return log p(x|z), shape (R,), and the cache (x - m) / v."""
-        out = checks.look(out, "out", (None, None))
-        x = _rows(x, out, out.shape[1])
+        if not looked.already:
+            out = checks.look(out, "out", (None, None))
+            x = _rows(x, out, out.shape[1])
         log_var = self._log_var(params, out.dtype)
         log_prob, score = kernels.gaussian_shared(out, log_var, x)
         errors.speak_of("log p(x|z)", log_prob, out=out, x=x, log_var=log_var)

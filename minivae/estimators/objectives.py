@@ -49,6 +49,8 @@ def _model(model: Any) -> Any:
 
 
 def _known(terms: Any, *parts: str) -> Any:
+    if type(terms) is (ElboTerms if "kl" in parts else ReconstructionTerms):  # the usual case, at the price of a look
+        return terms
     return checks.has(terms, parts, "terms", f"terms with {' and '.join(parts)}", "model.terms(params, x)")
 
 
@@ -164,8 +166,17 @@ class Elbo:
 
     def weights(self, draws: Draws, baseline: Any = 0.0) -> Weights:
         """Return what each draw counts for decoder, path and score."""
-        checks.has(draws, ("log_lik", "share"), "draws", "Draws", "model.draw(params, x, eps)[2]")
-        return self.row.weights(draws, baseline)
+        if type(draws) is not Draws:
+            checks.has(draws, ("log_lik", "share"), "draws", "Draws", "model.draw(params, x, eps)[2]")
+        weights = self.row.weights(draws, baseline)
+        for name in ("decoder", "path", "score"):
+            given = getattr(weights, name)
+            if given is not None and given.shape != draws.log_q.shape:  # which a kernel would not notice
+                raise ValueError(
+                    f"{name} of the weights of {self.estimator!r} must have shape {draws.log_q.shape}, one a draw and "
+                    f"example, got {given.shape}. Give each draw its own."
+                )
+        return weights
 
     def loss(self, terms: ElboTerms) -> float:
         """Return beta KL - log_lik, averaged over the batch."""

@@ -13,6 +13,7 @@ from minivae.core.errors import raise_non_finite
 from minivae.core.parallel import row_chunks
 from minivae.core.registry import saved
 from minivae.core.seeds import Stream, stream
+from minivae.core.trust import looks_once
 from minivae.distributions.likelihoods import Gaussian, named_likelihood
 from minivae.distributions.protocols import Likelihood
 from minivae.estimators.objectives import Reconstruction
@@ -124,6 +125,7 @@ class Autoencoder(EncoderDecoder):
         """What it is trained for: the reconstruction, and its penalty."""
         return Reconstruction()
 
+    @looks_once
     def loss_and_grad(
         self,
         params: Array,
@@ -231,6 +233,7 @@ class Autoencoder(EncoderDecoder):
         return self.corruption.draw(checks.generator(rng), shape, checks.float_dtype(dtype))
 
     @errors.spoken("the loss")
+    @looks_once
     def terms(
         self, params: Array, x: Any, *, eps: Array | None = None, objective: Reconstruction | None = None
     ) -> ReconstructionTerms:

@@ -1,5 +1,6 @@
 """What every encoder-decoder model shares: boxes in one flat vector of parameters, names for its parts, data checks."""
 
+import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Any, Protocol
@@ -9,6 +10,7 @@ import numpy as np
 from minivae.core import checks, errors
 from minivae.core.arrays import Array
 from minivae.core.boxes import Box, slices_of
+from minivae.core.trust import looked
 from minivae.distributions.protocols import Likelihood, Posterior, Prior
 from minivae.estimators.objectives import Objective
 from minivae.estimators.weights import Draws
@@ -155,9 +157,17 @@ class EncoderDecoder:
         """Width of the code."""
         return self.decoder.n_in
 
+    @cached_property
+    def own_boxes(self) -> bool:
+        """Whether every box and layer is one of this package, which keep the shapes that they promise."""
+        parts: list[Any] = [self, *self.boxes.values(), *self.encoder.flat_layers(), *self.decoder.flat_layers()]
+        parts += [value for value in vars(self).values() if dataclasses.is_dataclass(value)]
+        return all(type(part).__module__.startswith("minivae.") for part in parts)
+
     def unpack(self, params: Array) -> tuple[Array, ...]:
         """Return the view of each box, in the order of ``boxes``, of a flat vector of parameters or gradients."""
-        checks.parameters(params, self.n_params)
+        if not looked.already:
+            checks.parameters(params, self.n_params)
         return tuple(map(params.__getitem__, self.slices))
 
     def init(self, rng: np.random.Generator, dtype: Any = np.float64, x: Array | None = None) -> Array:

@@ -13,6 +13,7 @@ import numpy as np
 from minivae.core import checks, errors
 from minivae.core.arrays import Array, log_mean_exp
 from minivae.core.parallel import for_each_chunk, row_chunks
+from minivae.core.trust import inside
 from minivae.models.base import Variational
 
 _DRAWS_AT_ONCE = 16
@@ -73,7 +74,8 @@ def _checked(model: Variational, params: Array, x: Any) -> Array:
 
 
 def _log_weights(model: Variational, params: Array, x: Array, eps: Array) -> Array:
-    return model.draw(params, x, eps)[2].f
+    with inside(model):
+        return model.draw(params, x, eps)[2].f
 
 
 def iwae_bound(model: Variational, params: Array, x: Array, eps: Array) -> Array:

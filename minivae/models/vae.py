@@ -22,6 +22,7 @@ from minivae.core.errors import NonFiniteError, raise_non_finite
 from minivae.core.parallel import row_chunks
 from minivae.core.registry import formerly, saved
 from minivae.core.seeds import Stream, stream
+from minivae.core.trust import looks_once
 from minivae.distributions.families import named_posterior
 from minivae.distributions.kl import ClosedKl, closed_kl
 from minivae.distributions.likelihoods import Bernoulli, named_likelihood
@@ -159,6 +160,7 @@ class VAE(EncoderDecoder):
 
     # ------------------------------------------------------------------------------------- the gradient
 
+    @looks_once
     def loss_and_grad(
         self,
         params: Array,
@@ -339,6 +341,7 @@ class VAE(EncoderDecoder):
         return head, z, Draws(log_lik, log_q, self._log_prior(prior, z, log_q), share)
 
     @errors.spoken("the ELBO")
+    @looks_once
     def terms(
         self,
         params: Array,

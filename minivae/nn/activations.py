@@ -10,6 +10,7 @@ from minivae.core import checks, kernels
 from minivae.core.arrays import Array, sigmoid
 from minivae.core.boxes import NoParameters
 from minivae.core.registry import Table, saved
+from minivae.core.trust import looked
 
 
 class Activation(NoParameters):
@@ -38,8 +39,9 @@ class Activation(NoParameters):
 
     def forward(self, params: Array, x: Array) -> tuple[Array, Array]:  # noqa: ARG002
         """Return y and the cache."""
-        if not (self.analytic and type(x) is np.ndarray and x.dtype == np.complex128):  # of a complex step
-            x = checks.look(x, "x", (None, None))
+        if not looked.already:
+            complex_step = self.analytic and type(x) is np.ndarray and x.dtype == np.complex128
+            x = x if complex_step else checks.look(x, "x", (None, None))
         return self._forward(x)
 
     def backward(
@@ -51,9 +53,11 @@ class Activation(NoParameters):
         need_dx: bool = True,
     ) -> Array | None:
         """Return dx = dy f'(x)."""
-        if isinstance(cache, np.ndarray):
-            dy = checks.look(dy, "dy", cache.shape, cache.dtype)
-        return self._backward(cache, dy) if checks.flag(need_dx, "need_dx") else None
+        if not looked.already:
+            need_dx = checks.flag(need_dx, "need_dx")
+            if isinstance(cache, np.ndarray):
+                dy = checks.look(dy, "dy", cache.shape, cache.dtype)
+        return self._backward(cache, dy) if need_dx else None
 
     def slope(self, cache: Array) -> Array:
         """Return f'(x), of the shape of x."""

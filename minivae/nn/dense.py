@@ -10,6 +10,7 @@ import numpy as np
 from minivae.core import checks, kernels
 from minivae.core.arrays import Array
 from minivae.core.registry import saved
+from minivae.core.trust import looked
 
 
 @saved
@@ -99,20 +100,21 @@ class Dense:
 
     def forward(self, params: Array, x: Array) -> tuple[Array, Array]:
         """Return y = x W + b, shape (batch, n_out), and the cache x."""
-        params = checks.ready(params, self.n_params)
-        remedy = "Use x.reshape(len(x), -1).astype(params.dtype)."
-        x = checks.look(x, "x", (None, self.n_in), params.dtype, remedy)
+        if not looked.already:
+            params = checks.ready(params, self.n_params)
+            remedy = "Use x.reshape(len(x), -1).astype(params.dtype)."
+            x = checks.look(x, "x", (None, self.n_in), params.dtype, remedy)
         return kernels.dense(params, x, self.n_out), x
 
     def backward(
         self, params: Array, cache: Array, dy: Array, grads: Array | None, need_dx: bool = True
     ) -> Array | None:
         """Write dW and db into ``grads``; return dx."""
-        params = checks.ready(params, self.n_params)
-        dy = checks.look(dy, "dy", (len(cache), self.n_out), params.dtype)
-        if grads is None:
-            grads = params[:0]
-        else:
-            checks.place(grads, self.n_params, params.dtype)
-        dx = kernels.dense_backward(params, cache, dy, grads, checks.flag(need_dx, "need_dx"))
+        if not looked.already:
+            params = checks.ready(params, self.n_params)
+            dy = checks.look(dy, "dy", (len(cache), self.n_out), params.dtype)
+            need_dx = checks.flag(need_dx, "need_dx")
+            if grads is not None:
+                checks.place(grads, self.n_params, params.dtype)
+        dx = kernels.dense_backward(params, cache, dy, params[:0] if grads is None else grads, need_dx)
         return dx if need_dx else None

@@ -182,6 +182,8 @@ def _checked(params: Array, grads: Any, state: Any, names: tuple[str, ...], scal
     checks.vector(params)
     checks.state(state, names, params)
     checks.number(scale, "scale", low=0, closed=True)
+    if type(grads) is np.ndarray and grads.dtype == params.dtype and grads.shape == params.shape and grads.flags.carray:
+        return grads  # the usual case, at the price of a look
     return checks.look(grads, "grads", params.shape, params.dtype)
 
 

@@ -12,6 +12,7 @@ from minivae.core import checks
 from minivae.core.arrays import Array
 from minivae.core.boxes import slices_of
 from minivae.core.registry import saved
+from minivae.core.trust import looked
 from minivae.nn.activations import ACTIVATIONS
 from minivae.nn.dense import Dense
 from minivae.nn.layer import Layer
@@ -137,10 +138,11 @@ class Sequential:
         self, params: Array, cache: list[Any], dy: Array, grads: Array | None, need_dx: bool = True
     ) -> Array | None:
         """Overwrite ``grads`` and return dx; the first layer's dx is skipped unless needed."""
-        checks.parameters(params, self.n_params)
-        if grads is not None:
-            checks.place(grads, self.n_params, params.dtype)
-        need_dx = checks.flag(need_dx, "need_dx")
+        if not looked.already:
+            checks.parameters(params, self.n_params)
+            need_dx = checks.flag(need_dx, "need_dx")
+            if grads is not None:
+                checks.place(grads, self.n_params, params.dtype)
         d: Any = dy
         for i in reversed(range(len(self.layers))):
             part = self.slices[i]

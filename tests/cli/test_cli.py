@@ -377,9 +377,12 @@ def test_errors_name_the_remedy_and_exit_non_zero(words, code, message, capsys):
 
 
 def test_a_model_too_large_for_the_machine_is_refused(capsys):
-    code, result = run_json(capsys, "train", "--latent", "900000000")
+    code, result = run_json(capsys, "train", "--latent", "200000000000")
     assert code == 1
     assert "n_latent must be at most 1,000,000,000, got 200000000000" in result["error"]
+    code, result = run_json(capsys, "train", "--latent", "400000000")
+    assert code == 1
+    assert "this needs more memory than there is" in result["error"]
     assert "Lower --latent, --hidden, --draws or -n." in result["error"]
 
 

@@ -75,13 +75,13 @@ def test_other_data_of_another_width_are_refused(rng, capsys):
 def test_the_test_rows_of_a_dynamic_set_are_drawn_once_with_the_grey_values_as_means():
     grey = np.tile(np.array([0.0, 0.2, 1.0], np.float32), (4000, 1))
     dataset = Dataset("grey", grey, grey, grey, dynamic=True)
-    bits = runs.test_data(dataset, 0)
-    np.testing.assert_array_equal(bits, runs.test_data(dataset, 0))
-    assert not np.array_equal(bits, runs.test_data(dataset, 1))
+    bits = runs.rows_to_test_on(dataset, 0)
+    np.testing.assert_array_equal(bits, runs.rows_to_test_on(dataset, 0))
+    assert not np.array_equal(bits, runs.rows_to_test_on(dataset, 1))
     np.testing.assert_array_equal(bits[:, [0, 2]], grey[:, [0, 2]])
     assert_within_standard_errors(bits[:, 1], 0.2)
     still = Dataset("grey", grey, grey, grey)
-    np.testing.assert_array_equal(runs.test_data(still, 0), grey)
+    np.testing.assert_array_equal(runs.rows_to_test_on(still, 0), grey)
 
 
 def test_rows_of_another_file_are_scaled_as_the_run_was(rng):
