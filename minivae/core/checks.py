@@ -63,8 +63,8 @@ def _floats(x: Array, dtype: Any = None) -> Array:
     """Return x in C order and a native dtype; what that cannot hold becomes infinite, without a word of NumPy's."""
     if dtype is None:
         dtype = x.dtype if x.dtype in _FLOATS else np.float32 if x.dtype.itemsize <= 4 else np.float64
-    if x.dtype == dtype:
-        return np.ascontiguousarray(x)
+    if x.dtype == dtype:  # a kernel would be compiled anew for an array that is read-only
+        return x if x.flags.carray else np.array(x, order="C")
     with np.errstate(over="ignore"):
         return np.ascontiguousarray(x, dtype)
 

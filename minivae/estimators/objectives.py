@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from minivae.core import checks
 from minivae.core.arrays import Array
 from minivae.core.registry import saved
+from minivae.core.trust import looked
 from minivae.estimators.baselines import Baseline
 from minivae.estimators.terms import ElboTerms, ReconstructionTerms
 from minivae.estimators.weights import ESTIMATORS, KL_MODES, Draws, Estimator, KlMode, Weights
@@ -45,6 +46,8 @@ class Objective(Protocol):
 
 
 def _model(model: Any) -> Any:
+    if looked.already:
+        return model
     return checks.has(model, ("variational", "loss_and_grad"), "model", "a model", "VAE.mlp(n_x=4, n_latent=2)")
 
 
@@ -144,7 +147,7 @@ class Elbo:
     def check(self, model: Any, n_draws: int) -> None:
         """Refuse too few draws for the estimator, and draws where it enumerates."""
         row = self.row
-        n_draws = checks.width(n_draws, "n_draws")
+        n_draws = n_draws if type(n_draws) is int and 0 < n_draws < 10**6 else checks.width(n_draws, "n_draws")
         if n_draws < row.least_draws:
             raise ValueError(
                 f"n_draws must be at least {row.least_draws} for the estimator {self.estimator!r}, got {n_draws}: a "
