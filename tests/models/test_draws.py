@@ -184,6 +184,14 @@ def test_head_moments_agree_with_quadrature(rng):
         assert (np.abs(moments[name].variance / variance - 1) <= 6 * np.sqrt((kurtosis - 1) / 4000)).all()
 
 
+def test_a_baseline_is_taken_off_f(rng):
+    model, params = small_vae(rng)
+    x, eps, c = binary(rng, 3), rng.normal(size=(5, 3, 2)), rng.normal(size=(3, 4))
+    draws = encoder_draws(model, params, x, eps)
+    plain = draws.rows(Elbo("score"), n_group=1)
+    np.testing.assert_allclose(draws.rows(Elbo("score"), c, n_group=1), plain - c * draws.score, rtol=1e-10, atol=1e-12)
+
+
 @needs_jit
 def test_per_coordinate_baselines_go_with_their_examples(rng):
     model, params = small_vae(rng)
