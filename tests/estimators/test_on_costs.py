@@ -232,6 +232,13 @@ def test_a_baseline_knows_no_draw_that_it_is_applied_to(rule, depends, rng):
         assert changed.tolist() == [depends(i, j) for i in range(6)]
 
 
+def test_the_constant_is_the_cost_at_the_mean(rng):
+    cost, eps = coupled_cost(), rng.normal(size=(5, 1, 2))
+    c = float(np.cos(MU[0] * MU[1]) + MU[0])
+    rows = ScoreFunction("constant").gradients(cost, MU, SIGMA, eps)
+    np.testing.assert_allclose(rows, ScoreFunction(c).gradients(cost, MU, SIGMA, eps), rtol=1e-12)
+
+
 @pytest.mark.parametrize("cost", [Quadratic(2.0), Cosine(0.8)], ids=["quadratic", "cosine"])
 @pytest.mark.parametrize("baseline", ["mean", "optimal"])
 def test_where_there_is_no_closed_form_the_baseline_comes_from_draws_of_its_own(baseline, cost, rng):

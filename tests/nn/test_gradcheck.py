@@ -104,3 +104,10 @@ def test_where_most_places_are_kinks_nothing_is_right(n_kinks, ok):
     theta[:n_kinks] = 0.0
     found = check_gradient(lambda t: float(np.abs(t).sum()), np.ones(4), theta)  # of the one side
     assert (found.n_checked, found.n_kinks, found.ok) == (4 - n_kinks, n_kinks, ok)
+
+
+def test_a_large_neighbour_does_not_hide_a_coordinate():
+    wrong = np.array([1e3, 1 + 1e-5])
+    found = check_gradient(lambda t: float(1e3 * t[0] + t[1]), wrong, np.array([0.0, 1.0]))
+    assert (found.ok, found.worst) == (False, 1)
+    assert abs(found.relative_error - 1e-5 / 2) < 1e-8
