@@ -40,6 +40,12 @@ def test_salt_and_pepper_are_equally_frequent(dtype, rng):
     assert_within_standard_errors(y == 4, 0.15)
 
 
+def test_salt_and_pepper_fit_the_range_of_the_data(rng):
+    x = rng.normal(size=(20, 3))
+    fitted = SaltAndPepperNoise.fitting(x, fraction=0.4)
+    assert (fitted.fraction, fitted.low, fitted.high) == (0.4, x.min(), x.max())
+
+
 def test_pixels_are_chosen_one_by_one(rng):
     lost = corrupted(MaskingNoise(0.5), np.ones((N, 2)), rng) == 0
     assert_within_standard_errors(lost[:, 0] & lost[:, 1], 0.25)

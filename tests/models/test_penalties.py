@@ -107,6 +107,12 @@ def test_l1_is_the_mean_over_examples_of_the_sum_over_units(rng):
     assert abs(model.terms(params, x).penalty - 0.5 * np.abs(model.embed(params, x)).sum() / 30) < 1e-12
 
 
+def test_l1_has_no_slope_at_zero():
+    penalty, z = L1Sparsity(0.5), np.array([[0.0, -1.0, 2.0]])
+    _, signs = penalty._forward(z)
+    np.testing.assert_array_equal(penalty._backward(signs, np.full((1, 1), 0.5)), [[0.0, -0.5, 0.5]])
+
+
 def test_a_layer_without_curvature_is_refused_before_training():
     @dataclass(frozen=True)
     class Square(Activation):

@@ -111,3 +111,9 @@ def test_a_large_neighbour_does_not_hide_a_coordinate():
     found = check_gradient(lambda t: float(1e3 * t[0] + t[1]), wrong, np.array([0.0, 1.0]))
     assert (found.ok, found.worst) == (False, 1)
     assert abs(found.relative_error - 1e-5 / 2) < 1e-8
+
+
+def test_random_directions_have_length_one():
+    # of a function that does not change: no slope along a unit vector exceeds the length of the gradient
+    found = check_gradient(lambda _: 0.0, np.ones(50), np.zeros(50), n_directions=30)
+    assert 0 < found.relative_error <= np.sqrt(50) / (1 + np.sqrt(50))
