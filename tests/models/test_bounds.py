@@ -11,9 +11,10 @@ from minivae.core.parallel import for_each_chunk, row_chunks
 from minivae.distributions.likelihoods import Gaussian
 from minivae.distributions.linear_gaussian import LinearGaussian
 from minivae.distributions.nodes import gauss_hermite
+from minivae.models import bounds
 from minivae.models.bounds import iwae_bound, log_marginal, log_weights
 from minivae.models.vae import VAE
-from tests.support import assert_within_standard_errors
+from tests.support import assert_within_standard_errors, binary, small_vae
 
 # p(z) = N(0, 1), p(x|z) = N(z, 1), x = 1, q = N(0.2, 0.8^2): bounds by quadrature, log p(x) = log N(1; 0, 2)
 BOUNDS = {1: -1.6220820845, 2: -1.5600750476, 3: -1.5434754596, 4: -1.5358804718}
@@ -152,6 +153,18 @@ def test_chunks_cover_every_row_once_and_stay_small():
         assert min(sizes) >= 1
         assert max(sizes) - min(sizes) <= 1
         assert max(sizes) * draws <= 512 or max(sizes) == 1
+
+
+@pytest.mark.parametrize("log_w", [[0.0, -2000.0, 5.0, -2000.0], [-2000.0, 0.0, -2000.0, -np.inf]])
+def test_weights_may_fall_and_rise_by_any_factor_from_draw_to_draw(log_w, monkeypatch, rng):
+    model, params = small_vae(rng)
+    left = iter(log_w)
+    monkeypatch.setattr(bounds, "_DRAWS_AT_ONCE", 1)
+    monkeypatch.setattr(bounds, "_log_weights", lambda *_: np.array([[next(left)]]))
+    found = log_marginal(model, params, binary(rng, 1), 4, rng)
+    np.testing.assert_allclose(found.log_p, log_mean_exp(np.array(log_w)), rtol=1e-12)
+    w = np.exp(np.array(log_w) - max(log_w))
+    np.testing.assert_allclose(found.ess, w.sum() ** 2 / (w**2).sum(), rtol=1e-12)
 
 
 def test_number_of_draws_is_honoured_below_the_batch_size(rng):
