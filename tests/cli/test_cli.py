@@ -376,11 +376,19 @@ def test_errors_name_the_remedy_and_exit_non_zero(words, code, message, capsys):
     assert not Path("runs").exists()  # refused before anything was made
 
 
-def test_a_model_too_large_for_the_machine_is_refused(capsys):
+def test_a_model_too_large_for_the_machine_is_refused(capsys, monkeypatch):
     code, result = run_json(capsys, "train", "--latent", "200000000000")
     assert code == 1
     assert "n_latent must be at most 1,000,000,000, got 200000000000" in result["error"]
     code, result = run_json(capsys, "train", "--latent", "400000000")
+    assert code == 1
+    assert "n_in and n_out must leave arrays that fit in memory, got (128, 800000000)" in result["error"]
+
+    def out_of_memory(*_):
+        raise MemoryError("Unable to allocate 149. GiB")
+
+    monkeypatch.setattr(VAE, "init", out_of_memory)
+    code, result = run_json(capsys, "train", *SMALL)
     assert code == 1
     assert "this needs more memory than there is" in result["error"]
     assert "Lower --latent, --hidden, --draws or -n." in result["error"]
