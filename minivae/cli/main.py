@@ -52,6 +52,7 @@ def _answer(argv: list[str], verbs: Sequence[Verb], command: str, as_json: bool)
             raise _UsageError(f"unrecognized arguments: {' '.join(unknown)}\nSee 'minivae {command} --help'.")
         with warnings.catch_warnings():
             warnings.simplefilter("always")
+            warnings.simplefilter("ignore", ResourceWarning)  # says nothing to a user
             warnings.showwarning = _show_each_once()
             code, rows, settings = options.run(options)
     except _UsageError as error:

@@ -70,7 +70,7 @@ def assert_whole(folder):
             case "summary.json":
                 json.loads(path.read_text())
             case "history.csv":
-                rows = list(csv.DictReader(path.open()))
+                rows = list(csv.DictReader(path.read_text().splitlines()))
                 assert [int(row["epoch"]) for row in rows] == list(range(1, len(rows) + 1)), path
             case _:
                 assert path.suffix == ".png", path
@@ -79,8 +79,8 @@ def assert_whole(folder):
 
 def done(folder):
     """Return how many epochs the checkpoint holds."""
-    with contextlib.suppress(FileNotFoundError):
-        return len(np.load(folder / "checkpoint.npz")["history"])
+    with contextlib.suppress(FileNotFoundError), np.load(folder / "checkpoint.npz") as archive:
+        return len(archive["history"])
     return 0
 
 
