@@ -217,7 +217,7 @@ def test_hostile_runs(good):
 def test_hostile_checkpoints(good):
     for name, content in hostile_files.checkpoint_files(good["checkpoint"][2]).items():
         message = tried(resume, "c.npz", content)
-        assert message is not None or name == "arithmetic a number", name
+        assert message is not None, name
 
 
 def test_what_is_no_file_is_refused_in_words(tmp_path):

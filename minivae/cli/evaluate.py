@@ -24,7 +24,7 @@ def _run(options: argparse.Namespace) -> Outcome:
     checks.seed(options.seed)
     dataset = run.dataset()
     x = (
-        runs.foreign_rows(run, options.data)
+        runs.foreign_rows(run, dataset, options.data)
         if options.data is not None
         else runs.rows_to_test_on(dataset, run.settings.seed)
     )

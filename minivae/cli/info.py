@@ -9,14 +9,14 @@ from minivae.cli.verbs import Outcome, Verb, no_options
 from minivae.core import tuning
 from minivae.core.versions import versions
 from minivae.datasets.fetching import data_folders
-from minivae.training.arithmetic import arithmetic
+from minivae.training.arithmetic import load_blas
 
 
 def _run(options: argparse.Namespace) -> Outcome:
     """Show versions, BLAS and threads, data folders and hints."""
     from threadpoolctl import threadpool_info
 
-    arithmetic()  # now every BLAS in use is loaded, and listed
+    load_blas()  # so that it is listed
     rows: Rows = [{"name": name, "value": value} for name, value in versions().items()]
     rows.append({"name": "processor", "value": f"{platform.machine()}, {os.cpu_count()} cores"})
     for pool in threadpool_info():

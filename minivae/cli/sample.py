@@ -10,7 +10,6 @@ from minivae.cli.verbs import Outcome, Verb
 from minivae.core import checks
 from minivae.core.files import write_atomically
 from minivae.studies import run_figures
-from minivae.studies.run_figures import drawn
 from minivae.training import runs
 
 
@@ -30,11 +29,11 @@ def _run(options: argparse.Namespace) -> Outcome:
     folder = runs.new_folder(options.out, run.folder.name + "-samples")
     x = runs.rows_to_test_on(dataset, run.settings.seed)
     how = (run.model, params, x, dataset, folder)
-    paths = drawn(run_figures.reconstruction_figure, *how)
-    paths += drawn(run_figures.interpolation_figure, *how)
-    paths += drawn(run_figures.latent_figures, *how)
+    paths = run_figures.drawn(run_figures.reconstruction_figure, *how)
+    paths += run_figures.drawn(run_figures.interpolation_figure, *how)
+    paths += run_figures.drawn(run_figures.latent_figures, *how)
     if run.model.variational:
-        paths += drawn(run_figures.sample_figure, *how, options.n, options.seed)
+        paths += run_figures.drawn(run_figures.sample_figure, *how, options.n, options.seed)
         draws = run_figures.draw_samples(run.model, params, options.n, options.seed)
         if dataset.scale is not None:  # back in the units of the data
             draws = draws * dataset.scale[1] + dataset.scale[0]

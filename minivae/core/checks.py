@@ -86,6 +86,14 @@ def array(value: Any, name: str) -> np.ndarray:
         ) from None
 
 
+def numbers(value: Any, name: str, remedy: str = "Check how it is made.") -> Array:
+    """Return an array of real numbers, of whatever shape, dtype and values."""
+    found = array(value, name)
+    if found.dtype.kind not in "fiu":
+        raise ValueError(f"{name} must hold real numbers, got {shown(value)}. {remedy}")
+    return found
+
+
 def look(value: Any, name: str, shape: tuple[int | None, ...], dtype: Any = None, remedy: str = "") -> Array:
     """Return floats of this shape (None: any length but 0), ready for a kernel: for the inside of a training loop.
 
@@ -232,15 +240,15 @@ def covariance(S: Any, n: int | None = None, name: str = "S") -> Array:
 
 def real(value: Any, name: str, shape: tuple[int | None, ...] | None = None) -> Array:
     """Return finite real numbers in float64: of this shape (None: any length but 0), or of whatever shape."""
-    numbers = array(value, name)
-    if numbers.dtype.kind not in "fiu" or not np.isfinite(numbers).all():
-        bad = f"{numbers[~np.isfinite(numbers)][0]}" if numbers.dtype.kind == "f" else shown(value)
+    found = array(value, name)
+    if found.dtype.kind not in "fiu" or not np.isfinite(found).all():
+        bad = f"{found[~np.isfinite(found)][0]}" if found.dtype.kind == "f" else shown(value)
         raise ValueError(f"{name} must hold finite real numbers, got {bad}. Check how it is made.")
-    if shape is not None and not _fits(numbers.shape, shape):
-        raise ValueError(f"{name} must have shape {_pattern(shape)}, got {numbers.shape}. Make it fit.")
+    if shape is not None and not _fits(found.shape, shape):
+        raise ValueError(f"{name} must have shape {_pattern(shape)}, got {found.shape}. Make it fit.")
     with np.errstate(over="ignore"):  # of long doubles
-        numbers = np.ascontiguousarray(numbers, np.float64).reshape(numbers.shape)
-    return squarable(numbers, name) if numbers.size else numbers
+        found = np.ascontiguousarray(found, np.float64).reshape(found.shape)
+    return squarable(found, name) if found.size else found
 
 
 def flat(array: Any, n_params: int, name: str = "params") -> None:
@@ -350,6 +358,8 @@ def seed(value: Any) -> int:
 
 def width(value: Any, name: str) -> int:
     """Return a layer width or count as an int of at least one."""
+    if type(value) is int and 0 < value <= _MOST:  # the usual case, at the price of a look
+        return value
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
         raise ValueError(f"{name} must be an integer of at least 1, got {shown(value)}. Use {name}=1 or more.")
     if value > _MOST:
@@ -402,10 +412,7 @@ def number(value: Any, name: str, *, low: float, closed: bool = False, high: flo
 def location(mu: Any, sigma: Any) -> tuple[Array, Array]:
     """Return mu and sigma as float64 vectors of one length, or say what is wrong with them."""
     if type(mu) is not np.ndarray or type(sigma) is not np.ndarray or mu.dtype != np.float64 or sigma.dtype != mu.dtype:
-        mu, sigma = (array(value, name) for name, value in (("mu", mu), ("sigma", sigma)))
-        for name, value in (("mu", mu), ("sigma", sigma)):
-            if value.dtype.kind not in "fiu":
-                raise ValueError(f"{name} must hold real numbers, got {shown(value)}. Check how it is made.")
+        mu, sigma = numbers(mu, "mu"), numbers(sigma, "sigma")
     mu, sigma = (np.atleast_1d(np.ascontiguousarray(value, np.float64)) for value in (mu, sigma))
     if mu.ndim != 1 or mu.shape != sigma.shape or not mu.size:
         raise ValueError(f"mu and sigma must have one shape (D,), got {mu.shape} and {sigma.shape}. Make them alike.")

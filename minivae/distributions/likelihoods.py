@@ -35,9 +35,9 @@ class _Fixed(NoParameters):
 
 def _numbers(x: Any) -> Array:
     """Return x, of whatever shape, or refuse what are no real numbers."""
-    x = checks.array(x, "x")
-    if x.dtype.kind not in "fiu" or not x.size:
-        raise ValueError(f"x must hold real numbers, got {checks.shown(x)}. Convert it with .astype(np.float32).")
+    x = checks.numbers(x, "x", "Convert it with .astype(np.float32).")
+    if not x.size:
+        raise ValueError(f"x must hold at least one value, got shape {x.shape}. Check the slice or file.")
     return x
 
 

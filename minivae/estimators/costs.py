@@ -258,9 +258,9 @@ def _draws(z: Any) -> Array:
     return checks.look(z, "z", (None, None))
 
 
-def known(cost: Any) -> Any:
-    """Return a cost, or refuse what is none."""
-    if isinstance(cost, type) or not hasattr(cost, "value"):
+def known(cost: Any, name: str = "value") -> Any:
+    """Return a cost that has a method, or refuse what is none."""
+    if isinstance(cost, type) or not hasattr(cost, name):
         raise ValueError(
             f"cost must have value(z) and gradient(z), got {checks.shown(cost)}. Wrap a function in FunctionCost."
         )
@@ -278,11 +278,7 @@ def slopes(cost: Cost, z: Array) -> Array:
 
 
 def _checked(cost: Cost, name: str, z: Array, shape: tuple[int, ...]) -> Array:
-    if isinstance(cost, type) or not hasattr(cost, name):
-        raise ValueError(
-            f"cost must have value(z) and gradient(z), got {checks.shown(cost)}. Wrap a function in FunctionCost."
-        )
-    result = checks.array(getattr(cost, name)(z), f"cost.{name}")
+    result = checks.array(getattr(known(cost, name), name)(z), f"cost.{name}")
     if result.shape != shape or result.dtype.kind not in "fiu":
         raise ValueError(
             f"cost.{name} must give real numbers of shape {shape} for z of shape {z.shape}, got dtype {result.dtype} "

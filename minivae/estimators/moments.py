@@ -9,6 +9,7 @@ import numpy as np
 from minivae.core import checks
 from minivae.core.arrays import Array
 
+_ROWS = "Give an estimator's rows."
 _ROUNDING = 1e-12  # of sums over many draws, relative to the size of what is summed
 
 
@@ -80,9 +81,7 @@ def summarize(rows: Any, exact: Moments | None = None, *, n_group: int = 1, kurt
     >>> summary.mean.item(), summary.variance.item(), round(summary.z_mean.item(), 4)
     (2.0, 1.0, -0.866)
     """
-    rows = checks.array(rows, "rows")
-    if rows.dtype.kind not in "fiu":
-        raise ValueError(f"rows must hold real numbers, got {checks.shown(rows)}. Give an estimator's rows.")
+    rows = checks.numbers(rows, "rows", _ROWS)
     with np.errstate(over="ignore"):
         rows = np.asarray(rows, np.float64)
     n_group = checks.width(n_group, "n_group")
@@ -97,7 +96,7 @@ def summarize(rows: Any, exact: Moments | None = None, *, n_group: int = 1, kurt
         draw = int(np.argwhere(~np.isfinite(rows))[0][0])
         raise ValueError(f"rows must be finite, got {rows[draw]} at draw {draw}. Look at the estimator's input there.")
     if not rows.size:
-        raise ValueError(f"rows must hold at least one value, got shape {rows.shape}. Give an estimator's rows.")
+        raise ValueError(f"rows must hold at least one value, got shape {rows.shape}. {_ROWS}")
     checks.squarable(rows, "rows", 4)
     if kurtosis is not None:
         kurtosis = _fitting(kurtosis, "kurtosis", rows.shape[1:])
@@ -129,8 +128,8 @@ def summarize(rows: Any, exact: Moments | None = None, *, n_group: int = 1, kurt
 
 def _fitting(value: Any, name: str, shape: tuple[int, ...]) -> Array:
     """Return numbers of this shape, or one for all; NaN is no number that is known."""
-    numbers = checks.array(value, name)
-    if numbers.dtype.kind not in "fiu" or numbers.shape not in ((), shape):
+    numbers = checks.numbers(value, name)
+    if numbers.shape not in ((), shape):
         raise ValueError(f"{name} must hold numbers of shape {shape}, got {checks.shown(value)}. One a component.")
     return np.asarray(numbers, np.float64)
 
@@ -197,9 +196,9 @@ class RunningMoments:
 
     def add(self, rows: Array) -> None:
         """Take a block of rows in, shape (K, ...)."""
-        rows = checks.array(rows, "rows")
-        if rows.dtype.kind not in "fiu" or rows.ndim == 0 or not rows.size:
-            raise ValueError(f"rows must hold real numbers, got {checks.shown(rows)}. Give an estimator's rows.")
+        rows = checks.numbers(rows, "rows", _ROWS)
+        if rows.ndim == 0 or not rows.size:
+            raise ValueError(f"rows must hold at least one draw, got shape {rows.shape}. {_ROWS}")
         if len(rows) % self.n_group or (self.n_draws and rows.shape[1:] != self.mean.shape):
             raise ValueError(
                 f"rows must hold whole groups of {self.n_group} draws, all of one shape, got shape {rows.shape}. Give "

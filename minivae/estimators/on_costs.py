@@ -52,9 +52,7 @@ class CostEstimator:
         """
         cost = known(cost)
         mu, sigma = checks.location(mu, sigma)
-        noise = checks.array(noise, "noise")
-        if noise.dtype.kind not in "fiu":
-            raise ValueError(f"noise must hold real numbers, got {checks.shown(noise)}. Make it with draw_noise.")
+        noise = checks.numbers(noise, "noise", "Make it with draw_noise.")
         noise = checks.finite(np.ascontiguousarray(noise, np.float64), "noise")
         if noise.ndim != 3 or not len(noise) or noise.shape[1:] != (self.n_noise, len(mu)):
             raise ValueError(

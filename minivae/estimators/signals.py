@@ -97,7 +97,4 @@ def optimal_baseline(f: Any, score: Any) -> Array:
 
 def _signal(f: Any) -> Array:
     """Return f in its own dtype: for the inside of a training loop."""
-    f = checks.array(f, "f")
-    if f.dtype.kind not in "fiu":
-        raise ValueError(f"f must hold real numbers, got {checks.shown(f)}. Give one value a draw.")
-    return f
+    return checks.numbers(f, "f", "Give one value a draw.")

@@ -181,10 +181,7 @@ def _checked(params: Array, grads: Any, state: Any, names: tuple[str, ...], scal
     """Return the gradient, or refuse what does not belong together, at the price of a look."""
     checks.vector(params)
     checks.state(state, names, params)
-    if type(scale) is not float or scale != 1.0:
-        checks.number(scale, "scale", low=0, closed=True)
-    if type(grads) is np.ndarray and grads.dtype == params.dtype and grads.shape == params.shape and grads.flags.carray:
-        return grads  # the usual case, at the price of a look
+    checks.number(scale, "scale", low=0, closed=True)
     return checks.look(grads, "grads", params.shape, params.dtype)
 
 

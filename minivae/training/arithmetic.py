@@ -29,9 +29,9 @@ def reproducible() -> AbstractContextManager[None]:
     """Return a context in which the number of BLAS threads changes no bit of a training or an evaluation.
 
     A product on two threads may be summed in another order than on one, and rounded otherwise. In here BLAS uses one
-    thread, whatever the machine or the environment says. The price is the second core in products above four million
-    multiplications (smaller ones use one thread anyway); the README says how much that is. The kinds of BLAS kernels
-    and of processor remain conditions; a run records both, and ``train`` warns where it is resumed under others.
+    thread, whatever the machine or the environment says. The price is the other cores in products above four million
+    multiplications; smaller ones use one thread anyway. The kinds of BLAS kernels and of processor remain conditions;
+    a checkpoint records both, and ``train`` warns where it is resumed under others.
 
     Examples
     --------
@@ -39,7 +39,7 @@ def reproducible() -> AbstractContextManager[None]:
     ...     arithmetic()["blas_threads"]
     1
     """
-    _load_blas()
+    load_blas()
     return one_blas_thread()
 
 
@@ -48,7 +48,7 @@ def arithmetic() -> dict[str, Any]:
 
     Kernels multiply by the BLAS that SciPy brings; without the JIT it is NumPy's alone.
     """
-    _load_blas()
+    load_blas()
     pools = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
     if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
         pools = [pool for pool in pools if "numpy" in pool["filepath"]] or pools
@@ -62,7 +62,7 @@ def arithmetic() -> dict[str, Any]:
     }
 
 
-def _load_blas() -> None:
+def load_blas() -> None:
     """Load the library that kernels multiply by, as Numba does: what is not loaded is neither limited nor listed."""
     if not numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
         importlib.import_module("scipy.linalg.cython_blas")

@@ -130,7 +130,10 @@ def restore(state: State, path: Path, spec: dict[str, Any], settings: Settings, 
         _check_spec(path, header["spec"], json.loads(json.dumps(spec)))
     with reading("checkpoint must be complete", path, "Train anew."):
         state.restore(header, arrays)
-        _warn_of_other_arithmetic(header.get("arithmetic", {}), arithmetic)
+        begun_with = header.get("arithmetic", {})  # former versions did not record it
+        if not isinstance(begun_with, dict):
+            raise ValueError(f"arithmetic is {str(begun_with)[:40]}")
+    _warn_of_other_arithmetic(begun_with, arithmetic)
 
 
 def _check_spec(path: Path, saved: Any, current: Any) -> None:
@@ -153,13 +156,13 @@ def _check_spec(path: Path, saved: Any, current: Any) -> None:
 
 def _warn_of_other_arithmetic(saved: dict[str, Any], current: dict[str, Any]) -> None:
     """Say so where a run goes on under other BLAS kernels, threads or versions than it was begun with."""
-    changed = differences(saved, current) if saved else []  # former versions did not record it
+    changed = differences(saved, current) if saved else []
     if changed:
         warnings.warn(
             f"the run should go on with the arithmetic that it was begun with to be the uninterrupted one bit for bit, "
             f"got {'; '.join(line[:120] for line in changed)} (saved -> now). Its last digits may differ; the threads "
             f"can be set by OPENBLAS_NUM_THREADS, or MKL_NUM_THREADS, before the start.",
-            stacklevel=5,
+            stacklevel=4,
         )
 
 

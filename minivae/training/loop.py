@@ -133,10 +133,12 @@ def train(
     state = _start(model, x_train, settings)
     spec = {"model": to_spec(model), "settings": to_spec(settings), "data": fingerprint(x_train, x_valid)}
     rows_a_step = settings.batch_size * (settings.n_draws or 1)
-    with blas_threads(model, rows_a_step):
-        here = arithmetic()
-    if path is not None and resume:
-        restore(state, path, spec, settings, here)
+    here: dict[str, Any] = {}
+    if path is not None:
+        with blas_threads(model, rows_a_step):
+            here = arithmetic()
+        if resume:
+            restore(state, path, spec, settings, here)
 
     n_steps = -(-len(x_train) // settings.batch_size)
     first_epoch, seconds_before = len(state.history), state.seconds

@@ -106,7 +106,7 @@ def open_run(folder: str | Path) -> Run:
             raise ValueError("its source or its data are none")
         if not hasattr(model, "loss_and_grad") or not isinstance(settings, Settings):
             raise ValueError("its model or its settings are none")
-        shape = None if shape is None else (checks.width(shape[0], "height"), checks.width(shape[1], "width"))
+        shape = None if shape is None else checks.image_shape(shape)
         streams = content.get("streams", {})
         changed = differences(streams, {name: number for name, number in _STREAMS.items() if name in streams})
         if changed:
@@ -125,9 +125,8 @@ def is_path(source: str) -> bool:
     return source not in datasets.names() and (looks_like_path or Path(source).is_file())
 
 
-def foreign_rows(run: Run, source: str) -> Array:
+def foreign_rows(run: Run, own: Dataset, source: str) -> Array:
     """Return all rows of another file, scaled as the run's own data were, or the test set of a named set."""
-    own = run.dataset()
     if is_path(source):
         x, _, _ = datasets.read_rows(source, own.divisor)
     else:

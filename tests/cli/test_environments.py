@@ -239,6 +239,10 @@ def test_a_resume_under_other_arithmetic_is_warned_of(monkeypatch):
     said = rf"the arithmetic that it was begun with.*got blas: {here['blas']} -> another; blas_threads: 1 -> 64"
     with pytest.warns(UserWarning, match=said):
         mv.train(model, x, **how, resume=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(UserWarning, match=said):  # and not an error about the file
+            mv.train(model, x, **how, resume=True)
 
 
 WIDE = """

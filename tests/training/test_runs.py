@@ -89,7 +89,7 @@ def test_rows_of_another_file_are_scaled_as_the_run_was(rng):
     run, other = runs.open_run("run"), rng.normal(size=(7, 3))
     np.save("other.npy", other)
     mean, std = run.dataset().scale
-    np.testing.assert_allclose(runs.foreign_rows(run, "other.npy") * std + mean, other, rtol=1e-9)
+    np.testing.assert_allclose(runs.foreign_rows(run, run.dataset(), "other.npy") * std + mean, other, rtol=1e-9)
 
 
 def test_the_runs_own_scale_holds_for_every_source(data_folder, capsys):
