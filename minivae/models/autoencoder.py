@@ -168,17 +168,16 @@ class Autoencoder(EncoderDecoder):
         dencoder, ddecoder, dlikelihood = self.unpack(grads)
         penalty = self.penalty if self.penalty is not None and self.penalty.weight else None
 
-        with np.errstate(over="ignore", invalid="ignore"):  # the loss is looked at
-            z, encoder_cache = self.encoder.forward(encoder, seen)  # (K B, L)
-            out, decoder_cache = self.decoder.forward(decoder, z)  # (K B, n_out)
-            log_lik, likelihood_cache = self.likelihood.forward(likelihood, out, x)  # (K B,)
-            added = None if self.penalty is None else 0.0
-            if penalty is not None:
-                statistics, penalty_cache = penalty.forward(self.encoder, encoder, z, encoder_cache)  # (K B, k)
-                mean = statistics.mean(axis=0, dtype=np.float64)
-                added = penalty.value(mean)
-            terms = ReconstructionTerms(log_lik.reshape(-1, len(x)).mean(axis=0), added)
-            loss = objective.loss(terms)
+        z, encoder_cache = self.encoder.forward(encoder, seen)  # (K B, L)
+        out, decoder_cache = self.decoder.forward(decoder, z)  # (K B, n_out)
+        log_lik, likelihood_cache = self.likelihood.forward(likelihood, out, x)  # (K B,)
+        added = None if self.penalty is None else 0.0
+        if penalty is not None:
+            statistics, penalty_cache = penalty.forward(self.encoder, encoder, z, encoder_cache)  # (K B, k)
+            mean = statistics.mean(axis=0, dtype=np.float64)
+            added = penalty.value(mean)
+        terms = ReconstructionTerms(log_lik.reshape(-1, len(x)).mean(axis=0), added)
+        loss = objective.loss(terms)
         if not math.isfinite(loss):
             raise_non_finite(self.trace(params, x, eps), "the loss")
 

@@ -239,6 +239,14 @@ class EncoderDecoder:
             )
 
 
+def checked_rows(model: Variational, params: Array, x: Any) -> Array:
+    """Return x as the model takes it, or refuse what does not go together."""
+    what = "a model whose code is a distribution"
+    checks.has(model, ("draw", "posterior", "prior"), "model", what, "VAE.mlp(n_x=4, n_latent=2)")
+    checks.parameters_of(model, params)
+    return model.check_data(x, dtype=params.dtype)
+
+
 def mirrored(
     n_x: int, n_head: int, n_latent: int, n_hidden: Sequence[int], activation: Layer | str, likelihood: Likelihood
 ) -> tuple[Sequential, Sequential]:

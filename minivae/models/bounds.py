@@ -14,7 +14,7 @@ from minivae.core import checks, errors
 from minivae.core.arrays import Array, log_mean_exp
 from minivae.core.parallel import for_each_chunk, row_chunks
 from minivae.core.trust import inside
-from minivae.models.base import Variational
+from minivae.models.base import Variational, checked_rows
 
 _DRAWS_AT_ONCE = 16
 
@@ -59,18 +59,10 @@ def log_weights(model: Variational, params: Array, x: Array, eps: Array) -> Arra
     >>> log_weights(model, params, np.ones((3, 4)), np.zeros((5, 3, 1))).shape
     (5, 3)
     """
-    x = _checked(model, params, x)
+    x = checked_rows(model, params, x)
     eps = checks.noise(eps, (len(x), model.posterior.n_latent), params.dtype)
     model.posterior.check_noise(checks.finite(eps, "eps"))
     return _log_weights(model, params, x, eps)
-
-
-def _checked(model: Variational, params: Array, x: Any) -> Array:
-    """Return x as the model takes it, or refuse what does not go together."""
-    what = "a model whose code is a distribution"
-    checks.has(model, ("draw", "posterior", "prior"), "model", what, "VAE.mlp(n_x=4, n_latent=2)")
-    checks.parameters_of(model, params)
-    return model.check_data(x, dtype=params.dtype)
 
 
 def _log_weights(model: Variational, params: Array, x: Array, eps: Array) -> Array:
@@ -134,7 +126,7 @@ def log_marginal(model: Variational, params: Array, x: Any, n_draws: int, rng: n
     >>> estimate.log_p.shape, bool((estimate.ess <= 100).all())
     ((3,), True)
     """
-    x = _checked(model, params, x)
+    x = checked_rows(model, params, x)
     n_draws = checks.width(n_draws, "n_draws")
     log_p, ess = np.empty(len(x)), np.empty(len(x))
 

@@ -19,7 +19,7 @@ from minivae.estimators.backward import head_gradient
 from minivae.estimators.moments import RunningMoments
 from minivae.estimators.objectives import Elbo
 from minivae.estimators.weights import Draws, Weights
-from minivae.models.base import Variational
+from minivae.models.base import Variational, checked_rows
 
 _DRAWS_AT_ONCE = 64
 
@@ -240,7 +240,7 @@ def head_moments(
     """
     n_draws = checks.width(n_draws, "n_draws")
     checks.generator(rng)
-    x = _checked(model, params, x)
+    x = checked_rows(model, params, x)
     if not isinstance(estimators, Mapping) or not estimators:
         raise ValueError(
             f"estimators must be a dictionary of EncoderEstimator, got {checks.shown(estimators)}. Give each a name."
@@ -290,7 +290,7 @@ def encoder_draws(model: Variational, params: Array, x: Any, eps: Any) -> Encode
     eps : array of shape (K, B, n_latent) or (K, 1, n_latent)
         Draws, or quadrature nodes.
     """
-    x = _checked(model, params, x)
+    x = checked_rows(model, params, x)
     eps = checks.noise(eps, (len(x), model.posterior.n_latent), params.dtype)
     model.posterior.check_noise(checks.finite(eps, "eps"))
     return _draws(model, params, x, eps)
@@ -320,15 +320,7 @@ def encoder_states(model: Variational, params: Array, x: Any) -> EncoderDraws:
     >>> states.z.shape, gradient.shape  # of the ELBO, for the logits: exact
     ((8, 2, 3), (2, 3))
     """
-    return _draws(model, params, _checked(model, params, x), None)
-
-
-def _checked(model: Variational, params: Array, x: Any) -> Array:
-    """Return x as the model takes it, or refuse what does not go together."""
-    what = "a model whose code is a distribution"
-    checks.has(model, ("draw", "posterior", "prior"), "model", what, "VAE.mlp(n_x=4, n_latent=2)")
-    checks.parameters_of(model, params)
-    return model.check_data(x, dtype=params.dtype)
+    return _draws(model, params, checked_rows(model, params, x), None)
 
 
 @errors.spoken("log p(x|z) or q(z|x)")

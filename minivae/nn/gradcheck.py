@@ -122,11 +122,10 @@ def check_gradient(
             f"Finite differences need float64: use theta.astype(np.float64).ravel()."
         )
     checks.finite(theta, "theta")
-    g = checks.array(gradient(theta.copy()) if callable(gradient) else gradient, "gradient")
+    g = gradient(theta.copy()) if callable(gradient) else gradient
+    g = checks.numbers(g, "gradient", "Use gradient.astype(float).")
     if g.shape != theta.shape:
         raise ValueError(f"gradient must have the shape of theta, {theta.shape}, got {g.shape}. Flatten both alike.")
-    if g.dtype.kind not in "fiu":
-        raise ValueError(f"gradient must hold real numbers, got {checks.shown(g)}. Use gradient.astype(float).")
     if not isinstance(name, str):
         raise ValueError(f"name must be a word, got {checks.shown(name)}. It is the title of the report.")
     rng = np.random.default_rng(0) if rng is None else checks.generator(rng)
