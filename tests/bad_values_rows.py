@@ -223,7 +223,9 @@ Q = rng.standard_normal((5, 3))
 GAUSS = {"head": "long", "eps": "long", "z": "long"}
 for cls in (distributions.DiagonalGaussian, distributions.Bits, distributions.StandardNormal, distributions.FairBits):
     row(cls.__name__, cls, {"n_latent": 2})
-for posterior, head, eps, z in ((q, HEAD, EPS, EPS), (b, DY, U, BITS)):
+fixed_q = distributions.FixedGaussian(2, 0.5)
+row("FixedGaussian", distributions.FixedGaussian, {"n_latent": 2, "variance": 0.5}, ok={"variance": NUMBER})
+for posterior, head, eps, z in ((q, HEAD, EPS, EPS), (b, DY, U, BITS), (fixed_q, DY, EPS, EPS)):
     name = type(posterior).__name__
     cache = posterior.sample(NONE, head, eps)[2]
     back = {"params": NONE, "cache": cache, "dz": EPS, "dlog_q": Q, "grads": NONE}
@@ -253,6 +255,7 @@ for posterior, head, eps, z in ((q, HEAD, EPS, EPS), (b, DY, U, BITS)):
     )
     row(f"{name}.prior", posterior.prior, {})
 row("DiagonalGaussian.check_noise", q.check_noise, {"eps": EPS}, unused="eps")
+row("FixedGaussian.check_noise", fixed_q.check_noise, {"eps": EPS}, unused="eps")
 row(
     "Bits.check_noise",
     b.check_noise,
@@ -1169,6 +1172,7 @@ LEFT_OUT = {
     "Sequential.flat_layers": "takes nothing",
     "Sequential.steps": "inside a penalty: takes the caches that forward gave",
     "DiagonalGaussian.states": "always refuses: a real z has no states; tested in test_diagonal",
+    "FixedGaussian.states": "always refuses: a real z has no states; tested in test_fixed",
     "_Sparsity.forward": "inside loss_and_grad: takes what the encoder's forward gave",
     "_Sparsity.backward": "inside loss_and_grad: takes what its forward gave",
     "Contraction.forward": "inside loss_and_grad: takes what the encoder's forward gave",
