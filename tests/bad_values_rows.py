@@ -843,6 +843,20 @@ for model, params, eps in ((vae, pv, E3), (vbits, pb, EB), (ae, pa, EA), (sparse
             names=both,
             ok=XSAME | {"eps": EPSOK + "|None", "objective": "None"},
         )
+coupled = models.regularised_autoencoder(4, 2, 0.5, 0.2, [3])
+row(
+    "coupling_terms",
+    models.coupling_terms,
+    {"model": coupled, "params": coupled.init(gen(0)), "x": R, "eps": E3, "weights": np.array([0.25, 0.75])[: len(E3)]},
+    ok={"x": "float16|other float", "eps": EPSOK, "weights": "None|integers|other float|float16"},
+    names=both,
+)
+row(
+    "regularised_autoencoder",
+    models.regularised_autoencoder,
+    {"n_x": 4, "n_latent": 2, "sigma_f": 0.5, "sigma_g": 0.25, "n_hidden": [3], "activation": "tanh"},
+    ok={"sigma_f": NUMBER, "sigma_g": NUMBER, "n_hidden": "[]|empty"},
+)
 row("VAE.log_prob", vbits.log_prob, {"params": pb, "x": X}, ok={"x": ROWS_})
 row("encoder_states", models.encoder_states, {"model": vbits, "params": pb, "x": X}, ok={"x": ROWS_})
 encoder_draws = models.encoder_draws(vae, pv, X, E3)
@@ -1132,6 +1146,12 @@ row(
 
 row("gradient_checks", lambda seed: next(iter(studies.gradient_checks(seed))), {"seed": 3}, ok={"seed": "0|10**12"})
 row(
+    "limit_to_autoencoder",
+    studies.limit_to_autoencoder,
+    {"x": R, "n_latent": 2, "sigmas": (0.5, 0.25), "seed": 3},
+    ok={"x": ANY, "sigmas": "empty", "seed": "0|10**12"},
+)
+row(
     "check",
     exercises.check,
     {"exercise": "vae.sample-z", "answer": lambda mu, log_var, eps: mu + np.exp(log_var / 2) * eps, "seconds": 5.0},
@@ -1154,6 +1174,8 @@ LEFT_OUT = {
     "GradCheck": "a result: what the package returns",
     "Moments": "a result",
     "Summary": "a result",
+    "Approach": "a result",
+    "CouplingTerms": "a result",
     "ElboTerms": "a result",
     "ReconstructionTerms": "a result",
     "LogMarginal": "a result",

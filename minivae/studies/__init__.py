@@ -2,5 +2,6 @@
 
 from minivae.studies import plots
 from minivae.studies.gradients import gradient_checks
+from minivae.studies.limit import Approach, limit_to_autoencoder
 
-__all__ = ["gradient_checks", "plots"]
+__all__ = ["Approach", "gradient_checks", "limit_to_autoencoder", "plots"]

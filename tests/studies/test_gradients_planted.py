@@ -88,6 +88,13 @@ PLANTED = {
     },
     "fixed score, estimator": (FixedGaussian, "score", 0, "estimator score, fixed, closed KL"),
     "fixed path, ELBO": (FixedGaussian, "backward", 0, "ELBO fixed, closed KL, K=5, beta=4"),
+    "fixed path, autoencoder": (FixedGaussian, "backward", 0, "autoencoder with noise in the code, K=5"),
+    "fixed KL, autoencoder": (
+        type(closed_kl(FixedGaussian(2), StandardNormal(2))),
+        "backward",
+        0,
+        "autoencoder with noise in the code, K=5",
+    ),
     "fixed KL, ELBO": (
         type(closed_kl(FixedGaussian(2), StandardNormal(2))),
         "backward",
