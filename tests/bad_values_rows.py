@@ -843,6 +843,31 @@ for model, params, eps in ((vae, pv, E3), (vbits, pb, EB), (ae, pa, EA), (sparse
             names=both,
             ok=XSAME | {"eps": EPSOK + "|None", "objective": "None"},
         )
+row(
+    "near",
+    models.near,
+    {"model": vae, "params": pv, "x": X, "n_draws": 2, "rng": gen(0), "mean": False},
+    ok={"x": ROWS_},
+)
+row("near", models.near, {"model": vae, "params": pv, "x": X, "eps": E3}, ok={"x": ROWS_, "eps": EPSOK}, names=both)
+row(
+    "interpolate",
+    models.interpolate,
+    {"a": R, "b": R[::-1].copy(), "n": 3, "spherical": True},
+    ok={"a": REAL, "b": REAL},
+)
+row(
+    "attribute_direction",
+    models.attribute_direction,
+    {"z": R, "has": np.array([True, False, True])},
+    ok={"z": REAL + "|wide"},
+)
+row(
+    "with_attribute",
+    models.with_attribute,
+    {"model": vae, "params": pv, "x": X, "direction": np.array([0.5, 1.0]), "strength": 0.5},
+    ok={"x": ROWS_, "direction": REAL, "strength": "0|-1|" + NUMBER},
+)
 coupled = models.regularised_autoencoder(4, 2, 0.5, 0.2, [3])
 row(
     "coupling_terms",
@@ -1045,6 +1070,9 @@ place = Path(tempfile.mkdtemp())
 np.save(place / "x.npy", (rng.random((20, 4)) < 0.5).astype(np.float32))
 row("load", datasets.load, {"name": "digits-grey"}, names={"name": ("data", "name")})
 row("names", datasets.names, {})
+BLANK = np.zeros((2, 64), np.float32)
+row("add_stroke", datasets.add_stroke, {"x": BLANK}, ok={"x": ROWS_})
+row("has_stroke", datasets.has_stroke, {"x": BLANK}, ok={"x": ROWS_})
 row("data_folders", datasets.data_folders, {})
 row(
     "load_file",
