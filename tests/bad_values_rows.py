@@ -1173,6 +1173,22 @@ row(
 # ------------------------------------------------------------------------------------------ studies and exercises
 
 row("gradient_checks", lambda seed: next(iter(studies.gradient_checks(seed))), {"seed": 3}, ok={"seed": "0|10**12"})
+halves = np.array([True, False, True])
+row(
+    "measure_attribute",
+    lambda rows, **how: studies.measure_attribute(vae, pv, train=(rows, halves), test=(X, halves), **how),
+    {"rows": X, "detect": lambda x: x[:, 0] > 0.5, "strength": 0.5, "seed": 3},
+    ok={"rows": ROWS_, "strength": "0|-1|" + NUMBER, "seed": "0|10**12"},
+    skip={"detect": "class|function"},
+    names={"rows": ("train", "x")},
+)
+row(
+    "nearer_to_second",
+    studies.nearer_to_second,
+    {"first": X, "second": X[:2]},
+    ok={"first": ROWS_, "second": ROWS_},
+    names={"first": ("first", "second")},
+)
 row(
     "limit_to_autoencoder",
     studies.limit_to_autoencoder,

@@ -68,7 +68,7 @@ def near(
     what = "a model whose code is a distribution"
     checks.has(model, ("draw", "posterior", "prior"), "model", what, "VAE.mlp(n_x=4, n_latent=2)")
     checks.parameters_of(model, params)
-    x = model.check_data(x, dtype=params.dtype)
+    x = checks.data(x, model.n_x, params.dtype)
     n_draws, mean = checks.width(n_draws, "n_draws"), checks.flag(mean, "mean")
     if eps is None or not mean:
         if rng is None:
@@ -260,7 +260,7 @@ def with_attribute(model: Model, params: Array, x: Any, direction: Any, strength
     """
     has_real_codes(model)
     checks.parameters_of(model, params)
-    x = model.check_data(x, dtype=params.dtype)
+    x = checks.data(x, model.n_x, params.dtype)
     z = model.embed(params, x)
     direction = checks.real(direction, "direction", (z.shape[1],))
     strength = checks.number(strength, "strength", low=-1e300)
