@@ -1190,6 +1190,32 @@ row(
     names={"first": ("first", "second")},
 )
 row(
+    "sharpness",
+    studies.sharpness,
+    {"images": X, "shape": (2, 2)},
+    ok={"images": ROWS_},
+    names={"shape": ("shape", "image_shape", "images")},
+)
+row(
+    "fit_shared_code",
+    studies.fit_shared_code,
+    {"images": X, "likelihood": "gaussian", "seed": 3},
+    ok={"images": ANY, "likelihood": "None", "seed": "0|10**12"},
+)
+pair = {"a": R[0], "b": R[1], "variance": 0.5, "beta": 0.75}
+real = {"a": REAL, "b": REAL, "variance": NUMBER, "beta": NUMBER}
+both_images = {"a": ("a", "b", "variance"), "b": ("a", "b", "variance")}
+row("best_one_bit", studies.best_one_bit, pair, ok=real, names=both_images)
+row("fit_one_bit", studies.fit_one_bit, pair | {"seed": 3}, ok=real | {"seed": "0|10**12"}, names=both_images)
+row("mixture_cost", studies.mixture_cost, {k: pair[k] for k in ("a", "b", "variance")}, ok=real, names=both_images)
+row(
+    "measure_sharpness",
+    studies.measure_sharpness,
+    {"model": vae, "params": pv, "x": X, "shape": (2, 2), "seed": 3},
+    ok={"x": ROWS_, "seed": "0|10**12"},
+    names={"shape": ("shape", "image_shape", "images"), "x": ("x", "images")},
+)
+row(
     "limit_to_autoencoder",
     studies.limit_to_autoencoder,
     {"x": R, "n_latent": 2, "sigmas": (0.5, 0.25), "seed": 3},
@@ -1219,6 +1245,8 @@ LEFT_OUT = {
     "Moments": "a result",
     "Summary": "a result",
     "Approach": "a result",
+    "OneBit": "a result",
+    "SharedCode": "a result",
     "CouplingTerms": "a result",
     "ElboTerms": "a result",
     "ReconstructionTerms": "a result",
