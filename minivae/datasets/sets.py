@@ -21,12 +21,11 @@ import numpy as np
 
 from minivae.core import checks
 from minivae.core.arrays import Array
+from minivae.core.seeds import Stream, stream
 from minivae.datasets.dataset import Dataset, split_rows
 from minivae.datasets.fetching import FILES, PACKED, fetch, find
 from minivae.datasets.own_files import read_idx
 from minivae.datasets.strokes import SHAPE, add_stroke
-
-_STROKES = 1  # which digits have the stroke; another number would be another data set
 
 # ------------------------------------------------------------------------------------------ named sets
 
@@ -86,7 +85,7 @@ def _digits_stroke(name: str) -> Dataset:
     digits = _digits("digits-threshold")
     parts, labels = [], []
     for i, x in enumerate((digits.x_train, digits.x_valid, digits.x_test)):
-        has = np.random.default_rng([_STROKES, i]).random(len(x)) < 0.5
+        has = stream(0, Stream.STROKES, i).random(len(x)) < 0.5
         parts.append(np.where(has[:, None], add_stroke(x), x))
         labels.append(has.astype(int))
     return _image_set(name, parts, labels, SHAPE, digits.divisor)
