@@ -128,7 +128,7 @@ class VAE(EncoderDecoder):
         likelihood : Likelihood or str
             Or its name: bernoulli, gaussian, gaussian-learned, gaussian-per-pixel. Bernoulli() unless given.
         posterior : Posterior or str
-            Or its name: diagonal, bits.
+            Or its name: diagonal, bits, fixed.
         prior : Prior, optional
             The posterior's own unless given.
         """

@@ -16,6 +16,7 @@ from minivae.estimators.weights import ESTIMATORS, KL_MODES, Draws, Estimator, K
 from minivae.models.autoencoder import Autoencoder
 from minivae.models.contraction import Contraction
 from minivae.models.corruptions import CORRUPTIONS, GaussianNoise
+from minivae.models.coupling import coupling_terms, regularised_autoencoder
 from minivae.models.penalties import SPARSITIES
 from minivae.models.vae import VAE
 from minivae.nn.activations import ACTIVATIONS
@@ -138,7 +139,7 @@ def _estimator(
 
 
 def autoencoder_rows(rng: np.random.Generator) -> Iterator[GradientRow]:
-    """Yield the rows of the autoencoders: plain, denoising, sparse, contractive."""
+    """Yield the rows of the autoencoders: plain, denoising, sparse, contractive, with noise in the code."""
     yield _autoencoder("MSE", rng)
     yield _autoencoder("BCE", rng, likelihood=Bernoulli())
     for name, corrupts in CORRUPTIONS.items():
@@ -152,6 +153,7 @@ def autoencoder_rows(rng: np.random.Generator) -> Iterator[GradientRow]:
             yield _autoencoder(title, rng, [6, 5], name, penalty=Contraction(2.0))
     both: dict[str, Any] = {"corruption": GaussianNoise(0.5), "penalty": Contraction(2.0)}
     yield _autoencoder("denoising and contractive, K=2", rng, **both)
+    yield _regularised(rng)
 
 
 def _autoencoder(
@@ -167,6 +169,20 @@ def _autoencoder(
         return model.terms(theta, x, eps=eps).loss()
 
     return compare(f"autoencoder {name}", loss, [_all("the gradient", model, params, grads)])
+
+
+def _regularised(rng: np.random.Generator) -> GradientRow:
+    """Check the VAE of two fixed noises beside the KL of the two couplings, written out from encoder and decoder."""
+    model = regularised_autoencoder(N_X, N_LATENT, 0.6, 0.4, [5], "tanh")
+    params, x = jitter(model.init(rng), rng), _data(model, BATCH, rng)
+    eps = model.draw_noise(rng, DRAWS, BATCH, params.dtype)
+    grads = np.full_like(params, np.nan)
+    model.loss_and_grad(params, x, eps, grads)
+
+    def loss(theta: Array) -> float:
+        return float(coupling_terms(model, theta, x, eps).loss.mean())
+
+    return compare("autoencoder with noise in the code, K=5", loss, [_all("the gradient", model, params, grads)])
 
 
 def linear_rows(rng: np.random.Generator) -> Iterator[GradientRow]:

@@ -10,6 +10,7 @@ from minivae.distributions import likelihoods
 from minivae.distributions.bits import Bits
 from minivae.distributions.diagonal import DiagonalGaussian
 from minivae.distributions.families import POSTERIORS
+from minivae.distributions.fixed import FixedGaussian
 from minivae.distributions.kl import closed_kl
 from minivae.distributions.likelihoods import LIKELIHOODS
 from minivae.distributions.priors import FairBits, StandardNormal
@@ -85,6 +86,21 @@ PLANTED = {
         for name, make in POSTERIORS.items()
         for method, row in (("backward", "draw"), ("score", "log q at fixed z"))
     },
+    "fixed score, estimator": (FixedGaussian, "score", 0, "estimator score, fixed, closed KL"),
+    "fixed path, ELBO": (FixedGaussian, "backward", 0, "ELBO fixed, closed KL, K=5, beta=4"),
+    "fixed path, autoencoder": (FixedGaussian, "backward", 0, "autoencoder with noise in the code, K=5"),
+    "fixed KL, autoencoder": (
+        type(closed_kl(FixedGaussian(2), StandardNormal(2))),
+        "backward",
+        0,
+        "autoencoder with noise in the code, K=5",
+    ),
+    "fixed KL, ELBO": (
+        type(closed_kl(FixedGaussian(2), StandardNormal(2))),
+        "backward",
+        0,
+        "ELBO fixed, closed KL, K=1, beta=1",
+    ),
     "bits score, all states": (Bits, "score", 0, "posterior Bits, all states"),
     "bits score, exact ELBO": (Bits, "score", 0, "ELBO bits by enumeration, sampled KL, beta=4"),
     "diagonal score, estimator": (DiagonalGaussian, "score", 0, "estimator score, diagonal, closed KL"),
@@ -99,13 +115,17 @@ PLANTED = {
     "normal prior, ELBO": (StandardNormal, "backward", 0, "ELBO diagonal, sampled KL, K=1, beta=1"),
     "normal prior, estimator": (StandardNormal, "backward", 0, "estimator path-derivative, diagonal, sampled KL"),
     **{
-        f"KL from {type(p).__name__}": (
+        f"KL of {type(q).__name__}": (
             type(closed_kl(q, p)),
             "backward",
             0,
             f"KL of {type(q).__name__} from {type(p).__name__}",
         )
-        for q, p in ((DiagonalGaussian(2), StandardNormal(2)), (Bits(2), FairBits(2)))
+        for q, p in (
+            (DiagonalGaussian(2), StandardNormal(2)),
+            (FixedGaussian(2), StandardNormal(2)),
+            (Bits(2), FairBits(2)),
+        )
     },
     "Bits KL, exact ELBO": (
         type(closed_kl(Bits(2), FairBits(2))),
