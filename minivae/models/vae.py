@@ -442,7 +442,7 @@ class VAE(EncoderDecoder):
         bound, final = ("IWAE bound", "log p(x) estimate") if density else ("cross-entropy K-sample bound",) * 2
         for k in (5, 50):
             if k < n_draws:
-                rows.append(quantity(f"{bound}, K={k}", bounds.log_marginal(self, params, x, k, rng).log_p))
+                rows.append(quantity(f"{bound}, K={k}", bounds.importance_estimate(self, params, x, k, rng).log_p))
         estimate = bounds.log_marginal(self, params, x, n_draws, rng)
         rows.append(quantity(f"{final}, K={n_draws}", estimate.log_p))
         rows.append(quantity("effective sample size, mean", estimate.ess, "draws"))

@@ -108,7 +108,7 @@ def test_with_the_exact_posterior_every_draw_gives_log_p(rng):
 def test_streaming_over_draws_and_examples_changes_nothing(rng, monkeypatch):
     model = VAE.mlp(3, 2, [4], "tanh")
     params, x = model.init(rng), np.round(rng.random((10, 3)))
-    monkeypatch.setattr("minivae.models.bounds._DRAWS_AT_ONCE", 5)
+    monkeypatch.setattr("minivae.models.bounds.DRAWS_AT_ONCE", 5)
     monkeypatch.setattr("minivae.core.parallel._ROWS_AT_ONCE", 20)  # 4 examples at once: chunks of 3, 3 and 4
     streamed = log_marginal(model, params, x, 17, np.random.default_rng(1))
     seeds = np.random.default_rng(1).integers(2**63, size=3)
