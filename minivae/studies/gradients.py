@@ -23,6 +23,7 @@ from minivae.studies.gradients_models import (
     bound_rows,
     elbo_rows,
     estimator_rows,
+    joint_rows,
     linear_rows,
 )
 from minivae.studies.gradients_posteriors import check_posterior
@@ -61,6 +62,7 @@ def gradient_checks(seed: int = 0) -> Iterator[GradientRow]:
         yield from check_cost(cost, rng=rng)
     yield from elbo_rows(rng)
     yield from bound_rows(rng)
+    yield from joint_rows(rng)
     yield from estimator_rows(rng)
     yield from autoencoder_rows(rng)
     yield from linear_rows(rng)

@@ -14,6 +14,7 @@ from minivae.estimators.baselines import LearnedBaseline
 from minivae.estimators.k_sample import KSampleBound, objective_of
 from minivae.estimators.objectives import Elbo
 from minivae.estimators.weights import ESTIMATORS, KL_MODES, Draws, Estimator, KlMode, Weights
+from minivae.models.annealing import Joint
 from minivae.models.autoencoder import Autoencoder
 from minivae.models.contraction import Contraction
 from minivae.models.corruptions import CORRUPTIONS, GaussianNoise
@@ -77,6 +78,19 @@ def _bound(name: str, model: VAE, n_draws: int, rng: np.random.Generator, weight
         return -float(np.mean(np.log(w @ np.exp(log_w))))
 
     return compare(name, loss, [_all("the gradient", model, params, grads)])
+
+
+def joint_rows(rng: np.random.Generator) -> Iterator[GradientRow]:
+    """Yield the rows of the slope in z that annealing follows, of each likelihood that has a name."""
+    for name in LIKELIHOODS:
+        model = VAE.mlp(N_X, N_LATENT, [5], "tanh", likelihood=name)
+        joint = Joint(model, jitter(model.init(rng), rng), _data(model, BATCH, rng))
+        z, b = rng.standard_normal((DRAWS, BATCH, N_LATENT)), 0.3
+
+        def value(z: Array, joint: Joint = joint, b: float = b) -> float:
+            return float(np.sum(joint.at(z).log_f(b)))
+
+        yield compare(f"annealed density, likelihood {name}", value, [Part("dz", z, joint.at(z).slope(b))])
 
 
 def _elbo(
