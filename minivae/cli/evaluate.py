@@ -35,9 +35,9 @@ def _run(options: argparse.Namespace) -> Outcome:
     )
     if options.examples is not None:
         x = x[: checks.width(options.examples, "examples")]
-    rows = run.model.quantities(params, x, options.seed, checks.width(options.draws, "draws"))
-    if options.ais is not None:
-        rows += _annealed(run.model, params, x, options)
+    checks.width(options.draws, "draws")
+    annealed = [] if options.ais is None else _annealed(run.model, params, x, options)
+    rows = [*run.model.quantities(params, x, options.seed, options.draws), *annealed]
     source = dataset.name if options.data is None else options.data
     settings = {"run": str(run.folder), "data": source, "n_examples": len(x), "draws": options.draws}
     settings |= {"ais": options.ais}
