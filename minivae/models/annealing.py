@@ -255,7 +255,7 @@ def annealed_log_marginal(
     for_each_chunk(walk, row_chunks(len(x), min(n_chains, DRAWS_AT_ONCE)), rng)
     speak_of_weights(log_p, n_chains, "prior")
     found = AnnealedMarginal(log_p, ess, n_chains, acceptance)
-    warn_if_collapsed(found, f"Raise n_temperatures, now {n_temperatures}.")
+    warn_if_collapsed(found, f"Raise n_temperatures, now {n_temperatures}.", least=8)
     return found
 
 

@@ -18,7 +18,7 @@ from minivae.core.parallel import for_each_chunk, row_chunks
 from minivae.models.base import Variational
 
 DRAWS_AT_ONCE = 16
-_FEW, _MANY = 2, 10  # draws that count, of draws taken: fewer of as many are too few
+_FEW = 2  # fewer draws that count are a collapse
 
 
 class CollapsedWeightsWarning(UserWarning):
@@ -193,7 +193,7 @@ def log_marginal(
     Warns
     -----
     CollapsedWeightsWarning
-        If one draw makes nearly all of the estimate: effective sample sizes below 2 of 10 draws or more.
+        If one draw makes nearly all of the estimate: effective sample sizes below 2 of 20 draws or more.
 
     Examples
     --------
@@ -206,12 +206,9 @@ def log_marginal(
     ((3,), True)
     """
     estimate = importance_estimate(model, params, x, n_draws, rng, proposal)
-    remedy = (
-        "Take more draws, train the encoder longer"
-        if proposal == "posterior"
-        else "Draw from the posterior, proposal='posterior'"
-    )
-    warn_if_collapsed(estimate, f"{remedy}, or anneal: annealed_log_marginal, or minivae evaluate --ais 1000.")
+    first = "Draw from the posterior" if proposal == "prior" else "Take more draws, train the encoder longer"
+    judge = "anneal: annealed_log_marginal, or minivae evaluate --ais 1000" if model.posterior.has_path else "enumerate"
+    warn_if_collapsed(estimate, f"{first}, or {judge}.")
     return estimate
 
 
@@ -247,10 +244,13 @@ def speak_of_weights(log_p: Array, n_draws: int, proposal: str) -> None:
         )
 
 
-def warn_if_collapsed(estimate: LogMarginal, remedy: str) -> None:
-    """Warn where the effective sample size is near 1 for any of a hundred examples, or for one in a hundred of more."""
+def warn_if_collapsed(estimate: LogMarginal, remedy: str, least: int = 20) -> None:
+    """Warn where the effective sample size is near 1 for any of a hundred examples, or for one in a hundred of more.
+
+    Fewer than ``least`` draws make no estimate, and no warning.
+    """
     low, n = int((estimate.ess < _FEW).sum()), len(estimate.ess)
-    if estimate.n_draws >= _MANY and low > 0.01 * n:
+    if estimate.n_draws >= least and low > 0.01 * n:
         warnings.warn(
             f"the effective sample size of {low} of {n} examples is below {_FEW} of {estimate.n_draws} draws: one draw "
             f"makes nearly all of their estimate, which is then a loose lower bound on log p(x) and does not say how "

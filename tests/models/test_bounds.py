@@ -266,7 +266,14 @@ def test_a_collapse_is_warned_of(proposal, remedy, rng):
     assert (found.ess < 2).any()
     # a bound holds however few draws count, and few draws are no estimate
     importance_estimate(model, params, x, 50, rng, proposal)
-    log_marginal(model, params, x, 9, rng, proposal)
+    log_marginal(model, params, x, 19, rng, proposal)
+
+
+def test_a_collapse_of_bits_is_not_to_be_annealed(rng):
+    model = VAE.mlp(30, 6, [], posterior="bits")
+    params = 20 * model.init(rng)
+    with pytest.warns(CollapsedWeightsWarning, match="Draw from the posterior, or enumerate"):
+        log_marginal(model, params, np.round(rng.random((4, 30))), 20, rng, "prior")
 
 
 def test_one_example_in_a_hundred_is_not_yet_a_collapse():
@@ -277,8 +284,8 @@ def test_one_example_in_a_hundred_is_not_yet_a_collapse():
             warnings.simplefilter("always")
             warn_if_collapsed(LogMarginal(ess, ess, 100), "Remedy.")
         assert bool(said) is warns
-    with pytest.warns(CollapsedWeightsWarning, match="of 1 of 1 examples is below 2 of 10 draws"):
-        warn_if_collapsed(LogMarginal(np.zeros(1), np.ones(1), 10), "Remedy.")
+    with pytest.warns(CollapsedWeightsWarning, match="of 1 of 1 examples is below 2 of 20 draws"):
+        warn_if_collapsed(LogMarginal(np.zeros(1), np.ones(1), 20), "Remedy.")
 
 
 def test_where_no_draw_of_the_prior_counts_it_is_said(rng):
