@@ -611,6 +611,23 @@ for objective, model in ((mv.Elbo(), vae), (mv.Reconstruction(), ae)):
     row(f"{name}.loss", objective.loss, {"terms": t})
     row(f"{name}.signal", settled.signal, {"terms": t})
     row(f"{name}.rule", settled.rule, {"model": model}, unused="model")
+ksample = mv.KSampleBound("iwae")
+kterms = vae.terms(pv, X, rng=gen(0), objective=ksample)
+row("KSampleBound", mv.KSampleBound, {"estimator": "iwae"}, ok={"estimator": "None"})
+row("KSampleBound.resolved", mv.KSampleBound().resolved, {"model": vae}, **MODEL)
+row("KSampleBound.check", ksample.check, {"model": vae, "n_draws": 2}, unused="model")
+row("KSampleBound.usual_draws", mv.KSampleBound().usual_draws, {"model": vae}, **MODEL)
+row("KSampleBound.loss", ksample.loss, {"terms": kterms})
+row("KSampleBound.signal", ksample.signal, {"terms": kterms})
+row("KSampleBound.rule", ksample.rule, {"model": vae})
+row(
+    "KSampleBound.weights",
+    mv.KSampleBound("iwae-score").weights,
+    {"draws": draws, "baseline": 0.5},
+    inner=True,
+    ok={"baseline": "0|-1|1.5|10**12|10**30|0-d"},
+)
+row("KSampleTerms.means", kterms.means, {})
 row("Elbo.rule", mv.Elbo("score-learned").rule, {"model": vae})
 row("Reconstruction", mv.Reconstruction, {})
 row(
@@ -827,7 +844,11 @@ for model, params, eps in ((vae, pv, E3), (vbits, pb, EB), (ae, pa, EA), (sparse
         row(
             "iwae_bound", models.iwae_bound, {"model": model} | px | {"eps": eps}, ok=XSAME | {"eps": EPSOK}, names=both
         )
-        row("log_marginal", models.log_marginal, {"model": model} | px | {"n_draws": 2, "rng": gen(0)}, ok=XOK)
+        estimate = {"model": model} | px | {"n_draws": 2, "rng": gen(0), "proposal": "prior"}
+        row("log_marginal", models.log_marginal, estimate, ok=XOK)
+        if model.posterior.has_path:
+            anneal = {"model": model} | px | {"n_temperatures": 2, "rng": gen(0), "n_chains": 2, "n_leapfrog": 2}
+            row("annealed_log_marginal", models.annealed_log_marginal, anneal, ok=XOK)
         row(
             "encoder_draws",
             models.encoder_draws,
@@ -1251,7 +1272,14 @@ LEFT_OUT = {
     "CouplingTerms": "a result",
     "ElboTerms": "a result",
     "ReconstructionTerms": "a result",
+    "KSampleTerms": "a result",
+    "ElboTerms.joined": "inside terms: takes what it made",
+    "KSampleBound.at": "takes the loop's own count",
+    "KSampleBound.terms": "inside loss_and_grad and terms: takes what they made",
+    "Elbo.terms": "inside loss_and_grad and terms: takes what they made",
     "LogMarginal": "a result",
+    "AnnealedMarginal": "a result",
+    "CollapsedWeightsWarning": "a warning",
     "PowerStep": "a result",
     "Descent": "a result",
     "Result": "a result",

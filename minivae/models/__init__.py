@@ -1,8 +1,9 @@
 """The boxes put together: VAE and autoencoder, their gradients, their bounds."""
 
+from minivae.models.annealing import AnnealedMarginal, annealed_log_marginal
 from minivae.models.autoencoder import Autoencoder
 from minivae.models.base import Model
-from minivae.models.bounds import LogMarginal, iwae_bound, log_marginal, log_weights
+from minivae.models.bounds import CollapsedWeightsWarning, LogMarginal, iwae_bound, log_marginal, log_weights
 from minivae.models.contraction import Contraction, jacobian
 from minivae.models.corruptions import CORRUPTIONS, Corruption, GaussianNoise, MaskingNoise, SaltAndPepperNoise
 from minivae.models.coupling import CouplingTerms, coupling_terms, regularised_autoencoder
@@ -14,7 +15,9 @@ from minivae.models.vae import VAE
 __all__ = [
     "CORRUPTIONS",
     "VAE",
+    "AnnealedMarginal",
     "Autoencoder",
+    "CollapsedWeightsWarning",
     "Contraction",
     "Corruption",
     "CouplingTerms",
@@ -28,6 +31,7 @@ __all__ = [
     "Model",
     "Penalty",
     "SaltAndPepperNoise",
+    "annealed_log_marginal",
     "attribute_direction",
     "coupling_terms",
     "encoder_draws",

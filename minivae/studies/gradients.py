@@ -17,7 +17,15 @@ from minivae.nn.sequential import mlp
 from minivae.studies.gradient_rows import N_LATENT, GradientRow
 from minivae.studies.gradients_distributions import check_likelihood, check_prior
 from minivae.studies.gradients_layers import check_cost, check_layer, check_penalty
-from minivae.studies.gradients_models import autoencoder_rows, baseline_row, elbo_rows, estimator_rows, linear_rows
+from minivae.studies.gradients_models import (
+    autoencoder_rows,
+    baseline_row,
+    bound_rows,
+    elbo_rows,
+    estimator_rows,
+    joint_rows,
+    linear_rows,
+)
 from minivae.studies.gradients_posteriors import check_posterior
 
 
@@ -55,6 +63,8 @@ def gradient_checks(seed: int = 0) -> Iterator[GradientRow]:
     for cost in (Linear(), Quadratic(0.7), Exponential(0.7), Cosine(0.7)):
         yield from check_cost(cost, rng=rng)
     yield from elbo_rows(rng)
+    yield from bound_rows(rng)
+    yield from joint_rows(rng)
     yield from estimator_rows(rng)
     yield from autoencoder_rows(rng)
     yield from linear_rows(rng)

@@ -52,6 +52,8 @@ def learning_curves(history: list[dict[str, float]]) -> "Figure":
         ("log_lik", "reconstruction log p(x|z)"),
         ("kl", "KL(q(z|x) || p(z))"),
     ]
+    if "train_iwae_bound" in history[0]:
+        parts = [("iwae_bound", "K-sample bound"), *parts]
     if "train_elbo" not in history[0]:
         parts = [("log_lik", "reconstruction log p(x|z)")]
         parts += [("penalty", "penalty")] if "train_penalty" in history[0] else []

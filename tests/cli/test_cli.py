@@ -108,6 +108,10 @@ def test_train_json_is_one_object(capsys):
         ["--latent", "5", "--beta", "4", "--draws", "3", "--kl", "sampled", "--clip-norm", "1"],
         ["--optimizer", "rmsprop", "--milestones", "1", "--decay", "0.5", "--dtype", "float64", "--activation", "elu"],
         ["--posterior", "fixed", "--variance", "0.1", "--likelihood", "gaussian", "--data", "digits-grey"],
+        ["--bound", "iwae", "--draws", "3"],
+        ["--estimator", "iwae-dreg"],
+        ["--posterior", "bits", "--latent", "4", "--bound", "iwae"],
+        ["--bound", "elbo"],
         ["--hidden"],
     ],
     ids=" ".join,
@@ -120,6 +124,33 @@ def test_train_with_other_settings(words, capsys):
     sampled, files = run_json(capsys, "sample", "run", "--out", "drawn")
     assert (evaluated, sampled) == (0, 0)
     assert all(Path(row["file"]).is_file() for row in files["rows"])
+
+
+def test_the_bound_is_kept_in_the_run_and_its_numbers_are_named(capsys):
+    words = ["train", *SMALL, "--estimator", "iwae-dreg", "--draws", "4", "--out", "run"]
+    assert run_json(capsys, *words)[0] == 0
+    settings = json.loads(Path("run/run.json").read_text())["settings"]
+    assert (settings["objective"]["class"], settings["objective"]["estimator"]) == ("KSampleBound", "iwae-dreg")
+    assert settings["n_draws"] == 4
+    columns = Path("run/history.csv").read_text().splitlines()[0].split(",")
+    assert {"train_iwae_bound", "train_elbo", "valid_loss", "valid_iwae_bound", "valid_elbo"} <= set(columns)
+
+
+def test_evaluate_anneals(capsys):
+    assert run_json(capsys, "train", *SMALL, "--out", "run")[0] == 0
+    code, result = run_json(capsys, "evaluate", "run", "--draws", "200", "--examples", "10", "--ais", "50")
+    assert (code, result["settings"]["ais"]) == (0, 50)
+    rows = {row["quantity"]: row for row in result["rows"]}
+    annealed, drawn = rows["log p(x) annealed, N=50, 16 chains"], rows["log p(x) estimate, K=200"]
+    assert abs(annealed["value"] - drawn["value"]) < 0.5
+    assert 0.5 < rows["accepted steps, annealed"]["value"] <= 1
+    assert cli.main(["evaluate", "run", "--ais", "0"]) == 1
+    assert "ais must be an integer of at least 1, got 0" in capsys.readouterr().err
+    assert run_json(capsys, "train", *SMALL, "--model", "ae", "--out", "plain")[0] == 0
+    assert cli.main(["evaluate", "plain", "--ais", "5"]) == 1
+    assert (
+        "--ais is for a model that has a p(x), as --model vae has, got it with Autoencoder" in capsys.readouterr().err
+    )
 
 
 def test_grey_data_are_labelled_a_cross_entropy_bound(capsys):
@@ -429,6 +460,15 @@ def test_info_tells_versions_blas_and_folders(capsys, monkeypatch):
             1,
             "--beta is for a model whose code is a distribution, as that of --model vae is, got it with --model ae",
         ),
+        (
+            ["train", "--bound", "iwae", "--beta", "2"],
+            1,
+            "--beta is for --bound elbo, got it with --bound iwae. Drop it.",
+        ),
+        (["train", "--estimator", "iwae", "--kl", "sampled"], 1, "--kl is for --bound elbo, got it with --bound iwae."),
+        (["train", "--bound", "elbow"], 1, "bound must be one of elbo, iwae; got 'elbow'. Did you mean 'elbo'?"),
+        (["train", "--bound", "elbo", "--estimator", "iwae"], 1, "or --bound iwae."),
+        (["train", "--bound", "iwae", "--draws", "0"], 1, "n_draws must be an integer of at least 1, got 0"),
         (["train", "--noise", "0.1"], 1, "--noise is for --model denoising, got it with --model vae"),
         (["train", "--model", "ae", "--weight", "1"], 1, "--weight is for --model sparse or contractive, got it with"),
         (

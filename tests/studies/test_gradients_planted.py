@@ -14,7 +14,7 @@ from minivae.distributions.fixed import FixedGaussian
 from minivae.distributions.kl import closed_kl
 from minivae.distributions.likelihoods import LIKELIHOODS
 from minivae.distributions.priors import FairBits, StandardNormal
-from minivae.estimators import costs
+from minivae.estimators import costs, weights
 from minivae.estimators.baselines import LearnedBaseline
 from minivae.models import contraction, penalties, vae
 from minivae.models.vae import VAE
@@ -22,11 +22,17 @@ from minivae.nn.activations import ACTIVATIONS
 from minivae.nn.dense import Dense
 from minivae.nn.sequential import Sequential
 from minivae.studies.gradients import gradient_checks
-from minivae.studies.gradients_models import autoencoder_rows, elbo_rows, estimator_rows
+from minivae.studies.gradients_models import autoencoder_rows, bound_rows, elbo_rows, estimator_rows, joint_rows
 from minivae.studies.gradients_posteriors import check_kl
 from tests.studies.boxes_of_ones_own import DiagonalFromLearned, LearnedNormal
 
-BY_FIRST_WORD = {"ELBO": elbo_rows, "estimator": estimator_rows, "autoencoder": autoencoder_rows}
+BY_FIRST_WORD = {
+    "ELBO": elbo_rows,
+    "K-sample": bound_rows,
+    "annealed": joint_rows,
+    "estimator": estimator_rows,
+    "autoencoder": autoencoder_rows,
+}
 
 
 def row_called(name):
@@ -137,6 +143,29 @@ PLANTED = {
     "head, path and sampled KL": (vae, "head_gradient", 0, "ELBO diagonal, sampled KL, K=5, beta=4"),
     "head, every state": (vae, "head_gradient", 0, "ELBO bits by enumeration, closed KL, beta=1"),
     "head, score": (vae, "head_gradient", 0, "estimator score, bits, closed KL"),
+    "K-sample bound, head": (vae, "head_gradient", 0, "K-sample bound diagonal, K=5"),
+    "K-sample bound, unequal weights": (vae, "head_gradient", 0, "K-sample bound, draws of unequal weight"),
+    "K-sample bound, shares": (weights, "shares_of_bound", 1, "K-sample bound diagonal, K=5"),
+    "K-sample bound, prior": (StandardNormal, "backward", 0, "K-sample bound diagonal, K=5"),
+    "K-sample bound, likelihood": (type(LIKELIHOODS["bernoulli"]), "backward", 0, "K-sample bound diagonal, K=1"),
+    **{
+        f"{name}, head": (vae, "head_gradient", 0, f"estimator {name}, diagonal, sampled KL")
+        for name in ("iwae", "iwae-stl", "iwae-dreg", "iwae-score", "iwae-vimco")
+    },
+    **{
+        f"{name}, normal prior": (StandardNormal, "backward", 0, f"estimator {name}, diagonal, sampled KL")
+        for name in ("iwae", "iwae-stl", "iwae-dreg")
+    },
+    **{
+        f"{name}, bits": (Bits, "score", 0, f"estimator {name}, bits, sampled KL")
+        for name in ("iwae-score", "iwae-vimco")
+    },
+    "annealed density, prior": (StandardNormal, "backward", 0, "annealed density, likelihood bernoulli"),
+    "annealed density, decoder": (Sequential, "backward", 0, "annealed density, likelihood bernoulli"),
+    **{
+        f"annealed density, {name}": (type(likelihood), "backward", 0, f"annealed density, likelihood {name}")
+        for name, likelihood in LIKELIHOODS.items()
+    },
     "sparse KL, dz": (penalties.KLSparsity, "backward", 0, "penalty KLSparsity"),
     "sparse KL, slope": (penalties.KLSparsity, "slope", 0, "penalty KLSparsity"),
     "sparse KL, autoencoder": (penalties.KLSparsity, "slope", 0, "autoencoder sparse, kl"),
