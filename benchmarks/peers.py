@@ -29,7 +29,9 @@ class Problem:
     eps: Any
 
     @classmethod
-    def make(cls, widths: tuple[int, int, int], activation: str, bernoulli: bool, batch: int) -> "Problem":
+    def make(
+        cls, widths: tuple[int, int, int], activation: str, bernoulli: bool, batch: int, n_draws: int = 1
+    ) -> "Problem":
         """Draw a problem; widths are (data, hidden, latent)."""
         n_x, n_hidden, n_latent = widths
         rng = np.random.default_rng(0)
@@ -41,7 +43,7 @@ class Problem:
             bernoulli,
             model.init(rng, np.float32),
             x if bernoulli else rng.standard_normal(x.shape, dtype=np.float32),
-            rng.standard_normal((1, batch, n_latent), dtype=np.float32),
+            rng.standard_normal((n_draws, batch, n_latent), dtype=np.float32),
         )
 
     def weights(self) -> list[tuple[Any, Any]]:
@@ -50,18 +52,18 @@ class Problem:
         return list(zip(views[::2], views[1::2], strict=True))
 
 
-def minivae_step(problem: Problem) -> tuple[Step, float]:
+def minivae_step(problem: Problem, objective: Any = None) -> tuple[Step, float]:
     """Return one training step of minivae with Adam, and with the BLAS threads that ``train`` chooses."""
     model, params = problem.model, problem.params.copy()
     grads, rule = np.empty_like(params), mv.Adam(1e-3)
     state = rule.init(params)
 
     def step() -> None:
-        model.loss_and_grad(params, problem.x, problem.eps, grads)
+        model.loss_and_grad(params, problem.x, problem.eps, grads, objective)
         rule.update(params, grads, state)
 
-    loss, _ = model.loss_and_grad(params, problem.x, problem.eps, grads)  # this loads every BLAS there is
-    blas_threads(model, len(problem.x))  # not used as a context: for the life of this process
+    loss, _ = model.loss_and_grad(params, problem.x, problem.eps, grads, objective)  # this loads every BLAS there is
+    blas_threads(model, len(problem.eps) * len(problem.x))  # not used as a context: for the life of this process
     return step, loss
 
 
@@ -85,6 +87,45 @@ def products_step(problem: Problem) -> tuple[Step, None]:
     return step, None
 
 
+def minivae_iwae_step(problem: Problem) -> tuple[Step, float]:
+    """Return the same step on the K-sample bound."""
+    return minivae_step(problem, mv.KSampleBound("iwae"))
+
+
+def products_iwae_step(problem: Problem) -> tuple[Step, None]:
+    """Return the products of a step with K draws: the decoder has K times the encoder's rows."""
+    (W1, _), (W2, _), (W3, _), (W4, _) = problem.weights()
+    x, z = problem.x, problem.eps.reshape(-1, problem.eps.shape[2])
+    h, head = (np.ones((len(x), W.shape[1]), np.float32) for W in (W1, W2))
+    h2, out = (np.ones((len(z), W.shape[1]), np.float32) for W in (W3, W4))
+
+    def step() -> None:
+        x @ W1, h @ W2, z @ W3, h2 @ W4
+        h2.T @ out, out @ W4.T, z.T @ h2, h2 @ W3.T
+        h.T @ head, head @ W2.T, x.T @ h
+
+    return step, None
+
+
+def jax_iwae_step(problem: Problem) -> tuple[Step, float]:
+    """Return the step on the K-sample bound by jax.jit."""
+    import jax
+    import jax.numpy as jnp
+
+    activation = {"tanh": jnp.tanh, "relu": jax.nn.relu}[problem.activation]
+
+    def loss(weights: Any, x: Any, eps: Any) -> Any:
+        (W1, b1), (W2, b2), (W3, b3), (W4, b4) = weights
+        mu, log_var = jnp.split(activation(x @ W1 + b1) @ W2 + b2, 2, axis=1)
+        z = mu + jnp.exp(log_var / 2) * eps  # (K, B, L)
+        out = activation(z @ W3 + b3) @ W4 + b4
+        log_lik = jnp.sum(x * out - jax.nn.softplus(out), axis=-1)
+        log_w = log_lik + 0.5 * jnp.sum(eps**2 + log_var - z**2, axis=-1)
+        return -jnp.mean(jax.nn.logsumexp(log_w, axis=0) - math.log(len(eps)))
+
+    return _jax_training(problem, loss, problem.eps)
+
+
 def jax_step(problem: Problem) -> tuple[Step, float]:
     """Return one step of jax.jit with donated buffers and the same Adam."""
     import jax
@@ -104,6 +145,13 @@ def jax_step(problem: Problem) -> tuple[Step, float]:
         kl = 0.5 * jnp.sum(mu**2 + jnp.exp(log_var) - 1 - log_var, axis=1)
         return jnp.mean(kl - log_lik)
 
+    return _jax_training(problem, loss, problem.eps[0])
+
+
+def _jax_training(problem: Problem, loss: Callable[..., Any], eps: Any) -> tuple[Step, float]:
+    import jax
+    import jax.numpy as jnp
+
     def adam(weights: Any, m: Any, v: Any, t: Any, x: Any, eps: Any) -> Any:
         value, g = jax.value_and_grad(loss)(weights, x, eps)
         t = t + 1
@@ -116,7 +164,7 @@ def jax_step(problem: Problem) -> tuple[Step, float]:
 
     compiled = jax.jit(adam, donate_argnums=(0, 1, 2, 3))
     weights = jax.tree.map(jnp.array, problem.weights())
-    x, eps = jnp.array(problem.x), jnp.array(problem.eps[0])
+    x, eps = jnp.array(problem.x), jnp.array(eps)
     first = float(jax.jit(loss)(weights, x, eps))
     state = [weights, jax.tree.map(jnp.zeros_like, weights), jax.tree.map(jnp.zeros_like, weights), jnp.float32(0)]
 

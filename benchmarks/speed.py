@@ -37,6 +37,11 @@ TRAINING = {
     "PyTorch eager": peers.torch_step,
     "torch.compile": peers.torch_compile_step,
 }
+IWAE = {
+    "minivae": peers.minivae_iwae_step,
+    "NumPy products": peers.products_iwae_step,
+    "jax.jit": peers.jax_iwae_step,
+}
 LOG_P = {"minivae": peers.minivae_log_p, "NumPy products": peers.products_log_p, "jax.jit": peers.jax_log_p}
 STUDY = {"minivae": peers.minivae_study, "NumPy products": peers.products_study, "jax.jit": peers.jax_study}
 NEEDS = {"jax.jit": "jax", "PyTorch eager": "torch", "torch.compile": "torch"}
@@ -60,6 +65,12 @@ SCENARIOS: dict[str, dict[str, Any]] = {
         "problem": ((2, 64, 2), "tanh", False, 64),
         "steps": 3000,
         "goals": {"jax.jit": 2.0, "PyTorch eager": 10.0},
+    },
+    "iwae": {  # 50 draws: the decoder has 50 times the encoder's rows
+        "what": IWAE,
+        "problem": ((784, 200, 50), "tanh", True, 20, 50),
+        "steps": 20,
+        "goals": {},
     },
     "log p(x)": {
         "what": LOG_P,

@@ -3,7 +3,7 @@ from .classical import PCA, LinearAutoencoder
 from .core.errors import FileError, NonFiniteError
 from .datasets import load
 from .distributions import Bernoulli, Gaussian, GaussianPerPixel
-from .estimators import Elbo, Reconstruction
+from .estimators import Elbo, KSampleBound, Reconstruction
 from .exercises import check
 from .models import VAE, Autoencoder, iwae_bound, log_marginal
 from .nn import Adam, Dense, Sequential, check_gradient, mlp
@@ -21,6 +21,7 @@ __all__ = [
     "FileError",
     "Gaussian",
     "GaussianPerPixel",
+    "KSampleBound",
     "LinearAutoencoder",
     "NonFiniteError",
     "Reconstruction",

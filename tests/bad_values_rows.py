@@ -223,7 +223,9 @@ Q = rng.standard_normal((5, 3))
 GAUSS = {"head": "long", "eps": "long", "z": "long"}
 for cls in (distributions.DiagonalGaussian, distributions.Bits, distributions.StandardNormal, distributions.FairBits):
     row(cls.__name__, cls, {"n_latent": 2})
-for posterior, head, eps, z in ((q, HEAD, EPS, EPS), (b, DY, U, BITS)):
+fixed_q = distributions.FixedGaussian(2, 0.5)
+row("FixedGaussian", distributions.FixedGaussian, {"n_latent": 2, "variance": 0.5}, ok={"variance": NUMBER})
+for posterior, head, eps, z in ((q, HEAD, EPS, EPS), (b, DY, U, BITS), (fixed_q, DY, EPS, EPS)):
     name = type(posterior).__name__
     cache = posterior.sample(NONE, head, eps)[2]
     back = {"params": NONE, "cache": cache, "dz": EPS, "dlog_q": Q, "grads": NONE}
@@ -253,6 +255,7 @@ for posterior, head, eps, z in ((q, HEAD, EPS, EPS), (b, DY, U, BITS)):
     )
     row(f"{name}.prior", posterior.prior, {})
 row("DiagonalGaussian.check_noise", q.check_noise, {"eps": EPS}, unused="eps")
+row("FixedGaussian.check_noise", fixed_q.check_noise, {"eps": EPS}, unused="eps")
 row(
     "Bits.check_noise",
     b.check_noise,
@@ -608,6 +611,23 @@ for objective, model in ((mv.Elbo(), vae), (mv.Reconstruction(), ae)):
     row(f"{name}.loss", objective.loss, {"terms": t})
     row(f"{name}.signal", settled.signal, {"terms": t})
     row(f"{name}.rule", settled.rule, {"model": model}, unused="model")
+ksample = mv.KSampleBound("iwae")
+kterms = vae.terms(pv, X, rng=gen(0), objective=ksample)
+row("KSampleBound", mv.KSampleBound, {"estimator": "iwae"}, ok={"estimator": "None"})
+row("KSampleBound.resolved", mv.KSampleBound().resolved, {"model": vae}, **MODEL)
+row("KSampleBound.check", ksample.check, {"model": vae, "n_draws": 2}, unused="model")
+row("KSampleBound.usual_draws", mv.KSampleBound().usual_draws, {"model": vae}, **MODEL)
+row("KSampleBound.loss", ksample.loss, {"terms": kterms})
+row("KSampleBound.signal", ksample.signal, {"terms": kterms})
+row("KSampleBound.rule", ksample.rule, {"model": vae})
+row(
+    "KSampleBound.weights",
+    mv.KSampleBound("iwae-score").weights,
+    {"draws": draws, "baseline": 0.5},
+    inner=True,
+    ok={"baseline": "0|-1|1.5|10**12|10**30|0-d"},
+)
+row("KSampleTerms.means", kterms.means, {})
 row("Elbo.rule", mv.Elbo("score-learned").rule, {"model": vae})
 row("Reconstruction", mv.Reconstruction, {})
 row(
@@ -824,7 +844,11 @@ for model, params, eps in ((vae, pv, E3), (vbits, pb, EB), (ae, pa, EA), (sparse
         row(
             "iwae_bound", models.iwae_bound, {"model": model} | px | {"eps": eps}, ok=XSAME | {"eps": EPSOK}, names=both
         )
-        row("log_marginal", models.log_marginal, {"model": model} | px | {"n_draws": 2, "rng": gen(0)}, ok=XOK)
+        estimate = {"model": model} | px | {"n_draws": 2, "rng": gen(0), "proposal": "prior"}
+        row("log_marginal", models.log_marginal, estimate, ok=XOK)
+        if model.posterior.has_path:
+            anneal = {"model": model} | px | {"n_temperatures": 2, "rng": gen(0), "n_chains": 2, "n_leapfrog": 2}
+            row("annealed_log_marginal", models.annealed_log_marginal, anneal, ok=XOK)
         row(
             "encoder_draws",
             models.encoder_draws,
@@ -840,6 +864,45 @@ for model, params, eps in ((vae, pv, E3), (vbits, pb, EB), (ae, pa, EA), (sparse
             names=both,
             ok=XSAME | {"eps": EPSOK + "|None", "objective": "None"},
         )
+row(
+    "near",
+    models.near,
+    {"model": vae, "params": pv, "x": X, "n_draws": 2, "rng": gen(0), "mean": False},
+    ok={"x": ROWS_},
+)
+row("near", models.near, {"model": vae, "params": pv, "x": X, "eps": E3}, ok={"x": ROWS_, "eps": EPSOK}, names=both)
+row(
+    "interpolate",
+    models.interpolate,
+    {"a": R, "b": R[::-1].copy(), "n": 3, "spherical": True},
+    ok={"a": REAL, "b": REAL},
+)
+row(
+    "attribute_direction",
+    models.attribute_direction,
+    {"z": R, "has": np.array([True, False, True])},
+    ok={"z": REAL + "|wide"},
+)
+row(
+    "with_attribute",
+    models.with_attribute,
+    {"model": vae, "params": pv, "x": X, "direction": np.array([0.5, 1.0]), "strength": 0.5},
+    ok={"x": ROWS_, "direction": REAL, "strength": "0|-1|" + NUMBER},
+)
+coupled = models.regularised_autoencoder(4, 2, 0.5, 0.2, [3])
+row(
+    "coupling_terms",
+    models.coupling_terms,
+    {"model": coupled, "params": coupled.init(gen(0)), "x": R, "eps": E3, "weights": np.array([0.25, 0.75])[: len(E3)]},
+    ok={"x": "float16|other float", "eps": EPSOK, "weights": "None|integers|other float|float16"},
+    names=both,
+)
+row(
+    "regularised_autoencoder",
+    models.regularised_autoencoder,
+    {"n_x": 4, "n_latent": 2, "sigma_f": 0.5, "sigma_g": 0.25, "n_hidden": [3], "activation": "tanh"},
+    ok={"sigma_f": NUMBER, "sigma_g": NUMBER, "n_hidden": "[]|empty"},
+)
 row("VAE.log_prob", vbits.log_prob, {"params": pb, "x": X}, ok={"x": ROWS_})
 row("encoder_states", models.encoder_states, {"model": vbits, "params": pb, "x": X}, ok={"x": ROWS_})
 encoder_draws = models.encoder_draws(vae, pv, X, E3)
@@ -1028,6 +1091,9 @@ place = Path(tempfile.mkdtemp())
 np.save(place / "x.npy", (rng.random((20, 4)) < 0.5).astype(np.float32))
 row("load", datasets.load, {"name": "digits-grey"}, names={"name": ("data", "name")})
 row("names", datasets.names, {})
+BLANK = np.zeros((2, 64), np.float32)
+row("add_stroke", datasets.add_stroke, {"x": BLANK}, ok={"x": ROWS_})
+row("has_stroke", datasets.has_stroke, {"x": BLANK}, ok={"x": ROWS_})
 row("data_folders", datasets.data_folders, {})
 row(
     "load_file",
@@ -1129,6 +1195,54 @@ row(
 # ------------------------------------------------------------------------------------------ studies and exercises
 
 row("gradient_checks", lambda seed: next(iter(studies.gradient_checks(seed))), {"seed": 3}, ok={"seed": "0|10**12"})
+halves = np.array([True, False, True])
+row(
+    "measure_attribute",
+    lambda rows, **how: studies.measure_attribute(vae, pv, train=(rows, halves), test=(X, halves), **how),
+    {"rows": X, "detect": lambda x: x[:, 0] > 0.5, "strength": 0.5, "seed": 3},
+    ok={"rows": ROWS_, "strength": "0|-1|" + NUMBER, "seed": "0|10**12"},
+    skip={"detect": "class|function"},
+    names={"rows": ("train", "x")},
+)
+row(
+    "nearer_to_second",
+    studies.nearer_to_second,
+    {"first": X, "second": X[:2]},
+    ok={"first": ROWS_, "second": ROWS_},
+    names={"first": ("first", "second")},
+)
+row(
+    "sharpness",
+    studies.sharpness,
+    {"images": X, "shape": (2, 2)},
+    ok={"images": ROWS_},
+    names={"shape": ("shape", "image_shape", "images")},
+)
+row(
+    "fit_shared_code",
+    studies.fit_shared_code,
+    {"images": X, "likelihood": "gaussian", "seed": 3},
+    ok={"images": ANY, "likelihood": "None", "seed": "0|10**12"},
+)
+pair = {"a": R[0], "b": R[1], "variance": 0.5, "beta": 0.75}
+real = {"a": REAL, "b": REAL, "variance": NUMBER, "beta": NUMBER}
+both_images = {"a": ("a", "b", "variance"), "b": ("a", "b", "variance")}
+row("best_one_bit", studies.best_one_bit, pair, ok=real, names=both_images)
+row("fit_one_bit", studies.fit_one_bit, pair | {"seed": 3}, ok=real | {"seed": "0|10**12"}, names=both_images)
+row("mixture_cost", studies.mixture_cost, {k: pair[k] for k in ("a", "b", "variance")}, ok=real, names=both_images)
+row(
+    "measure_sharpness",
+    studies.measure_sharpness,
+    {"model": vae, "params": pv, "x": X, "shape": (2, 2), "seed": 3},
+    ok={"x": ROWS_, "seed": "0|10**12"},
+    names={"shape": ("shape", "image_shape", "images"), "x": ("x", "images")},
+)
+row(
+    "limit_to_autoencoder",
+    studies.limit_to_autoencoder,
+    {"x": R, "n_latent": 2, "sigmas": (0.5, 0.25), "seed": 3},
+    ok={"x": ANY, "sigmas": "empty", "seed": "0|10**12"},
+)
 row(
     "check",
     exercises.check,
@@ -1152,9 +1266,20 @@ LEFT_OUT = {
     "GradCheck": "a result: what the package returns",
     "Moments": "a result",
     "Summary": "a result",
+    "Approach": "a result",
+    "OneBit": "a result",
+    "SharedCode": "a result",
+    "CouplingTerms": "a result",
     "ElboTerms": "a result",
     "ReconstructionTerms": "a result",
+    "KSampleTerms": "a result",
+    "ElboTerms.joined": "inside terms: takes what it made",
+    "KSampleBound.at": "takes the loop's own count",
+    "KSampleBound.terms": "inside loss_and_grad and terms: takes what they made",
+    "Elbo.terms": "inside loss_and_grad and terms: takes what they made",
     "LogMarginal": "a result",
+    "AnnealedMarginal": "a result",
+    "CollapsedWeightsWarning": "a warning",
     "PowerStep": "a result",
     "Descent": "a result",
     "Result": "a result",
@@ -1170,6 +1295,7 @@ LEFT_OUT = {
     "Sequential.flat_layers": "takes nothing",
     "Sequential.steps": "inside a penalty: takes the caches that forward gave",
     "DiagonalGaussian.states": "always refuses: a real z has no states; tested in test_diagonal",
+    "FixedGaussian.states": "always refuses: a real z has no states; tested in test_fixed",
     "_Sparsity.forward": "inside loss_and_grad: takes what the encoder's forward gave",
     "_Sparsity.backward": "inside loss_and_grad: takes what its forward gave",
     "Contraction.forward": "inside loss_and_grad: takes what the encoder's forward gave",

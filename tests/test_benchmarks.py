@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchmarks import mutants
+from benchmarks import iwae, mutants
 from benchmarks.autoencoders import measure, models
 from benchmarks.beta_bernoulli import RULES, BetaBernoulli, steps_until_close
 from benchmarks.fixed_mnist import SoftplusGaussian, uniform_start
@@ -99,6 +99,24 @@ def test_sparseness_is_the_share_of_images_in_which_a_unit_is_off():
     assert abs(row["sparseness"] - (0.8 + 0) / 2) < 1e-12
     assert abs(row["mean code"] - (0.2 + 0.5) / 2) < 1e-12
     assert abs(row["error"] - 1) < 1e-12
+
+
+def test_the_stages_of_the_importance_weighted_autoencoder_are_those_of_its_paper():
+    settings = iwae.settings_of(5, 8, "iwae", 0)
+    rates = [settings.optimizer.learning_rate * settings.schedule.scale(epoch) for epoch in range(settings.epochs)]
+    expected = np.concatenate([np.full(3**i, 1e-3 * 10 ** (-i / 7)) for i in range(8)])
+    np.testing.assert_allclose(rates, expected, rtol=1e-12)
+    assert (settings.n_draws, settings.batch_size, settings.optimizer.eps, settings.binarize) == (5, 20, 1e-4, True)
+
+
+def test_one_stage_of_the_importance_weighted_autoencoder_on_a_few_digits(tmp_path, rng):
+    x = rng.random((60, 9)).astype(np.float32)
+    how = {"draws": 5, "widths": (6, 5), "n_latent": 3, "checkpoint": str(tmp_path / "c.npz")}
+    one, two = (iwae.run(x[:40], x[40:], 5, n, **how) for n in (1, 2))  # the second goes on where the first stopped
+    assert (one["epochs"], two["epochs"]) == (1, 4)
+    assert one["-log p(x)"] <= one["-elbo"]
+    assert abs(one["seconds_of_the_rest"] - one["seconds"] * 3279) < 1e-6
+    assert abs(two["seconds_of_the_rest"] - two["seconds"] / 4 * 3276) < 1e-6
 
 
 EDITS = mutants.read()

@@ -2,9 +2,12 @@
 
 import argparse
 
-from minivae.cli.tables import print_table
+from minivae.cli.tables import Rows, print_table
 from minivae.cli.verbs import Outcome, Verb
 from minivae.core import checks
+from minivae.core.arrays import Array
+from minivae.models.annealing import annealed_quantities
+from minivae.models.base import Model
 from minivae.studies.evaluation import meaning
 from minivae.training import runs
 
@@ -14,6 +17,8 @@ def _options(parser: argparse.ArgumentParser) -> None:
     data = "a file of the same width, all rows, or a named set (default: the run's test set)"
     parser.add_argument("--data", help=data)
     parser.add_argument("--draws", type=int, default=500, metavar="K", help="importance samples (default 500)")
+    anneal = "also log p(x) by annealing from the prior in N temperatures, such as 1000: slow, and judges the rest"
+    parser.add_argument("--ais", type=int, metavar="N", help=anneal)
     parser.add_argument("--examples", type=int, metavar="N", help="only the first N test examples")
 
 
@@ -30,15 +35,26 @@ def _run(options: argparse.Namespace) -> Outcome:
     )
     if options.examples is not None:
         x = x[: checks.width(options.examples, "examples")]
-    rows = run.model.quantities(params, x, options.seed, checks.width(options.draws, "draws"))
+    checks.width(options.draws, "draws")
+    annealed = [] if options.ais is None else _annealed(run.model, params, x, options)
+    rows = [*run.model.quantities(params, x, options.seed, options.draws), *annealed]
     source = dataset.name if options.data is None else options.data
     settings = {"run": str(run.folder), "data": source, "n_examples": len(x), "draws": options.draws}
+    settings |= {"ais": options.ais}
     settings |= {"seed": options.seed, "meaning": meaning(run.model, x, dataset)}
     if not options.json:
         print(f"{run.folder}: {len(x):,} examples of {source}\n")
         print_table(rows)
         print(f"\n{settings['meaning']}")
     return 0, rows, settings
+
+
+def _annealed(model: Model, params: Array, x: Array, options: argparse.Namespace) -> Rows:
+    if not model.variational:
+        raise ValueError(
+            f"--ais is for a model that has a p(x), as --model vae has, got it with {type(model).__name__}. Drop it."
+        )
+    return annealed_quantities(model, params, x, checks.width(options.ais, "ais"), options.seed)
 
 
 VERB = Verb("evaluate", "evaluate a run's model: ELBO, IWAE bound, log p(x), KL per latent", _options, _run)

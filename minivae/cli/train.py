@@ -13,6 +13,7 @@ from minivae.cli.verbs import Outcome, Verb, add_quiet, image_shape
 from minivae.core.errors import FileError
 from minivae.core.files import writable
 from minivae.distributions.likelihoods import LIKELIHOODS, Gaussian, named_likelihood
+from minivae.estimators.k_sample import BOUNDS, Bound
 from minivae.estimators.objectives import Elbo
 from minivae.estimators.weights import ESTIMATORS, KL_MODES
 from minivae.models.base import Model
@@ -36,7 +37,7 @@ _HOW = {
 }
 _CODES = {"interrupted": 130, "terminated": 143}
 _FREE = ("epochs", "patience")  # these may change when a run is resumed
-_OBJECTIVE = ("estimator", "beta", "kl")
+_OBJECTIVE = ("estimator", "beta", "kl", "bound")
 # options that are fields of Settings under another name, or its own, with their types
 _SETTINGS = {"batch_size": "batch_size", "clip_norm": "clip_norm", "draws": "n_draws", "dtype": "dtype", "seed": "seed"}
 _COMMON = {"hidden": "n_hidden", "activation": "activation"}  # of every model
@@ -58,6 +59,7 @@ def _options(t: argparse.ArgumentParser) -> None:
     t.add_argument("--activation", help=f"{', '.join(ACTIVATIONS)} (default {activation})")
     for option in _own_options().values():
         t.add_argument(f"--{option.name}", type=option.kind, help=option.help)
+    t.add_argument("--bound", help=f"{', '.join(BOUNDS)}: what is raised (default: what the estimator raises)")
     t.add_argument("--beta", type=float, help=f"weight of the KL in the loss, never in a reported ELBO ({_of('beta')})")
     t.add_argument("--kl", help=f"{' or '.join(KL_MODES)} (default: the formula where there is one)")
     t.add_argument("--estimator", help=f"of the encoder's gradient: {', '.join(ESTIMATORS)} (default: what suits q)")
@@ -192,7 +194,7 @@ def _settings(options: argparse.Namespace, model: Model, dataset: datasets.Datas
             f"with --model {kind}. Drop it."
         )
     if objective:
-        values["objective"] = Elbo(**objective)
+        values["objective"] = _objective(**objective)
     rate = {} if options.learning_rate is None else {"learning_rate": options.learning_rate}
     values["optimizer"] = OPTIMIZERS.choose(options.optimizer or next(iter(OPTIMIZERS)))(**rate)
     if options.decay is not None and options.milestones is None:
@@ -203,6 +205,17 @@ def _settings(options: argparse.Namespace, model: Model, dataset: datasets.Datas
         factor = {} if options.decay is None else {"factor": options.decay}
         values["schedule"] = StepDecay(tuple(options.milestones), **factor)
     return Settings(binarize=dataset.dynamic, **values).resolved(model)
+
+
+def _objective(bound: str | None = None, **own: Any) -> Bound:
+    """Return the objective of the bound that is named, or else of the one that the estimator raises."""
+    if bound is None:
+        bound = ESTIMATORS.choose(own["estimator"]).bound if "estimator" in own else next(iter(BOUNDS))
+    objective: type[Bound] = BOUNDS.choose(bound)
+    foreign = sorted(own.keys() - {f.name for f in dataclasses.fields(objective)})
+    if foreign:
+        raise ValueError(f"--{foreign[0]} is for --bound elbo, got it with --bound {bound}. Drop it.")
+    return objective(**own)
 
 
 def _resumed(options: argparse.Namespace) -> tuple[Run, datasets.Dataset, bool]:

@@ -24,6 +24,9 @@ class Stream(IntEnum):
     POWER = 10  # starts of the power iteration, one more number for each component
     CORRUPTION = 11  # corrupted images in figures
     WARM_UP = 12  # noise of the step that loads the kernels, on copies
+    NEAR = 13  # draws of q(z|x), in figures
+    ATTRIBUTE = 14  # bits of the training set whose codes are averaged, and a random direction to compare with
+    STROKES = 15  # which images of digits-stroke have the stroke, for ever
 
 
 def stream(seed: int, name: Stream, *more: int) -> np.random.Generator:

@@ -6,7 +6,9 @@ The name of an image set says what its pixels are:
 - ``-threshold``: 1 where the grey value is above one half;
 - ``-dynamic``: zeros and ones drawn anew at every training step, with the grey values as probabilities (once, by the
   seed, for validation and test);
-- ``-fixed``: one binary draw for ever (MNIST only: the published files of Larochelle and Murray, 2011).
+- ``-fixed``: one binary draw for ever (MNIST only: the published files of Larochelle and Murray, 2011);
+- ``-stroke``: thresholded, and half of the images, drawn once for ever, have a stroke beside the digit (digits only);
+  the labels say which.
 """
 
 import io
@@ -19,9 +21,11 @@ import numpy as np
 
 from minivae.core import checks
 from minivae.core.arrays import Array
+from minivae.core.seeds import Stream, stream
 from minivae.datasets.dataset import Dataset, split_rows
 from minivae.datasets.fetching import FILES, PACKED, fetch, find
 from minivae.datasets.own_files import read_idx
+from minivae.datasets.strokes import SHAPE, add_stroke
 
 # ------------------------------------------------------------------------------------------ named sets
 
@@ -32,8 +36,9 @@ def load(name: str = "digits") -> Dataset:
     Parameters
     ----------
     name : str
-        digits (8 x 8, bundled), mnist (28 x 28), each -grey, -threshold, -dynamic, and mnist-fixed; frey (28 x 20
-        faces, grey), iris and wine (standardised tables). ``digits`` and ``mnist`` alone mean the -dynamic sets.
+        digits (8 x 8, bundled), mnist (28 x 28), each -grey, -threshold, -dynamic, digits-stroke and mnist-fixed; frey
+        (28 x 20 faces, grey), iris and wine (standardised tables). ``digits`` and ``mnist`` alone mean the -dynamic
+        sets.
 
     Returns
     -------
@@ -74,6 +79,16 @@ def _digits(name: str) -> Dataset:
     x, y = (packed["x_train"] / np.float32(16)), packed["y_train"]
     parts = (x[~valid], x[valid], packed["x_test"] / np.float32(16))
     return _image_set(name, parts, (y[~valid], y[valid], packed["y_test"]), (8, 8), 16)
+
+
+def _digits_stroke(name: str) -> Dataset:
+    digits = _digits("digits-threshold")
+    parts, labels = [], []
+    for i, x in enumerate((digits.x_train, digits.x_valid, digits.x_test)):
+        has = stream(0, Stream.STROKES, i).random(len(x)) < 0.5
+        parts.append(np.where(has[:, None], add_stroke(x), x))
+        labels.append(has.astype(int))
+    return _image_set(name, parts, labels, SHAPE, digits.divisor)
 
 
 def _mnist(name: str) -> Dataset:
@@ -120,6 +135,7 @@ _LOADERS: dict[str, Callable[[str], Dataset]] = {
     "digits-grey": _digits,
     "digits-threshold": _digits,
     "digits-dynamic": _digits,
+    "digits-stroke": _digits_stroke,
     "mnist-grey": _mnist,
     "mnist-threshold": _mnist,
     "mnist-dynamic": _mnist,

@@ -3,6 +3,7 @@
 from minivae.distributions.bits import Bits, all_states
 from minivae.distributions.diagonal import DiagonalGaussian
 from minivae.distributions.families import POSTERIORS, named_posterior
+from minivae.distributions.fixed import FixedGaussian
 from minivae.distributions.kl import ClosedKl, closed_kl, closes
 from minivae.distributions.likelihoods import LIKELIHOODS, Bernoulli, Gaussian, GaussianPerPixel, NotALikelihoodWarning
 from minivae.distributions.linear_gaussian import LinearGaussian
@@ -18,6 +19,7 @@ __all__ = [
     "ClosedKl",
     "DiagonalGaussian",
     "FairBits",
+    "FixedGaussian",
     "Gaussian",
     "GaussianPerPixel",
     "Likelihood",

@@ -6,11 +6,13 @@ from minivae.core import checks
 from minivae.core.registry import Table
 from minivae.distributions.bits import Bits
 from minivae.distributions.diagonal import DiagonalGaussian
+from minivae.distributions.fixed import FixedGaussian
 from minivae.distributions.protocols import Posterior
 
 POSTERIORS: Table[Callable[[int], Posterior]] = Table("posterior")  # each from the number of latents
 POSTERIORS.add("diagonal", DiagonalGaussian)
 POSTERIORS.add("bits", Bits)
+POSTERIORS.add("fixed", FixedGaussian)
 
 
 def named_posterior(posterior: Posterior | str, n_latent: int) -> Posterior:

@@ -5,6 +5,7 @@ A pair that is not in the table has its KL sampled: log q(z|x) - log p(z) at the
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -13,6 +14,7 @@ from minivae.core import checks, kernels
 from minivae.core.arrays import Array, sigmoid
 from minivae.distributions.bits import Bits
 from minivae.distributions.diagonal import DiagonalGaussian
+from minivae.distributions.fixed import FixedGaussian
 from minivae.distributions.priors import FairBits, StandardNormal
 from minivae.distributions.protocols import Posterior, Prior
 
@@ -35,7 +37,10 @@ _CLOSED: dict[tuple[type, type], Callable[[], ClosedKl]] = {}
 
 
 def closes(posterior: type, prior: type) -> Callable[[K], K]:
-    """Enter a class into the table, as the closed KL of a pair; a pair that has one is refused."""
+    """Enter a class into the table, as the closed KL of a pair; a pair that has one is refused.
+
+    It is made without arguments; or, where the formula needs what the boxes hold, by its ``of(posterior, prior)``.
+    """
     for name, box in (("posterior", posterior), ("prior", prior)):
         if not isinstance(box, type):
             raise ValueError(f"{name} must be a class, got {checks.shown(box)}. For example DiagonalGaussian.")
@@ -64,7 +69,7 @@ def closed_kl(posterior: Posterior, prior: Prior) -> ClosedKl | None:
     checks.has(posterior, ("n_head",), "posterior", "a posterior", "DiagonalGaussian(2)")
     checks.has(prior, ("n_latent", "log_prob"), "prior", "a prior", "StandardNormal(2)")
     found = _CLOSED.get((type(posterior), type(prior)))
-    return None if found is None else found()
+    return None if found is None else getattr(found, "of", lambda *_: found())(posterior, prior)
 
 
 @closes(DiagonalGaussian, StandardNormal)
@@ -83,6 +88,28 @@ class _DiagonalFromStandard:
 
     def backward(self, prior: Array, head: Array, dkl: Array, dprior: Array) -> Array:  # noqa: ARG002
         return kernels.diagonal_kl_backward(head, dkl)
+
+
+@closes(FixedGaussian, StandardNormal)
+@dataclass(frozen=True)
+class _FixedFromStandard:
+    """KL(N(mu, v I) || N(0, I)) = 1/2 ||mu||^2 + L/2 (v - 1 - log v), dmu = mu."""
+
+    variance: float
+
+    @classmethod
+    def of(cls, posterior: FixedGaussian, prior: StandardNormal) -> "_FixedFromStandard":  # noqa: ARG003
+        return cls(posterior.variance)
+
+    def value(self, prior: Array, head: Array) -> Array:
+        return self.per_latent(prior, head).sum(axis=1)
+
+    def per_latent(self, prior: Array, head: Array) -> Array:  # noqa: ARG002
+        one: Any = head.dtype.type
+        return 0.5 * (head**2 + one(self.variance - 1 - math.log(self.variance)))
+
+    def backward(self, prior: Array, head: Array, dkl: Array, dprior: Array) -> Array:  # noqa: ARG002
+        return head * dkl[:, None]
 
 
 @closes(Bits, FairBits)

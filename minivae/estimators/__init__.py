@@ -5,6 +5,7 @@ from minivae.estimators.costs import Cosine, Cost, Exponential, FunctionCost, Li
 from minivae.estimators.exact.bits import BernoulliExpectation
 from minivae.estimators.exact.costs import exact_moments, variance_crossings
 from minivae.estimators.exact.elbo import elbo_gradient_moments
+from minivae.estimators.k_sample import BOUNDS, KSampleBound
 from minivae.estimators.moments import Moments, RunningMoments, Summary, summarize
 from minivae.estimators.objectives import Elbo, Objective, Reconstruction
 from minivae.estimators.on_costs import (
@@ -19,10 +20,11 @@ from minivae.estimators.on_costs import (
     sample_gradients,
 )
 from minivae.estimators.signals import leave_one_out, leave_one_out_signal, optimal_baseline
-from minivae.estimators.terms import ElboTerms, ReconstructionTerms
+from minivae.estimators.terms import ElboTerms, KSampleTerms, ReconstructionTerms
 from minivae.estimators.weights import ESTIMATORS, Draws, Estimator, Weights
 
 __all__ = [
+    "BOUNDS",
     "COST_ESTIMATORS",
     "ESTIMATORS",
     "Baseline",
@@ -37,6 +39,8 @@ __all__ = [
     "Exponential",
     "FunctionCost",
     "ImportanceScore",
+    "KSampleBound",
+    "KSampleTerms",
     "LearnedBaseline",
     "LeaveOneOutScore",
     "Linear",

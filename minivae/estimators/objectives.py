@@ -13,7 +13,7 @@ from minivae.core.registry import saved
 from minivae.core.trust import looked
 from minivae.estimators.baselines import Baseline
 from minivae.estimators.terms import ElboTerms, ReconstructionTerms
-from minivae.estimators.weights import ESTIMATORS, KL_MODES, Draws, Estimator, KlMode, Weights
+from minivae.estimators.weights import ESTIMATORS, KL_MODES, BoundName, Draws, Estimator, KlMode, Weights
 
 
 class Objective(Protocol):
@@ -61,6 +61,36 @@ def _kind(model: Any) -> str:
     return type(model).__name__
 
 
+def check_bound(estimator: str, bound: BoundName) -> None:
+    """Refuse an estimator that raises another bound than the objective's.
+
+    >>> check_bound("pathwise", "elbo")
+    """
+    if ESTIMATORS.choose(estimator).bound != bound:
+        fit = [name for name, row in ESTIMATORS.items() if row.bound == bound]
+        other = "KSampleBound" if bound == "elbo" else "Elbo"
+        raise ValueError(
+            f"estimator must be one of {', '.join(fit)} for this objective, got {estimator!r}, which raises another "
+            f"bound. Use {other}({estimator!r}), or --bound {ESTIMATORS[estimator].bound}."
+        )
+
+
+def check_path(estimator: str, posterior: Any) -> None:
+    """Refuse an estimator that goes through the draw where no path leads through it.
+
+    >>> from minivae.distributions import Bits
+    >>> check_path("score", Bits(2))
+    """
+    row = ESTIMATORS.choose(estimator)
+    if row.has_path and not posterior.has_path:
+        others = [name for name, other in ESTIMATORS.items() if not other.has_path and other.bound == row.bound]
+        raise ValueError(
+            f"estimator must be one that needs no path for {type(posterior).__name__}, got {estimator!r}: the draw "
+            f"is a step, whose derivative is zero almost everywhere, so nothing comes back through it. Use one of "
+            f"{', '.join(others)}."
+        )
+
+
 @saved
 @dataclass(frozen=True)
 class Elbo:
@@ -102,7 +132,9 @@ class Elbo:
         checks.number(self.beta, "beta", low=0, closed=True)
         if self.kl is not None:
             checks.choice(self.kl, KL_MODES, "kl")
-        if self.estimator is not None and self.kl not in (None, *ESTIMATORS.choose(self.estimator).kl):
+        if self.estimator is not None:
+            check_bound(self.estimator, "elbo")
+        if self.estimator is not None and self.kl not in (None, *ESTIMATORS[self.estimator].kl):
             raise ValueError(
                 f"kl must be 'sampled' for the estimator {self.estimator!r}, which leaves out a part of log q(z|x) at "
                 f"the draw, got {self.kl!r}. Use kl='sampled', or estimator='pathwise'."
@@ -123,13 +155,7 @@ class Elbo:
         posterior = model.posterior
         estimator = self.estimator or ("pathwise" if posterior.has_path else "score-leave-one-out")
         row = ESTIMATORS.choose(estimator)
-        if row.has_path and not posterior.has_path:
-            others = [name for name, other in ESTIMATORS.items() if not other.has_path]
-            raise ValueError(
-                f"estimator must be one that needs no path for {type(posterior).__name__}, got {estimator!r}: the draw "
-                f"is a step, whose derivative is zero almost everywhere, so nothing comes back through it. Use one of "
-                f"{', '.join(others)}."
-            )
+        check_path(estimator, posterior)
         if row.enumerates and posterior.n_states is None:
             raise ValueError(
                 f"estimator must be one that draws for {type(posterior).__name__} with {posterior.n_latent} latents, "
@@ -180,6 +206,10 @@ class Elbo:
                     f"example, got {given.shape}. Give each draw its own."
                 )
         return weights
+
+    def terms(self, elbo: ElboTerms, draws: Draws, w: Array) -> ElboTerms:  # noqa: ARG002
+        """Return the terms of the loss, from those of the ELBO, the draws and their weights in a mean: the ELBO's."""
+        return elbo
 
     def loss(self, terms: ElboTerms) -> float:
         """Return beta KL - log_lik, averaged over the batch."""

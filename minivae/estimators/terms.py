@@ -1,6 +1,9 @@
 """What a loss is made of, example by example, in nats."""
 
+import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
@@ -28,6 +31,10 @@ class ElboTerms:
         """log_lik - kl: a lower bound on log p(x) in expectation; higher is better."""
         return self.log_lik - self.kl
 
+    def joined(self, parts: Sequence[Self]) -> Self:
+        """Return the terms of all examples, of which these are some after another."""
+        return type(self)(*(np.concatenate([vars(p)[f.name] for p in parts]) for f in dataclasses.fields(self)))
+
     def means(self) -> dict[str, float]:
         """Return the batch means of elbo, log_lik and kl, in nats per example."""
         log_lik, kl = (float(np.add.reduce(a)) / len(a) for a in (self.log_lik, self.kl))
@@ -39,6 +46,25 @@ class ElboTerms:
         # np.add.reduce: these few numbers are summed at every step, and a plain mean costs twice the time
         kl = beta * np.add.reduce(self.kl) if beta else 0.0  # without weight even an infinite KL does not count
         return float(kl - np.add.reduce(self.log_lik)) / len(self.kl)
+
+
+@dataclass(frozen=True)
+class KSampleTerms(ElboTerms):
+    """What the K-sample bound is made of, beside the ELBO of the same draws.
+
+    Attributes
+    ----------
+    log_lik, kl : array of shape (B,)
+        Means over the draws, as of the ELBO.
+    iwae_bound : array of shape (B,)
+        log (1/K) sum_k w_k, in nats: its expectation L_K lies between the ELBO and log p(x).
+    """
+
+    iwae_bound: Array
+
+    def means(self) -> dict[str, float]:
+        """Return the batch means of iwae_bound, elbo, log_lik and kl, in nats per example."""
+        return {"iwae_bound": float(np.add.reduce(self.iwae_bound)) / len(self.iwae_bound)} | super().means()
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""An estimator of the ELBO's gradient is three weights a draw; one backward pass serves them all.
+"""An estimator of the gradient of a bound is three weights a draw; one backward pass serves them all.
 
 With K draws z_k of q(z|x), f_k = log p(x|z_k) + beta [log p(z_k) - log q(z_k|x)], the bracket where the KL is sampled
 (a closed KL has a gradient of its own), each estimator says what draw k counts for
@@ -16,11 +16,24 @@ With K draws z_k of q(z|x), f_k = log p(x|z_k) + beta [log p(z_k) - log q(z_k|x)
     score-leave-one-out       1/K      0     (f_k - mean of the other f) / K
     exact                     q_k      0     q_k f_k                  every state z_k of a discrete q(z|x)
 
+These raise the ELBO. The K-sample bound is log (1/K) sum_k w_k, w_k = exp(f_k) with a sampled KL and beta = 1; let L be
+its value at these draws and v_k = w_k / sum_j w_j the share of a draw in it. What raises its expectation:
+
+                              decoder  path   score
+    iwae                      v_k      v_k    -v_k            the total derivative, by Burda et al.
+    iwae-stl                  v_k      v_k    0               biased where K > 1
+    iwae-dreg                 v_k      v_k^2  0               "doubly reparameterized": no bias, by Tucker et al.
+    iwae-score                v_k      0      L - c - v_k
+    iwae-vimco                v_k      0      L - L_k - v_k   L_k is L with f_k replaced by the mean of the other f
+
 A new estimator is a function from ``Draws`` to ``Weights``, and a row of this table.
 
 References
 ----------
 G. Roeder, Y. Wu, D. Duvenaud, "Sticking the landing", 2017.
+Y. Burda, R. Grosse, R. Salakhutdinov, "Importance weighted autoencoders", 2016.
+G. Tucker, D. Lawson, S. Gu, C. Maddison, "Doubly reparameterized gradient estimators", 2019.
+A. Mnih, D. Rezende, "Variational inference for Monte Carlo objectives", 2016.
 """
 
 from collections.abc import Callable
@@ -32,12 +45,14 @@ import numpy as np
 
 from minivae.core import checks
 from minivae.core.arrays import Array
+from minivae.core.errors import NonFiniteError
 from minivae.core.registry import Table
 from minivae.estimators.baselines import Baseline, LearnedBaseline, MovingAverage
-from minivae.estimators.signals import leave_one_out_signal
+from minivae.estimators.signals import leave_one_out, leave_one_out_signal
 
 KlMode = Literal["closed", "sampled"]
 KL_MODES: tuple[KlMode, ...] = ("closed", "sampled")
+BoundName = Literal["elbo", "iwae"]
 
 
 @dataclass
@@ -104,6 +119,8 @@ class Estimator:
         Draws that it needs, and that are taken unless said otherwise.
     enumerates : bool
         Whether its draws are all the states of z.
+    bound : {"elbo", "iwae"}
+        What it raises: the ELBO, or the K-sample bound.
     rule : callable, optional
         From the width of x to the baseline that is learnt along the way.
     """
@@ -114,6 +131,7 @@ class Estimator:
     least_draws: int = 1
     usual_draws: int = 1
     enumerates: bool = False
+    bound: BoundName = "elbo"
     rule: Callable[[int], Baseline] | None = None
 
 
@@ -139,6 +157,85 @@ def _exact(draws: Draws, baseline: Any) -> Weights:  # noqa: ARG001
     return Weights(draws.share, score=draws.share * draws.f)
 
 
+def shares_of_bound(f: Array, w: Array) -> tuple[Array, Array]:
+    """Return L = log sum_k w_k exp(f_k), shape (B,), and the share of each draw in that sum, shape (K, B).
+
+    Parameters
+    ----------
+    f : array of shape (K, B)
+        Log-weights.
+    w : array of shape (K,) or (K, B)
+        Weights of a mean over the draws: 1 / K each.
+
+    Raises
+    ------
+    NonFiniteError
+        If no draw of an example has any weight, or a log-weight is NaN or +inf.
+
+    Examples
+    --------
+    >>> value, share = shares_of_bound(np.log([[1.0], [3.0]]) - 1000, np.array([0.5, 0.5]))
+    >>> (value + 1000).round(12), share.round(12).ravel()  # log 2
+    (array([0.69314718]), array([0.25, 0.75]))
+    """
+    w = w if w.ndim == 2 else w[:, None]
+    top = np.max(np.where(w == 0, -np.inf, f), axis=0)
+    if not np.isfinite(top).all():
+        none = int((top == -np.inf).sum())
+        raise NonFiniteError(
+            f"no draw of {none} of {top.size} examples has any weight: log w is -inf for each of the {len(f)} draws"
+            if none
+            else f"log w is NaN or +inf for {int((~np.isfinite(top)).sum())} of {top.size} examples",
+            "The model calls these examples impossible: look at the scale of the data and the likelihood's variance.",
+        )
+    each = w * np.exp(f - top)  # the largest is of order one: nothing overflows, and not all of it underflows
+    total = np.add.reduce(each, axis=0)
+    return top + np.log(total), each / total
+
+
+def _of_bound(draws: Draws) -> tuple[Array, Array, Array]:
+    """Return what the bound counts for, (B,), its value, (B,), and the draws' shares in it, (K, B)."""
+    total = np.add.reduce(draws.share, axis=0)
+    value, share = shares_of_bound(draws.f, draws.share / total)
+    return total, value, share
+
+
+def _iwae(draws: Draws, baseline: Any) -> Weights:  # noqa: ARG001
+    total, _, share = _of_bound(draws)
+    counts = total * share
+    return Weights(counts, counts)
+
+
+def _iwae_stl(draws: Draws, baseline: Any) -> Weights:  # noqa: ARG001
+    total, _, share = _of_bound(draws)
+    counts = total * share
+    return Weights(counts, counts, np.zeros_like(counts))
+
+
+def _iwae_dreg(draws: Draws, baseline: Any) -> Weights:  # noqa: ARG001
+    total, _, share = _of_bound(draws)
+    counts = total * share
+    return Weights(counts, counts * share, np.zeros_like(counts))
+
+
+def _iwae_score(draws: Draws, baseline: Any) -> Weights:
+    total, value, share = _of_bound(draws)
+    c = checks.baseline(baseline, share.shape[1], share.dtype)
+    return Weights(total * share, score=total * (value - c - share))
+
+
+def _iwae_vimco(draws: Draws, baseline: Any) -> Weights:  # noqa: ARG001
+    total, value, share = _of_bound(draws)
+    f, mean = draws.f, draws.share / total
+    others = leave_one_out(f)
+    without = np.empty_like(share)  # L_k
+    for k in range(len(f)):
+        replaced = f.copy()
+        replaced[k] = others[k]
+        without[k], _ = shares_of_bound(replaced, mean)
+    return Weights(total * share, score=total * (value - without - share))
+
+
 ESTIMATORS: Table[Estimator] = Table("estimator")
 ESTIMATORS.add("pathwise", Estimator(_pathwise, has_path=True))
 ESTIMATORS.add("path-derivative", Estimator(_path_derivative, has_path=True, kl=("sampled",)))
@@ -147,6 +244,12 @@ ESTIMATORS.add("score-leave-one-out", Estimator(_leave_one_out, least_draws=2, u
 ESTIMATORS.add("score-moving-average", Estimator(_score, rule=lambda _: MovingAverage()))
 ESTIMATORS.add("score-learned", Estimator(_score, rule=LearnedBaseline.mlp))
 ESTIMATORS.add("exact", Estimator(_exact, enumerates=True))
+_K_SAMPLE: dict[str, Any] = {"kl": ("sampled",), "bound": "iwae", "usual_draws": 5}
+ESTIMATORS.add("iwae", Estimator(_iwae, has_path=True, **_K_SAMPLE))
+ESTIMATORS.add("iwae-stl", Estimator(_iwae_stl, has_path=True, **_K_SAMPLE))
+ESTIMATORS.add("iwae-dreg", Estimator(_iwae_dreg, has_path=True, **_K_SAMPLE))
+ESTIMATORS.add("iwae-score", Estimator(_iwae_score, **_K_SAMPLE))
+ESTIMATORS.add("iwae-vimco", Estimator(_iwae_vimco, least_draws=2, **_K_SAMPLE))
 
 
 @lru_cache(maxsize=16)

@@ -2,9 +2,11 @@
 
 Three names for three things: the ``elbo`` averages log-weights, the ``iwae_bound`` is the log of an average of
 K weights, and ``log_marginal`` is that with so many draws that it serves as an estimate of log p(x), said
-together with how many of the draws counted.
+together with how many of the draws counted. ``models.annealing`` judges such estimates.
 """
 
+import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -16,7 +18,12 @@ from minivae.core.parallel import for_each_chunk, row_chunks
 from minivae.core.trust import inside
 from minivae.models.base import Variational, checked_rows
 
-_DRAWS_AT_ONCE = 16
+DRAWS_AT_ONCE = 16
+_FEW = 2  # fewer draws that count are a collapse
+
+
+class CollapsedWeightsWarning(UserWarning):
+    """A single draw makes nearly all of an estimate: it is a loose lower bound on log p(x), and no estimate of it."""
 
 
 @dataclass(frozen=True)
@@ -96,12 +103,71 @@ def iwae_bound(model: Variational, params: Array, x: Array, eps: Array) -> Array
     return log_mean_exp(log_weights(model, params, x, eps), axis=0)
 
 
-def log_marginal(model: Variational, params: Array, x: Any, n_draws: int, rng: np.random.Generator) -> LogMarginal:
-    """Estimate log p(x) of each example by importance sampling with q(z|x) as the proposal.
+class RunningWeights:
+    """Sums of the weights of B examples, draw after draw: memory does not grow with the number of draws.
+
+    >>> sums = RunningWeights(1)
+    >>> for log_w in (-1000.0, -1000.0, -np.inf):
+    ...     sums.add(np.array([[log_w]]))
+    >>> np.exp(sums.log_mean() + 1000).round(12), sums.ess()  # two draws of three count, and count alike
+    (array([0.66666667]), array([2.]))
+    """
+
+    def __init__(self, n_batch: int) -> None:
+        self.n_draws = 0
+        self.top = np.full(n_batch, -np.inf)  # the largest log-weight so far
+        self.total = np.zeros(n_batch)  # sum of w / exp(top), and of its square
+        self.squares = np.zeros(n_batch)
+
+    def add(self, log_w: Array) -> None:
+        """Take in more draws, shape (K, B)."""
+        log_w = log_w.astype(np.float64)
+        new_top = np.maximum(self.top, log_w.max(axis=0))
+        shift = np.where(new_top == -np.inf, 0.0, new_top)  # no draw of any weight yet: 0, not -inf - -inf
+        shrink = np.exp(self.top - shift)
+        w = np.exp(log_w - shift)
+        self.total = self.total * shrink + w.sum(axis=0)
+        self.squares = self.squares * shrink**2 + (w**2).sum(axis=0)
+        self.top = new_top
+        self.n_draws += len(log_w)
+
+    def log_mean(self) -> Array:
+        """Return the log of the mean weight, shape (B,); -inf where no draw has any weight."""
+        with np.errstate(divide="ignore"):
+            return np.where(self.top == -np.inf, -np.inf, self.top + np.log(self.total / self.n_draws))
+
+    def ess(self) -> Array:
+        """Return (sum w)^2 / sum w^2, shape (B,); 0 where no draw has any weight."""
+        return np.divide(self.total**2, self.squares, out=np.zeros_like(self.total), where=self.squares != 0)
+
+
+def _from_posterior(model: Variational, params: Array, x: Array, n_draws: int, rng: np.random.Generator) -> Array:
+    eps = cast(Array, model.draw_noise(rng, n_draws, len(x), params.dtype))
+    return _log_weights(model, params, x, eps)
+
+
+def _from_prior(model: Any, params: Array, x: Array, n_draws: int, rng: np.random.Generator) -> Array:
+    """Return log w = log p(x|z) at draws of the prior; far from the posterior it may well be -inf."""
+    _, _, prior, decoder, likelihood = model.unpack(params)
+    z = model.prior.sample(prior, n_draws * len(x), rng)
+    with np.errstate(over="ignore", invalid="ignore"):
+        out, _ = model.decoder.forward(decoder, z)
+        return model.likelihood.log_prob(likelihood, out, x).reshape(n_draws, len(x))
+
+
+PROPOSALS: dict[str, Callable[..., Array]] = {"posterior": _from_posterior, "prior": _from_prior}
+
+
+def log_marginal(
+    model: Variational, params: Array, x: Any, n_draws: int, rng: np.random.Generator, proposal: str = "posterior"
+) -> LogMarginal:
+    """Estimate log p(x) of each example by importance sampling.
 
         log p(x) ~ log (1/K) sum_k p(x|z_k) p(z_k) / q(z_k|x),   z_k ~ q(z|x)
 
-    The sums are streamed, so memory does not grow with n_draws.
+    With the prior as the proposal the weights are p(x|z_k): plain Monte Carlo. One weight's relative variance is then
+    exp(2 I(x; z)) - 1 on average over x of a linear-Gaussian model, I being the mutual information: K must grow
+    exponentially with the nats that z carries. The sums are streamed, so memory does not grow with n_draws.
 
     Parameters
     ----------
@@ -111,43 +177,78 @@ def log_marginal(model: Variational, params: Array, x: Any, n_draws: int, rng: n
     n_draws : int
         K.
     rng : numpy.random.Generator
+    proposal : {"posterior", "prior"}
+        Where the draws come from: q(z|x), or p(z).
 
     Returns
     -------
     LogMarginal
 
+    Warns
+    -----
+    CollapsedWeightsWarning
+        If one draw makes nearly all of the estimate: effective sample sizes below 2 of 20 draws or more.
+
     Examples
     --------
     >>> import numpy as np
     >>> from minivae.models.vae import VAE
-    >>> model = VAE.mlp(n_x=4, n_latent=1)
+    >>> model = VAE.mlp(n_x=4, n_latent=1, n_hidden=[])
     >>> rng = np.random.default_rng(0)
     >>> estimate = log_marginal(model, model.init(rng), np.ones((3, 4)), 100, rng)
     >>> estimate.log_p.shape, bool((estimate.ess <= 100).all())
     ((3,), True)
     """
+    estimate = importance_estimate(model, params, x, n_draws, rng, proposal)
+    first = "Draw from the posterior" if proposal == "prior" else "Take more draws, train the encoder longer"
+    judge = "anneal: annealed_log_marginal, or minivae evaluate --ais 1000" if model.posterior.has_path else "enumerate"
+    warn_if_collapsed(estimate, f"{first}, or {judge}.")
+    return estimate
+
+
+def importance_estimate(
+    model: Variational, params: Array, x: Any, n_draws: int, rng: np.random.Generator, proposal: str = "posterior"
+) -> LogMarginal:
+    """Return what ``log_marginal`` returns, without a warning: as a bound it holds however few draws count."""
     x = checked_rows(model, params, x)
     n_draws = checks.width(n_draws, "n_draws")
+    log_weights_of = PROPOSALS[checks.choice(proposal, PROPOSALS, "proposal")]
     log_p, ess = np.empty(len(x)), np.empty(len(x))
 
     def stream(rows: slice, rng: np.random.Generator) -> None:
-        top = np.full(rows.stop - rows.start, -np.inf)  # the largest log-weight so far
-        total = np.zeros_like(top)  # sum of w / exp(top), and of its square
-        squares = np.zeros_like(top)
-        for start in range(0, n_draws, _DRAWS_AT_ONCE):
-            k = min(_DRAWS_AT_ONCE, n_draws - start)
-            eps = cast(Array, model.draw_noise(rng, k, len(top), params.dtype))
-            log_w = _log_weights(model, params, x[rows], eps).astype(np.float64)
-            new_top = np.maximum(top, log_w.max(axis=0))
-            shift = np.where(new_top == -np.inf, 0.0, new_top)  # no draw of any weight yet: 0, not -inf - -inf
-            shrink = np.exp(top - shift)
-            w = np.exp(log_w - shift)
-            total = total * shrink + w.sum(axis=0)
-            squares = squares * shrink**2 + (w**2).sum(axis=0)
-            top = new_top
-        with np.errstate(divide="ignore"):  # no draw of any weight at all: log p is -inf, and no draw counted
-            log_p[rows] = np.where(top == -np.inf, -np.inf, top + np.log(total / n_draws))
-        ess[rows] = np.divide(total**2, squares, out=np.zeros_like(total), where=squares != 0)
+        sums = RunningWeights(rows.stop - rows.start)
+        for start in range(0, n_draws, DRAWS_AT_ONCE):
+            sums.add(log_weights_of(model, params, x[rows], min(DRAWS_AT_ONCE, n_draws - start), rng))
+        log_p[rows], ess[rows] = sums.log_mean(), sums.ess()
 
-    for_each_chunk(stream, row_chunks(len(x), min(n_draws, _DRAWS_AT_ONCE)), rng)
+    for_each_chunk(stream, row_chunks(len(x), min(n_draws, DRAWS_AT_ONCE)), rng)
+    speak_of_weights(log_p, n_draws, proposal)
     return LogMarginal(log_p, ess, n_draws)
+
+
+def speak_of_weights(log_p: Array, n_draws: int, proposal: str) -> None:
+    """Raise NonFiniteError where no draw has any weight; say nothing under ``np.errstate(over="ignore")``."""
+    bad = int((~np.isfinite(log_p)).sum())
+    if bad and np.geterr()["over"] != "ignore":
+        raise errors.NonFiniteError(
+            f"log p(x) of {bad} of {len(log_p)} examples is not finite: log w is -inf or NaN for all {n_draws} draws "
+            f"of the {proposal}",
+            "They lie where the model gives no probability that can be told: check the scale of the data and the "
+            "likelihood's variance, or use float64.",
+        )
+
+
+def warn_if_collapsed(estimate: LogMarginal, remedy: str, least: int = 20) -> None:
+    """Warn where the effective sample size is near 1 for any of a hundred examples, or for one in a hundred of more.
+
+    Fewer than ``least`` draws make no estimate, and no warning.
+    """
+    low, n = int((estimate.ess < _FEW).sum()), len(estimate.ess)
+    if estimate.n_draws >= least and low > 0.01 * n:
+        warnings.warn(
+            f"the effective sample size of {low} of {n} examples is below {_FEW} of {estimate.n_draws} draws: one draw "
+            f"makes nearly all of their estimate, which is then a loose lower bound on log p(x) and does not say how "
+            f"loose. {remedy}",
+            CollapsedWeightsWarning,
+            stacklevel=3,
+        )

@@ -16,6 +16,7 @@ from minivae.core import checks, errors
 from minivae.core.arrays import Array
 from minivae.core.parallel import for_each_chunk, row_chunks
 from minivae.estimators.backward import head_gradient
+from minivae.estimators.k_sample import Bound
 from minivae.estimators.moments import RunningMoments
 from minivae.estimators.objectives import Elbo
 from minivae.estimators.weights import Draws, Weights
@@ -94,11 +95,11 @@ class EncoderDraws:
         self.model.posterior.check_noise(checks.finite(eps, "eps"))
         return _draws(self.model, self.params, self.x, eps)
 
-    def values(self, objective: Elbo | None = None) -> Array:
+    def values(self, objective: Bound | None = None) -> Array:
         """Return the score function's f, shape (K, B): log p(x|z), with a sampled KL also log p(z) - log q(z|x)."""
         return self._known(self._objective(objective), self.log_q.shape).f
 
-    def rows(self, objective: Elbo | None = None, baseline: Any = 0.0, n_group: int | None = None) -> Array:
+    def rows(self, objective: Bound | None = None, baseline: Any = 0.0, n_group: int | None = None) -> Array:
         """Return the gradient of the ELBO for the head by each draw, shape (K, B, H).
 
         Parameters
@@ -135,19 +136,19 @@ class EncoderDraws:
             rows = rows - self.model.closed_kl.backward(prior, self.head, ones, np.empty_like(prior))
         return rows
 
-    def _objective(self, objective: Elbo | None) -> Elbo:
+    def _objective(self, objective: Bound | None) -> Bound:
         if objective is None:
             return self.model.objective
         return _elbo(objective).resolved(self.model)
 
-    def _known(self, objective: Elbo, shape: tuple[int, ...]) -> Draws:
+    def _known(self, objective: Bound, shape: tuple[int, ...]) -> Draws:
         """Return what is known of the draws, in this shape; each counts one."""
         arrays = (self.log_lik, self.log_q, None if objective.kl == "closed" else self.log_prior)
         log_lik, log_q, log_prior = (None if a is None else a.reshape(shape) for a in arrays)
         share = self._ones if shape == self._ones.shape else self._ones.reshape(shape)
         return Draws(cast(Array, log_lik), cast(Array, log_q), log_prior, share)
 
-    def _counts(self, objective: Elbo, n_group: int) -> Weights:
+    def _counts(self, objective: Bound, n_group: int) -> Weights:
         """Return the weights of the draws, each a row of its own, shape (1, K B), as taken within its group."""
         draws = self._known(objective, (1, self.log_q.size))
         if n_group == 1:
@@ -189,7 +190,7 @@ class EncoderDraws:
 class EncoderEstimator:
     """One way to estimate the encoder's gradient: the arguments of ``EncoderDraws.rows``."""
 
-    objective: Elbo = field(default_factory=Elbo)
+    objective: Bound = field(default_factory=Elbo)
     baseline: Any = 0.0
     n_group: int = 1
 
@@ -203,7 +204,7 @@ class EncoderEstimator:
             )
 
 
-def _elbo(objective: Any) -> Elbo:
+def _elbo(objective: Any) -> Bound:
     return checks.has(objective, ("resolved", "row", "weights"), "objective", "an Elbo", "Elbo('score')")
 
 

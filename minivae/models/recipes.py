@@ -8,6 +8,7 @@ from typing import Any
 from minivae.core.arrays import Array
 from minivae.core.registry import Table
 from minivae.distributions.families import POSTERIORS
+from minivae.distributions.fixed import FixedGaussian
 from minivae.models.autoencoder import Autoencoder
 from minivae.models.base import Model
 from minivae.models.contraction import Contraction
@@ -54,7 +55,12 @@ class Recipe:
 
 
 def _vae(x: Array, common: dict[str, Any], own: Mapping[str, Any]) -> Model:  # noqa: ARG001
-    return VAE.mlp(**common, **own)
+    if "variance" not in own:
+        return VAE.mlp(**common, **own)
+    name = own.get("posterior", "fixed")
+    if name != "fixed":
+        raise ValueError(f"variance must be given with posterior='fixed' only, got it with {name!r}. Drop it.")
+    return VAE.mlp(**common, posterior=FixedGaussian(common["n_latent"], own["variance"]))
 
 
 def _plain(x: Array, common: dict[str, Any], own: Mapping[str, Any]) -> Model:  # noqa: ARG001
@@ -89,7 +95,16 @@ _WEIGHT = Option(
 _LEVELS = ", ".join(f"{name} {getattr(cls, cls.level):g}" for name, cls in CORRUPTIONS.items())
 
 RECIPES: Table[Recipe] = Table("model")
-RECIPES.add("vae", Recipe(_vae, (Option("posterior", str, f"q(z|x): {', '.join(POSTERIORS)} (default diagonal)"),)))
+RECIPES.add(
+    "vae",
+    Recipe(
+        _vae,
+        (
+            Option("posterior", str, f"q(z|x): {', '.join(POSTERIORS)} (default diagonal)"),
+            Option("variance", float, f"of q(z|x), posterior fixed (default {FixedGaussian.variance:g})"),
+        ),
+    ),
+)
 RECIPES.add("ae", Recipe(_plain))
 RECIPES.add(
     "denoising",

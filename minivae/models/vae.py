@@ -28,6 +28,7 @@ from minivae.distributions.kl import ClosedKl, closed_kl
 from minivae.distributions.likelihoods import Bernoulli, named_likelihood
 from minivae.distributions.protocols import Likelihood, Posterior, Prior
 from minivae.estimators.backward import head_gradient
+from minivae.estimators.k_sample import Bound
 from minivae.estimators.objectives import Elbo
 from minivae.estimators.terms import ElboTerms
 from minivae.estimators.weights import Draws, even_share, even_weights
@@ -128,7 +129,7 @@ class VAE(EncoderDecoder):
         likelihood : Likelihood or str
             Or its name: bernoulli, gaussian, gaussian-learned, gaussian-per-pixel. Bernoulli() unless given.
         posterior : Posterior or str
-            Or its name: diagonal, bits.
+            Or its name: diagonal, bits, fixed.
         prior : Prior, optional
             The posterior's own unless given.
         """
@@ -167,7 +168,7 @@ class VAE(EncoderDecoder):
         x: Array,
         eps: Any,
         grads: Array,
-        objective: Elbo | None = None,
+        objective: Bound | None = None,
         *,
         weights: Array | None = None,
         baseline: float | Array = 0.0,
@@ -189,8 +190,9 @@ class VAE(EncoderDecoder):
             Checked for shape only: ``check_data`` looks at every value, once.
         eps : array of shape (K, B, n_latent)
             Noise of the posterior (``draw_noise``), or quadrature nodes. Not used where the estimator enumerates.
-        objective : Elbo, optional
-            Estimator, beta and KL; ``model.objective`` unless given.
+        objective : Elbo or KSampleBound, optional
+            Estimator, beta and KL; ``model.objective`` unless given. Of a KSampleBound the loss is
+            -log sum_k w_k p(x, z_k) / q(z_k|x), averaged over the batch.
         weights : array of shape (K,), optional
             Weights of the draws; 1 / K unless given (quadrature weights, say).
         baseline : float or array of shape (B,)
@@ -230,7 +232,7 @@ class VAE(EncoderDecoder):
         log_prior = None if objective.kl == "closed" else self._log_prior(prior, z, log_q)
         w, share = self._weights(weights, log_q, eps is None, -1 / len(x))
         draws = Draws(log_lik.reshape(log_q.shape), log_q, log_prior, share, objective.beta)
-        terms = self._terms(draws, w, prior, head)
+        terms = objective.terms(self._terms(draws, w, prior, head), draws, w)
         loss = objective.loss(terms)
         if not math.isfinite(loss):
             raise_non_finite(self.trace(params, x, eps, objective), "the loss")
@@ -249,14 +251,14 @@ class VAE(EncoderDecoder):
         self.encoder.backward(encoder, encoder_cache, dhead, dencoder, need_dx=False)
         return loss, terms
 
-    def _resolved(self, objective: Elbo | None) -> Elbo:
+    def _resolved(self, objective: Bound | None) -> Bound:
         if objective is None or objective is self.objective:  # the usual case, at the price of a look
             return self.objective
         if type(objective) is not Elbo:
             checks.has(objective, ("resolved", "loss"), "objective", "an objective", "Elbo(beta=4.0)")
         return objective.resolved(self)
 
-    def _noise(self, eps: Any, n_batch: int, dtype: Any, objective: Elbo) -> Array | None:
+    def _noise(self, eps: Any, n_batch: int, dtype: Any, objective: Bound) -> Array | None:
         """Return checked noise, or None where the states are enumerated."""
         if objective.row.enumerates:
             return None
@@ -288,7 +290,7 @@ class VAE(EncoderDecoder):
             return ElboTerms(_mean(w, draws.log_lik), self.closed_kl.value(prior, head))
         return ElboTerms(_mean(w, draws.log_lik), _mean(w, draws.log_q - cast(Array, draws.log_prior)))
 
-    def trace(self, params: Array, x: Array, eps: Any, objective: Elbo | None = None) -> Iterator[tuple[str, Array]]:
+    def trace(self, params: Array, x: Array, eps: Any, objective: Bound | None = None) -> Iterator[tuple[str, Array]]:
         """Yield the name and the value of every array on the way from the parameters to the ELBO's terms.
 
         Examples
@@ -350,7 +352,7 @@ class VAE(EncoderDecoder):
         eps: Any = None,
         rng: np.random.Generator | None = None,
         n_draws: int = 1,
-        objective: Elbo | None = None,
+        objective: Bound | None = None,
         weights: Array | None = None,
     ) -> ElboTerms:
         """Return the ELBO's terms of each example; memory stays bounded however many examples and draws.
@@ -373,7 +375,7 @@ class VAE(EncoderDecoder):
         Returns
         -------
         ElboTerms
-            log_lik and kl of shape (B,), in nats.
+            log_lik and kl of shape (B,), in nats; of the K-sample bound also iwae_bound.
         """
         checks.flat(params, self.n_params)
         x = self.check_data(x, dtype=params.dtype)
@@ -384,7 +386,7 @@ class VAE(EncoderDecoder):
         if eps is not None and not enumerates:
             eps = checks.finite(cast(Array, self._noise(eps, len(x), params.dtype, objective)), "eps")
             n_draws = len(eps)
-        log_lik, kl = np.empty(len(x), params.dtype), np.empty(len(x), params.dtype)
+        parts: list[ElboTerms] = []
         for rows in row_chunks(len(x), self.posterior.n_states or 1 if enumerates else n_draws):
             n_batch = rows.stop - rows.start
             e = None
@@ -394,9 +396,8 @@ class VAE(EncoderDecoder):
             w, _ = self._weights(weights, draws.log_q, enumerates, 1.0)
             if objective.kl == "closed":
                 draws.log_prior = None
-            terms = self._terms(draws, w, self.unpack(params)[2], head)
-            log_lik[rows], kl[rows] = terms.log_lik, terms.kl
-        return ElboTerms(log_lik, kl)
+            parts.append(objective.terms(self._terms(draws, w, self.unpack(params)[2], head), draws, w))
+        return parts[0].joined(parts)
 
     def elbo(self, params: Array, x: Any, **how: Any) -> Array:
         """Return the ELBO of each example in nats, shape (B,); arguments as in ``terms``. Higher is better."""
@@ -444,7 +445,7 @@ class VAE(EncoderDecoder):
         bound, final = ("IWAE bound", "log p(x) estimate") if density else ("cross-entropy K-sample bound",) * 2
         for k in (5, 50):
             if k < n_draws:
-                rows.append(quantity(f"{bound}, K={k}", bounds.log_marginal(self, params, x, k, rng).log_p))
+                rows.append(quantity(f"{bound}, K={k}", bounds.importance_estimate(self, params, x, k, rng).log_p))
         estimate = bounds.log_marginal(self, params, x, n_draws, rng)
         rows.append(quantity(f"{final}, K={n_draws}", estimate.log_p))
         rows.append(quantity("effective sample size, mean", estimate.ess, "draws"))

@@ -17,7 +17,15 @@ from minivae.nn.sequential import mlp
 from minivae.studies.gradient_rows import N_LATENT, GradientRow
 from minivae.studies.gradients_distributions import check_likelihood, check_prior
 from minivae.studies.gradients_layers import check_cost, check_layer, check_penalty
-from minivae.studies.gradients_models import autoencoder_rows, baseline_row, elbo_rows, estimator_rows, linear_rows
+from minivae.studies.gradients_models import (
+    autoencoder_rows,
+    baseline_row,
+    bound_rows,
+    elbo_rows,
+    estimator_rows,
+    joint_rows,
+    linear_rows,
+)
 from minivae.studies.gradients_posteriors import check_posterior
 
 
@@ -41,11 +49,13 @@ def gradient_checks(seed: int = 0) -> Iterator[GradientRow]:
     layers: list[Layer] = [Dense(5, 4), *ACTIVATIONS.values(), mlp([5, 4, 3], "tanh")]
     for layer in layers:
         yield from check_layer(layer, rng=rng)
+    priors = {}  # each once, though two posteriors may share it
     for make in POSTERIORS.values():
         posterior = make(N_LATENT)
         yield from check_posterior(posterior, rng=rng)
-        # a prior of whole numbers without parameters has no gradient
-        yield from (row for row in check_prior(posterior.prior(), rng=rng) if row.ok is not None)
+        priors[type(posterior.prior())] = posterior.prior()
+    for prior in priors.values():  # one of whole numbers without parameters has no gradient
+        yield from (row for row in check_prior(prior, rng=rng) if row.ok is not None)
     for name, likelihood in LIKELIHOODS.items():
         yield from check_likelihood(likelihood, f"likelihood {name}", rng)
     for penalty in (*(sparsity(weight=2.0) for sparsity in SPARSITIES.values()), Contraction(2.0)):
@@ -53,6 +63,8 @@ def gradient_checks(seed: int = 0) -> Iterator[GradientRow]:
     for cost in (Linear(), Quadratic(0.7), Exponential(0.7), Cosine(0.7)):
         yield from check_cost(cost, rng=rng)
     yield from elbo_rows(rng)
+    yield from bound_rows(rng)
+    yield from joint_rows(rng)
     yield from estimator_rows(rng)
     yield from autoencoder_rows(rng)
     yield from linear_rows(rng)

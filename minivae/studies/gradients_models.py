@@ -11,11 +11,14 @@ from minivae.core.arrays import Array
 from minivae.distributions.families import POSTERIORS
 from minivae.distributions.likelihoods import LIKELIHOODS, Bernoulli
 from minivae.estimators.baselines import LearnedBaseline
+from minivae.estimators.k_sample import KSampleBound, objective_of
 from minivae.estimators.objectives import Elbo
 from minivae.estimators.weights import ESTIMATORS, KL_MODES, Draws, Estimator, KlMode, Weights
+from minivae.models.annealing import Joint
 from minivae.models.autoencoder import Autoencoder
 from minivae.models.contraction import Contraction
 from minivae.models.corruptions import CORRUPTIONS, GaussianNoise
+from minivae.models.coupling import coupling_terms, regularised_autoencoder
 from minivae.models.penalties import SPARSITIES
 from minivae.models.vae import VAE
 from minivae.nn.activations import ACTIVATIONS
@@ -49,6 +52,46 @@ def elbo_rows(rng: np.random.Generator) -> Iterator[GradientRow]:
     model = VAE.mlp(64, 2, [128], "relu")
     title = f"ELBO 64-128-2-128-64 ReLU, {model.n_params} parameters, random directions"
     yield _elbo(title, model, Elbo("pathwise", kl="closed"), 1, rng, n_batch=8, n_directions=10)
+
+
+def bound_rows(rng: np.random.Generator) -> Iterator[GradientRow]:
+    """Yield the rows of the K-sample bound: its total derivative, of each posterior that has a path."""
+    for name in POSTERIORS:
+        model = VAE.mlp(N_X, N_LATENT, [5], "tanh", posterior=name)
+        if model.posterior.has_path:
+            for n_draws in (1, DRAWS):
+                yield _bound(f"K-sample bound {name}, K={n_draws}", model, n_draws, rng)
+    model = VAE.mlp(N_X, N_LATENT, [5], "tanh", likelihood="gaussian-learned")
+    yield _bound("K-sample bound, draws of unequal weight", model, 3, rng, np.array([0.2, 0.5, 0.3]))
+
+
+def _bound(name: str, model: VAE, n_draws: int, rng: np.random.Generator, weights: Array | None = None) -> GradientRow:
+    params, x = jitter(model.init(rng), rng), _data(model, BATCH, rng)
+    eps = model.draw_noise(rng, n_draws, BATCH, params.dtype)
+    grads = np.full_like(params, np.nan)
+    model.loss_and_grad(params, x, eps, grads, KSampleBound("iwae"), weights=weights)
+    w = np.full(n_draws, 1 / n_draws) if weights is None else weights
+
+    def loss(theta: Array) -> float:
+        """Put the loss together anew: -mean over x of log E_w [p(x, z) / q(z|x)]."""
+        _, _, draws = model.draw(theta, x, eps)
+        log_w = draws.log_lik + cast(Array, draws.log_prior) - draws.log_q
+        return -float(np.mean(np.log(w @ np.exp(log_w))))
+
+    return compare(name, loss, [_all("the gradient", model, params, grads)])
+
+
+def joint_rows(rng: np.random.Generator) -> Iterator[GradientRow]:
+    """Yield the rows of the slope in z that annealing follows, of each likelihood that has a name."""
+    for name in LIKELIHOODS:
+        model = VAE.mlp(N_X, N_LATENT, [5], "tanh", likelihood=name)
+        joint = Joint(model, jitter(model.init(rng), rng), _data(model, BATCH, rng))
+        z, b = rng.standard_normal((DRAWS, BATCH, N_LATENT)), 0.3
+
+        def value(z: Array, joint: Joint = joint, b: float = b) -> float:
+            return float(np.sum(joint.at(z).log_f(b)))
+
+        yield compare(f"annealed density, likelihood {name}", value, [Part("dz", z, joint.at(z).slope(b))])
 
 
 def _elbo(
@@ -104,7 +147,8 @@ def _estimator(
     """
     params, x, beta = jitter(model.init(rng), rng), _data(model, BATCH, rng), 2.0
     eps = model.draw_noise(rng, max(DRAWS, row.least_draws), BATCH, params.dtype)
-    objective, baseline = Elbo(estimator, beta, kl), 0.3
+    objective, baseline = objective_of(estimator, kl, beta), 0.3
+    beta = objective.beta
     grads = np.full_like(params, np.nan)
     model.loss_and_grad(params, x, eps, grads, objective, baseline=baseline)
 
@@ -138,7 +182,7 @@ def _estimator(
 
 
 def autoencoder_rows(rng: np.random.Generator) -> Iterator[GradientRow]:
-    """Yield the rows of the autoencoders: plain, denoising, sparse, contractive."""
+    """Yield the rows of the autoencoders: plain, denoising, sparse, contractive, with noise in the code."""
     yield _autoencoder("MSE", rng)
     yield _autoencoder("BCE", rng, likelihood=Bernoulli())
     for name, corrupts in CORRUPTIONS.items():
@@ -152,6 +196,7 @@ def autoencoder_rows(rng: np.random.Generator) -> Iterator[GradientRow]:
             yield _autoencoder(title, rng, [6, 5], name, penalty=Contraction(2.0))
     both: dict[str, Any] = {"corruption": GaussianNoise(0.5), "penalty": Contraction(2.0)}
     yield _autoencoder("denoising and contractive, K=2", rng, **both)
+    yield _regularised(rng)
 
 
 def _autoencoder(
@@ -167,6 +212,20 @@ def _autoencoder(
         return model.terms(theta, x, eps=eps).loss()
 
     return compare(f"autoencoder {name}", loss, [_all("the gradient", model, params, grads)])
+
+
+def _regularised(rng: np.random.Generator) -> GradientRow:
+    """Check the VAE of two fixed noises beside the KL of the two couplings, written out from encoder and decoder."""
+    model = regularised_autoencoder(N_X, N_LATENT, 0.6, 0.4, [5], "tanh")
+    params, x = jitter(model.init(rng), rng), _data(model, BATCH, rng)
+    eps = model.draw_noise(rng, DRAWS, BATCH, params.dtype)
+    grads = np.full_like(params, np.nan)
+    model.loss_and_grad(params, x, eps, grads)
+
+    def loss(theta: Array) -> float:
+        return float(coupling_terms(model, theta, x, eps).loss.mean())
+
+    return compare("autoencoder with noise in the code, K=5", loss, [_all("the gradient", model, params, grads)])
 
 
 def linear_rows(rng: np.random.Generator) -> Iterator[GradientRow]:

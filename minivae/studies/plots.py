@@ -52,6 +52,8 @@ def learning_curves(history: list[dict[str, float]]) -> "Figure":
         ("log_lik", "reconstruction log p(x|z)"),
         ("kl", "KL(q(z|x) || p(z))"),
     ]
+    if "train_iwae_bound" in history[0]:
+        parts = [("iwae_bound", "K-sample bound"), *parts]
     if "train_elbo" not in history[0]:
         parts = [("log_lik", "reconstruction log p(x|z)")]
         parts += [("penalty", "penalty")] if "train_penalty" in history[0] else []
@@ -164,6 +166,7 @@ def image_rows(
     n = len(next(iter(rows.values())))
     width = max(0.75 * n * max(1.0, shape[1] / shape[0]), 4.5)  # room for the title
     figure = figure_of(width + 2.2, 0.8 * len(rows) * max(1.0, shape[0] / shape[1]) + 1.0)
+    figure.set_layout_engine("compressed")  # of images: the other one cuts labels of the middle rows
     panels = np.ravel(figure.subplots(len(rows), 1, squeeze=False))
     for axes, (label, images) in zip(panels, rows.items(), strict=True):
         image = _show(axes, tile(images, shape, n), shades)

@@ -12,9 +12,13 @@ from minivae.core.errors import FileError
 from minivae.core.reading import words
 from minivae.core.seeds import Stream, stream
 from minivae.datasets.dataset import Dataset
+from minivae.datasets.strokes import has_stroke
 from minivae.models.base import Model, Variational
 from minivae.models.contraction import jacobian
+from minivae.models.generation import attribute_direction, interpolate, near, with_attribute
 from minivae.studies import plots
+from minivae.studies.attributes import measure_attribute, nearer_to_second
+from minivae.training.bits import binarize
 from minivae.training.runs import Run, rows_to_test_on
 
 
@@ -108,17 +112,126 @@ def latent_figures(model: Model, params: Array, x: Array, dataset: Dataset, fold
     return paths
 
 
-def interpolation_figure(model: Model, params: Array, x: Array, dataset: Dataset, folder: Path) -> str | None:
-    """Draw straight lines in latent space between codes of test images, decoded; None where there are no images."""
+def interpolation_figure(
+    model: Model, params: Array, x: Array, dataset: Dataset, folder: Path, n_steps: int = 10, spherical: bool = False
+) -> str | None:
+    """Draw paths in latent space between codes of test images, decoded; None where there are no images."""
     if dataset.image_shape is None or len(x) < 2:
         return None
     n = min(8, len(x) // 2)
     ends_at = np.linspace(0, len(x) - 1, 2 * n).astype(int)
     ends = model.embed(params, x[ends_at])
-    t = np.linspace(0, 1, 10)[None, :, None]
-    z = (1 - t) * ends[:n, None] + t * ends[n:, None]  # (n, 10, L)
-    between = model.decode(params, z.reshape(n * 10, -1)).reshape(n, 10, -1)
-    images = np.concatenate([x[ends_at[:n], None], between, x[ends_at[n:], None]], axis=1).reshape(n * 12, -1)
-    title = "E[x|z] along lines between the codes of two originals"
-    figure = plots.image_grid(images, dataset.image_shape, plots.Shades.of(x), title, n_columns=12)
-    return plots.save(figure, folder / "interpolations.png")
+    z = interpolate(ends[:n], ends[n:], n_steps, spherical=spherical).swapaxes(0, 1)  # (n, n_steps, L)
+    between = model.decode(params, z.reshape(n * n_steps, -1).astype(params.dtype)).reshape(n, n_steps, -1)
+    images = np.concatenate([x[ends_at[:n], None], between, x[ends_at[n:], None]], axis=1).reshape(-1, x.shape[1])
+    title = f"E[x|z] along {'arcs' if spherical else 'lines'} between the codes of two originals"
+    figure = plots.image_grid(images, dataset.image_shape, plots.Shades.of(x), title, n_columns=n_steps + 2)
+    return plots.save(figure, folder / f"interpolations{'_spherical' if spherical else ''}.png")
+
+
+def near_figure(
+    model: Variational,
+    params: Array,
+    x: Array,
+    dataset: Dataset,
+    folder: Path,
+    n: int = 8,
+    n_draws: int = 8,
+    seed: int = 0,
+    sampled: bool = False,
+) -> str | None:
+    """Draw n test images, their reconstructions, and images decoded from draws of q(z|x); None without images."""
+    if dataset.image_shape is None:
+        return None
+    some = x[np.linspace(0, len(x) - 1, min(n, len(x))).astype(int)]
+    draws = near(model, params, some, n_draws, rng=stream(seed, Stream.NEAR), mean=not sampled)  # (K, n, D)
+    columns = np.concatenate([some[None], model.reconstruct(params, some)[None], draws]).swapaxes(0, 1)
+    what = "x ~ p(x|z)" if sampled else "E[x|z]"
+    title = f"Original, reconstruction, and {what} of draws z ~ q(z|x)"
+    images = columns.reshape(-1, x.shape[1])
+    figure = plots.image_grid(images, dataset.image_shape, plots.Shades.of(x), title, n_columns=n_draws + 2)
+    return plots.save(figure, folder / "near.png")
+
+
+def attribute_groups(dataset: Dataset, labels: tuple[int, int] | None) -> tuple[int, int] | None:
+    """Return the two labels between which a direction is taken: those given, or the first two; None where it has none.
+
+    Examples
+    --------
+    >>> from minivae.datasets import load
+    >>> attribute_groups(load("digits-threshold"), None), attribute_groups(load("digits-threshold"), (3, 8))
+    ((0, 1), (3, 8))
+    """
+    if dataset.y_train is None or dataset.y_test is None:
+        if labels is None:
+            return None
+        raise ValueError(f"attribute must be of data with labels, got {dataset.name}, which has none. Drop it.")
+    known = np.intersect1d(dataset.y_train, dataset.y_test).tolist()
+    if labels is None:
+        return (known[0], known[1]) if len(known) > 1 else None
+    for label in labels:
+        if label not in known:
+            listed = ", ".join(map(str, known[:20]))
+            raise ValueError(
+                f"attribute must name labels of {dataset.name}, {listed}; got {label}. Choose two of them."
+            )
+    if labels[0] == labels[1]:
+        raise ValueError(f"attribute must name two different labels, got {labels[0]} twice. Choose another.")
+    return labels
+
+
+def _groups(dataset: Dataset, labels: tuple[int, int], seed: int) -> tuple[Array, np.ndarray]:
+    """Return the training rows of two labels, as a model is trained on them, and which have the second one."""
+    assert dataset.y_train is not None
+    at = np.isin(dataset.y_train, labels)
+    x = dataset.x_train[at]
+    return binarize(x, stream(seed, Stream.ATTRIBUTE, 1)) if dataset.dynamic else x, dataset.y_train[at] == labels[1]
+
+
+def attribute_rows(
+    model: Model,
+    params: Array,
+    x: Array,
+    dataset: Dataset,
+    labels: tuple[int, int],
+    strength: float = 1.0,
+    seed: int = 0,
+) -> list[dict[str, Any]]:
+    """Count in how many test images arithmetic on the codes turns the first label into the second.
+
+    The detector of digits-stroke looks for the stroke; that of other data asks which mean image is nearer.
+    """
+    assert dataset.y_test is not None
+    at_test = np.isin(dataset.y_test, labels)
+    x_train, has = _groups(dataset, labels, seed)
+    detect = has_stroke if dataset.name == "digits-stroke" else nearer_to_second(x_train[~has], x_train[has])
+    test = (x[at_test], dataset.y_test[at_test] == labels[1])
+    return measure_attribute(model, params, (x_train, has), test, detect, strength, seed)
+
+
+def attribute_figure(
+    model: Model,
+    params: Array,
+    x: Array,
+    dataset: Dataset,
+    folder: Path,
+    labels: tuple[int, int],
+    rows: list[dict[str, Any]],
+    strength: float = 1.0,
+    seed: int = 0,
+) -> str | None:
+    """Draw test images of the first label as the direction to the second is added to their codes."""
+    if dataset.image_shape is None or dataset.y_train is None or dataset.y_test is None:
+        return None
+    x_train, has = _groups(dataset, labels, seed)
+    direction = attribute_direction(model.embed(params, x_train), has)
+    those = x[dataset.y_test == labels[0]]
+    some = those[np.linspace(0, len(those) - 1, min(12, len(those))).astype(int)]
+    pictures = {f"label {labels[0]}": some, "E[x|z]": model.reconstruct(params, some)}
+    for share in (1 / 3, 2 / 3, 1.0):
+        step = share * strength
+        pictures[f"z + {step:.2g} d"] = with_attribute(model, params, some, direction, step)
+    count = f"found in {rows[1]['found']} of {rows[1]['n']} before, in {rows[2]['found']} after"
+    title = f"Mean code of label {labels[1]} less that of label {labels[0]}, added: {count}"
+    figure = plots.image_rows(pictures, dataset.image_shape, plots.Shades.of(x), title)
+    return plots.save(figure, folder / "attribute.png")

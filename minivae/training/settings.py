@@ -24,8 +24,8 @@ class Settings:
     schedule : StepDecay
         Multiplies the optimiser's learning rate.
     objective : Objective, optional
-        What is minimised and how the gradient is estimated: ``Elbo(estimator, beta, kl)`` for a VAE,
-        ``Reconstruction()`` for an autoencoder. The model's own unless given.
+        What is minimised and how the gradient is estimated: ``Elbo(estimator, beta, kl)`` or
+        ``KSampleBound(estimator)`` for a VAE, ``Reconstruction()`` for an autoencoder. The model's own unless given.
     n_draws : int, optional
         Draws of z for each example and step; what the objective's estimator usually takes unless given.
     clip_norm : float, optional

@@ -107,6 +107,11 @@ def test_train_json_is_one_object(capsys):
         ["--likelihood", "gaussian-learned", "--data", "digits-grey", "--latent", "1"],
         ["--latent", "5", "--beta", "4", "--draws", "3", "--kl", "sampled", "--clip-norm", "1"],
         ["--optimizer", "rmsprop", "--milestones", "1", "--decay", "0.5", "--dtype", "float64", "--activation", "elu"],
+        ["--posterior", "fixed", "--variance", "0.1", "--likelihood", "gaussian", "--data", "digits-grey"],
+        ["--bound", "iwae", "--draws", "3"],
+        ["--estimator", "iwae-dreg"],
+        ["--posterior", "bits", "--latent", "4", "--bound", "iwae"],
+        ["--bound", "elbo"],
         ["--hidden"],
     ],
     ids=" ".join,
@@ -119,6 +124,33 @@ def test_train_with_other_settings(words, capsys):
     sampled, files = run_json(capsys, "sample", "run", "--out", "drawn")
     assert (evaluated, sampled) == (0, 0)
     assert all(Path(row["file"]).is_file() for row in files["rows"])
+
+
+def test_the_bound_is_kept_in_the_run_and_its_numbers_are_named(capsys):
+    words = ["train", *SMALL, "--estimator", "iwae-dreg", "--draws", "4", "--out", "run"]
+    assert run_json(capsys, *words)[0] == 0
+    settings = json.loads(Path("run/run.json").read_text())["settings"]
+    assert (settings["objective"]["class"], settings["objective"]["estimator"]) == ("KSampleBound", "iwae-dreg")
+    assert settings["n_draws"] == 4
+    columns = Path("run/history.csv").read_text().splitlines()[0].split(",")
+    assert {"train_iwae_bound", "train_elbo", "valid_loss", "valid_iwae_bound", "valid_elbo"} <= set(columns)
+
+
+def test_evaluate_anneals(capsys):
+    assert run_json(capsys, "train", *SMALL, "--out", "run")[0] == 0
+    code, result = run_json(capsys, "evaluate", "run", "--draws", "200", "--examples", "10", "--ais", "50")
+    assert (code, result["settings"]["ais"]) == (0, 50)
+    rows = {row["quantity"]: row for row in result["rows"]}
+    annealed, drawn = rows["log p(x) annealed, N=50, 16 chains"], rows["log p(x) estimate, K=200"]
+    assert abs(annealed["value"] - drawn["value"]) < 0.5
+    assert 0.5 < rows["accepted steps, annealed"]["value"] <= 1
+    assert cli.main(["evaluate", "run", "--ais", "0"]) == 1
+    assert "ais must be an integer of at least 1, got 0" in capsys.readouterr().err
+    assert run_json(capsys, "train", *SMALL, "--model", "ae", "--out", "plain")[0] == 0
+    assert cli.main(["evaluate", "plain", "--ais", "5"]) == 1
+    assert (
+        "--ais is for a model that has a p(x), as --model vae has, got it with Autoencoder" in capsys.readouterr().err
+    )
 
 
 def test_grey_data_are_labelled_a_cross_entropy_bound(capsys):
@@ -216,6 +248,90 @@ def test_sample_writes_figures_and_draws(trained, capsys):
     draws = np.load(Path(result["rows"][0]["file"]).parent / "samples.npy")
     assert draws.shape == (30, 64)
     assert set(np.unique(draws)) == {0.0, 1.0}
+
+
+DRAWN = ["reconstructions.png", "interpolations.png", "latent_codes.png"]
+OF_VAE = ["interpolations_spherical.png", "latent_plane.png", "near.png", "samples.png", "samples.npy"]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--latent", "3"], [*DRAWN, *OF_VAE, "attribute.png"]),
+        (["--latent", "1"], [*DRAWN, "attribute.png", "near.png", "samples.png", "samples.npy"]),
+        (["--posterior", "fixed"], [*DRAWN, *OF_VAE, "attribute.png"]),
+        (["--posterior", "bits", "--latent", "4"], [*DRAWN, "near.png", "samples.png", "samples.npy"]),
+        (["--model", "ae"], [*DRAWN, "attribute.png"]),
+    ],
+    ids=" ".join,
+)
+def test_sample_draws_what_has_a_meaning_for_the_model(words, expected, capsys):
+    run_json(capsys, "train", "--data", "digits-threshold", *SMALL, *words, "--out", "run")
+    code, result = run_json(capsys, "sample", "run", "--out", "drawn")
+    assert code == 0
+    assert sorted(Path(row["file"]).name for row in result["rows"]) == sorted(expected)
+    assert all(p.read_bytes()[:8] == PNG and p.stat().st_size > 5000 for p in Path("drawn").glob("*.png"))
+
+
+def test_sample_takes_its_options(trained, capsys):
+    words = ["--near", "3", "--draws", "4", "--sampled", "--path", "spherical", "--steps", "6"]
+    code, result = run_json(capsys, "sample", str(trained), *words, "--attribute", "3", "8", "--strength", "1.5")
+    names = [Path(row["file"]).name for row in result["rows"]]
+    assert code == 0
+    assert "interpolations.png" not in names
+    assert {"interpolations_spherical.png", "near.png", "attribute.png"} <= set(names)
+    settings = result["settings"]
+    assert (settings["labels"], settings["paths"], settings["strength"]) == ([3, 8], ["spherical"], 1.5)
+    assert [row["n"] for row in settings["attribute"]] == [183] * 4 + [174] * 3
+    assert cli.main(["sample", str(trained), "--attribute", "3", "8"]) == 0
+    assert "in how many test images label 8 is found, in place of label 3" in capsys.readouterr().out
+
+
+def test_sample_counts_strokes_with_their_own_detector(capsys):
+    run_json(capsys, "train", "--data", "digits-stroke", *SMALL, "--out", "run")
+    _, result = run_json(capsys, "sample", "run")
+    rows = result["settings"]["attribute"]
+    assert result["settings"]["labels"] == [0, 1]
+    assert (rows[0]["found"], rows[4]["found"]) == (0, rows[4]["n"])
+
+
+@pytest.mark.parametrize(
+    ("train", "words", "message"),
+    [
+        (["--model", "ae"], ["--near", "3"], "--near is for a model whose code is a distribution q(z|x), got a run of"),
+        (["--model", "ae"], ["--sampled"], "--sampled is for a model whose code is a distribution"),
+        (["--model", "ae"], ["--path", "spherical"], "path must be straight where z has no prior on the real line"),
+        (["--posterior", "bits"], ["--path", "spherical"], "path must be straight where z has no prior on the real"),
+        (
+            ["--posterior", "bits"],
+            ["--attribute", "0", "1"],
+            "model must have real codes to add a direction to",
+        ),
+        (["--latent", "1"], ["--path", "spherical"], "path must be straight where z has one dimension"),
+        ([], ["--path", "round"], "path must be one of straight, spherical; got 'round'"),
+        ([], ["--attribute", "0", "12"], "attribute must name labels of digits-threshold, 0, 1, 2"),
+        ([], ["--steps", "1"], "steps must be at least 2, got 1"),
+        ([], ["--near", "101"], "near must be at most 100 to be seen in a figure, got 101"),
+        ([], ["--draws", "0"], "draws must be an integer of at least 1, got 0"),
+        ([], ["--strength", "inf"], "strength must be a finite number"),
+    ],
+)
+def test_what_sample_cannot_draw_is_refused_before_anything_is_made(train, words, message, capsys):
+    run_json(capsys, "train", "--data", "digits-threshold", *SMALL[2:], "--epochs", "1", *train, "--out", "run")
+    code, result = run_json(capsys, "sample", "run", *words, "--out", "drawn")
+    assert code == 1
+    assert message in result["error"]
+    assert not Path("drawn").exists()
+
+
+def test_tables_have_no_pictures_to_ask_for(capsys, rng):
+    np.savez("table.npz", x=rng.normal(size=(60, 3)), y=np.arange(60) % 2)
+    run_json(capsys, "train", "--data", "table.npz", *SMALL[:4], "--batch-size", "16", "--out", "run")
+    assert run_json(capsys, "sample", "run")[0] == 0
+    for words in (["--near", "3"], ["--sampled"], ["--attribute", "0", "1"], ["--path", "straight"]):
+        code, result = run_json(capsys, "sample", "run", *words)
+        assert code == 1
+        assert f"{words[0]} is for images, got a run on table.npz, whose rows are none" in result["error"]
 
 
 def test_samples_and_their_figure_are_of_the_same_codes():
@@ -344,6 +460,15 @@ def test_info_tells_versions_blas_and_folders(capsys, monkeypatch):
             1,
             "--beta is for a model whose code is a distribution, as that of --model vae is, got it with --model ae",
         ),
+        (
+            ["train", "--bound", "iwae", "--beta", "2"],
+            1,
+            "--beta is for --bound elbo, got it with --bound iwae. Drop it.",
+        ),
+        (["train", "--estimator", "iwae", "--kl", "sampled"], 1, "--kl is for --bound elbo, got it with --bound iwae."),
+        (["train", "--bound", "elbow"], 1, "bound must be one of elbo, iwae; got 'elbow'. Did you mean 'elbo'?"),
+        (["train", "--bound", "elbo", "--estimator", "iwae"], 1, "or --bound iwae."),
+        (["train", "--bound", "iwae", "--draws", "0"], 1, "n_draws must be an integer of at least 1, got 0"),
         (["train", "--noise", "0.1"], 1, "--noise is for --model denoising, got it with --model vae"),
         (["train", "--model", "ae", "--weight", "1"], 1, "--weight is for --model sparse or contractive, got it with"),
         (
@@ -353,6 +478,9 @@ def test_info_tells_versions_blas_and_folders(capsys, monkeypatch):
         ),
         (["train", "--model", "denoising", "--corruption", "mask"], 1, "Did you mean 'masking'"),
         (["train", "--model", "sparse", "--sparsity", "l2"], 1, "sparsity must be one of kl, l1; got 'l2'"),
+        (["train", "--variance", "0"], 1, "variance must be a finite number greater than 0, got 0"),
+        (["train", "--posterior", "bits", "--variance", "1"], 1, "variance must be given with posterior='fixed' only"),
+        (["train", "--model", "ae", "--variance", "1"], 1, "--variance is for --model vae, got it with --model ae"),
         (["train", "--model", "sparse", "--target", "1"], 1, "target must be a finite number greater than 0"),
         (["pca", "--latent", "0"], 1, "latent must be an integer of at least 1, got 0"),
         (["pca", "--latent", "64"], 1, "latent must be below the rank of the centred data, 62, got 64"),

@@ -13,6 +13,7 @@ from minivae.core.errors import FileError
 from minivae.datasets import fetching
 from minivae.datasets.own_files import load_file
 from minivae.datasets.sets import load
+from minivae.datasets.strokes import add_stroke, has_stroke
 
 
 @pytest.fixture
@@ -49,6 +50,35 @@ def assert_labels_belong_to_their_rows(dataset, least):
 
 def test_labels_belong_to_their_digits():
     assert_labels_belong_to_their_rows(load("digits-grey"), 0.85)
+
+
+def test_half_of_the_digits_have_a_stroke_whatever_digit_they_show():
+    plain, stroke, grey = (load(f"digits-{kind}") for kind in ("threshold", "stroke", "grey"))
+    for part in ("train", "valid", "test"):
+        x, x0, y, digit = (
+            getattr(d, f"{k}_{part}") for d, k in ((stroke, "x"), (plain, "x"), (stroke, "y"), (grey, "y"))
+        )
+        np.testing.assert_array_equal(has_stroke(x), y == 1)  # the detector knows every image
+        assert not has_stroke(x0).any()
+        np.testing.assert_array_equal(x, np.where(y[:, None] == 1, add_stroke(x0), x0))
+        np.testing.assert_array_equal(np.delete(x.reshape(-1, 8, 8), 0, axis=2), x0.reshape(-1, 8, 8)[:, :, 1:])
+        n = len(y)
+        assert abs(y.mean() - 0.5) < 4 * 0.5 / np.sqrt(n)
+        counts = np.array([np.sum(y[digit == k]) for k in range(10)])  # binomial, p = 1/2, of each digit
+        each = np.bincount(digit)
+        assert np.all(np.abs(counts - each / 2) < 4 * np.sqrt(each) / 2)
+    assert (stroke.image_shape, stroke.dynamic, x.dtype) == ((8, 8), False, np.dtype(np.float32))
+
+
+def test_a_stroke_is_seen_where_most_of_its_ink_is_there():
+    x = np.zeros((7, 64))
+    places = np.flatnonzero(add_stroke(x)[0])
+    assert (places % 8).tolist() == [0] * 6
+    assert (places // 8).tolist() == [1, 2, 3, 4, 5, 6]
+    for i in range(7):
+        x[i, places[:i]] = 1
+    np.testing.assert_array_equal(has_stroke(x), np.arange(7) > 3)
+    assert not has_stroke(1 - add_stroke(np.zeros((1, 64)))).any()  # ink everywhere else
 
 
 def test_names_say_the_binarisation():

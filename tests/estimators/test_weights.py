@@ -33,6 +33,7 @@ WAYS = [
     ("score-leave-one-out", "closed"),
     ("score-leave-one-out", "sampled"),
 ]
+OF_THE_ELBO = [name for name, row in ESTIMATORS.items() if row.bound == "elbo"]  # the others in test_k_sample
 ONE_BY_ONE = [way for way in WAYS if way[0] != "score-leave-one-out"]
 
 
@@ -91,7 +92,7 @@ def by_cells(model, params, x, objective, n_draws, **how):
 
 
 def test_every_row_of_the_table_is_tested_here():
-    ways = {(name, kl) for name, row in ESTIMATORS.items() for kl in row.kl if not row.enumerates}
+    ways = {(name, kl) for name in OF_THE_ELBO for kl in ESTIMATORS[name].kl if not ESTIMATORS[name].enumerates}
     assert ways == {("pathwise", "closed"), *WAYS}
     assert {name for name, row in ESTIMATORS.items() if row.enumerates} == {"exact"}
 
@@ -372,7 +373,7 @@ def test_f_holds_the_sampled_kl_times_beta(rng):
 
 
 @pytest.mark.parametrize("kl", ["closed", "sampled"])
-@pytest.mark.parametrize("name", ESTIMATORS)
+@pytest.mark.parametrize("name", OF_THE_ELBO)
 def test_the_weights_are_those_of_the_table(name, kl, rng):
     draws, c = some_draws(rng, kl), rng.normal(size=5)
     found = ESTIMATORS[name].weights(draws, c)

@@ -50,6 +50,10 @@ def test_the_suite_has_a_row_for_whatever_has_a_name():
     rows += [f"estimator {how}, diagonal, {kl} KL" for how in ("pathwise", "score") for kl in ("closed", "sampled")]
     rows += [f"estimator {how}, bits, closed KL" for how in ("score", "score-leave-one-out")]
     rows += ["estimator path-derivative, diagonal, sampled KL", "ELBO, draws of unequal weight"]
+    rows += [f"estimator {how}, diagonal, sampled KL" for how in ("iwae", "iwae-stl", "iwae-dreg")]
+    rows += [f"estimator {how}, {q}, sampled KL" for how in ("iwae-score", "iwae-vimco") for q in ("diagonal", "bits")]
+    rows += ["K-sample bound diagonal, K=1", "K-sample bound diagonal, K=5", "K-sample bound, draws of unequal weight"]
+    rows += [f"annealed density, likelihood {name}" for name in LIKELIHOODS]
     # those that differ in their baseline only are one
     assert not any("moving-average" in name or "learned" in name for name in found if name.startswith("estimator"))
     rows += [f"autoencoder denoising, {c}, K=2" for c in CORRUPTIONS] + [f"autoencoder sparse, {s}" for s in SPARSITIES]

@@ -10,10 +10,11 @@ from minivae.distributions import likelihoods
 from minivae.distributions.bits import Bits
 from minivae.distributions.diagonal import DiagonalGaussian
 from minivae.distributions.families import POSTERIORS
+from minivae.distributions.fixed import FixedGaussian
 from minivae.distributions.kl import closed_kl
 from minivae.distributions.likelihoods import LIKELIHOODS
 from minivae.distributions.priors import FairBits, StandardNormal
-from minivae.estimators import costs
+from minivae.estimators import costs, weights
 from minivae.estimators.baselines import LearnedBaseline
 from minivae.models import contraction, penalties, vae
 from minivae.models.vae import VAE
@@ -21,11 +22,17 @@ from minivae.nn.activations import ACTIVATIONS
 from minivae.nn.dense import Dense
 from minivae.nn.sequential import Sequential
 from minivae.studies.gradients import gradient_checks
-from minivae.studies.gradients_models import autoencoder_rows, elbo_rows, estimator_rows
+from minivae.studies.gradients_models import autoencoder_rows, bound_rows, elbo_rows, estimator_rows, joint_rows
 from minivae.studies.gradients_posteriors import check_kl
 from tests.studies.boxes_of_ones_own import DiagonalFromLearned, LearnedNormal
 
-BY_FIRST_WORD = {"ELBO": elbo_rows, "estimator": estimator_rows, "autoencoder": autoencoder_rows}
+BY_FIRST_WORD = {
+    "ELBO": elbo_rows,
+    "K-sample": bound_rows,
+    "annealed": joint_rows,
+    "estimator": estimator_rows,
+    "autoencoder": autoencoder_rows,
+}
 
 
 def row_called(name):
@@ -85,6 +92,21 @@ PLANTED = {
         for name, make in POSTERIORS.items()
         for method, row in (("backward", "draw"), ("score", "log q at fixed z"))
     },
+    "fixed score, estimator": (FixedGaussian, "score", 0, "estimator score, fixed, closed KL"),
+    "fixed path, ELBO": (FixedGaussian, "backward", 0, "ELBO fixed, closed KL, K=5, beta=4"),
+    "fixed path, autoencoder": (FixedGaussian, "backward", 0, "autoencoder with noise in the code, K=5"),
+    "fixed KL, autoencoder": (
+        type(closed_kl(FixedGaussian(2), StandardNormal(2))),
+        "backward",
+        0,
+        "autoencoder with noise in the code, K=5",
+    ),
+    "fixed KL, ELBO": (
+        type(closed_kl(FixedGaussian(2), StandardNormal(2))),
+        "backward",
+        0,
+        "ELBO fixed, closed KL, K=1, beta=1",
+    ),
     "bits score, all states": (Bits, "score", 0, "posterior Bits, all states"),
     "bits score, exact ELBO": (Bits, "score", 0, "ELBO bits by enumeration, sampled KL, beta=4"),
     "diagonal score, estimator": (DiagonalGaussian, "score", 0, "estimator score, diagonal, closed KL"),
@@ -99,13 +121,17 @@ PLANTED = {
     "normal prior, ELBO": (StandardNormal, "backward", 0, "ELBO diagonal, sampled KL, K=1, beta=1"),
     "normal prior, estimator": (StandardNormal, "backward", 0, "estimator path-derivative, diagonal, sampled KL"),
     **{
-        f"KL from {type(p).__name__}": (
+        f"KL of {type(q).__name__}": (
             type(closed_kl(q, p)),
             "backward",
             0,
             f"KL of {type(q).__name__} from {type(p).__name__}",
         )
-        for q, p in ((DiagonalGaussian(2), StandardNormal(2)), (Bits(2), FairBits(2)))
+        for q, p in (
+            (DiagonalGaussian(2), StandardNormal(2)),
+            (FixedGaussian(2), StandardNormal(2)),
+            (Bits(2), FairBits(2)),
+        )
     },
     "Bits KL, exact ELBO": (
         type(closed_kl(Bits(2), FairBits(2))),
@@ -117,6 +143,29 @@ PLANTED = {
     "head, path and sampled KL": (vae, "head_gradient", 0, "ELBO diagonal, sampled KL, K=5, beta=4"),
     "head, every state": (vae, "head_gradient", 0, "ELBO bits by enumeration, closed KL, beta=1"),
     "head, score": (vae, "head_gradient", 0, "estimator score, bits, closed KL"),
+    "K-sample bound, head": (vae, "head_gradient", 0, "K-sample bound diagonal, K=5"),
+    "K-sample bound, unequal weights": (vae, "head_gradient", 0, "K-sample bound, draws of unequal weight"),
+    "K-sample bound, shares": (weights, "shares_of_bound", 1, "K-sample bound diagonal, K=5"),
+    "K-sample bound, prior": (StandardNormal, "backward", 0, "K-sample bound diagonal, K=5"),
+    "K-sample bound, likelihood": (type(LIKELIHOODS["bernoulli"]), "backward", 0, "K-sample bound diagonal, K=1"),
+    **{
+        f"{name}, head": (vae, "head_gradient", 0, f"estimator {name}, diagonal, sampled KL")
+        for name in ("iwae", "iwae-stl", "iwae-dreg", "iwae-score", "iwae-vimco")
+    },
+    **{
+        f"{name}, normal prior": (StandardNormal, "backward", 0, f"estimator {name}, diagonal, sampled KL")
+        for name in ("iwae", "iwae-stl", "iwae-dreg")
+    },
+    **{
+        f"{name}, bits": (Bits, "score", 0, f"estimator {name}, bits, sampled KL")
+        for name in ("iwae-score", "iwae-vimco")
+    },
+    "annealed density, prior": (StandardNormal, "backward", 0, "annealed density, likelihood bernoulli"),
+    "annealed density, decoder": (Sequential, "backward", 0, "annealed density, likelihood bernoulli"),
+    **{
+        f"annealed density, {name}": (type(likelihood), "backward", 0, f"annealed density, likelihood {name}")
+        for name, likelihood in LIKELIHOODS.items()
+    },
     "sparse KL, dz": (penalties.KLSparsity, "backward", 0, "penalty KLSparsity"),
     "sparse KL, slope": (penalties.KLSparsity, "slope", 0, "penalty KLSparsity"),
     "sparse KL, autoencoder": (penalties.KLSparsity, "slope", 0, "autoencoder sparse, kl"),

@@ -8,8 +8,9 @@ from minivae.core import checks, errors
 from minivae.core.arrays import Array
 from minivae.core.kernels.compiled import LOG_2PI
 from minivae.distributions.linear_gaussian import LinearGaussian
+from minivae.estimators.k_sample import Bound
 from minivae.estimators.moments import Moments, leave_one_out_excess
-from minivae.estimators.objectives import Elbo
+from minivae.estimators.objectives import Elbo, check_bound
 
 
 def elbo_gradient_moments(
@@ -17,7 +18,7 @@ def elbo_gradient_moments(
     x: Array,
     mu: Array,
     log_var: Array,
-    objective: Elbo | None = None,
+    objective: Bound | None = None,
     baseline: float | Array | Literal["mean", "optimal"] = 0.0,
     n_group: int = 2,
 ) -> Moments:
@@ -71,6 +72,7 @@ def elbo_gradient_moments(
     objective = Elbo() if objective is None else objective
     checks.has(objective, ("estimator", "row"), "objective", "an Elbo", "Elbo('score')")
     estimator = objective.estimator or "pathwise"
+    check_bound(estimator, "elbo")
     kl = objective.kl or objective.row.kl[0]
     if checks.width(n_group, "n_group") < objective.row.least_draws:
         raise ValueError(
