@@ -7,7 +7,8 @@ from typing import Any
 
 from minivae.core.arrays import Array
 from minivae.core.registry import Table
-from minivae.distributions.families import POSTERIORS
+from minivae.distributions.families import POSTERIORS, PRIORS
+from minivae.distributions.mixtures import MixtureOfGaussians
 from minivae.models.autoencoder import Autoencoder
 from minivae.models.base import Model
 from minivae.models.contraction import Contraction
@@ -54,6 +55,7 @@ class Recipe:
 
 
 def _vae(x: Array, common: dict[str, Any], own: Mapping[str, Any]) -> Model:  # noqa: ARG001
+    own = {"n_components" if name == "components" else name: value for name, value in own.items()}
     return VAE.mlp(**common, **own)
 
 
@@ -89,7 +91,17 @@ _WEIGHT = Option(
 _LEVELS = ", ".join(f"{name} {getattr(cls, cls.level):g}" for name, cls in CORRUPTIONS.items())
 
 RECIPES: Table[Recipe] = Table("model")
-RECIPES.add("vae", Recipe(_vae, (Option("posterior", str, f"q(z|x): {', '.join(POSTERIORS)} (default diagonal)"),)))
+RECIPES.add(
+    "vae",
+    Recipe(
+        _vae,
+        (
+            Option("posterior", str, f"q(z|x): {', '.join(POSTERIORS)} (default diagonal)"),
+            Option("prior", str, f"p(z): {', '.join(PRIORS)} (default: the posterior's own)"),
+            Option("components", int, f"of a prior that is a mixture (default {MixtureOfGaussians.n_components})"),
+        ),
+    ),
+)
 RECIPES.add("ae", Recipe(_plain))
 RECIPES.add(
     "denoising",

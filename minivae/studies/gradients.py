@@ -5,16 +5,17 @@ from collections.abc import Iterator
 import numpy as np
 
 from minivae.core import checks
-from minivae.distributions.families import POSTERIORS
+from minivae.distributions.families import POSTERIORS, PRIORS
 from minivae.distributions.likelihoods import LIKELIHOODS
 from minivae.estimators.costs import Cosine, Exponential, Linear, Quadratic
 from minivae.models.contraction import Contraction
 from minivae.models.penalties import SPARSITIES
+from minivae.models.vae import VAE
 from minivae.nn.activations import ACTIVATIONS
 from minivae.nn.dense import Dense
 from minivae.nn.layer import Layer
 from minivae.nn.sequential import mlp
-from minivae.studies.gradient_rows import N_LATENT, GradientRow
+from minivae.studies.gradient_rows import N_LATENT, N_X, GradientRow
 from minivae.studies.gradients_distributions import check_likelihood, check_prior
 from minivae.studies.gradients_layers import check_cost, check_layer, check_penalty
 from minivae.studies.gradients_models import autoencoder_rows, baseline_row, elbo_rows, estimator_rows, linear_rows
@@ -46,6 +47,9 @@ def gradient_checks(seed: int = 0) -> Iterator[GradientRow]:
         yield from check_posterior(posterior, rng=rng)
         # a prior of whole numbers without parameters has no gradient
         yield from (row for row in check_prior(posterior.prior(), rng=rng) if row.ok is not None)
+    for kind, prior in ((kind, VAE.mlp(N_X, N_LATENT, prior=kind).prior) for kind in PRIORS):
+        if kind != "normal":  # which came with its posterior
+            yield from check_prior(prior, f"prior {kind}", rng)
     for name, likelihood in LIKELIHOODS.items():
         yield from check_likelihood(likelihood, f"likelihood {name}", rng)
     for penalty in (*(sparsity(weight=2.0) for sparsity in SPARSITIES.values()), Contraction(2.0)):
