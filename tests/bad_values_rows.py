@@ -286,6 +286,44 @@ for prior, z in ((distributions.StandardNormal(2), EPS), (distributions.FairBits
         {"params": NONE, "n": 3, "rng": gen(0)},
         ok={"params": "wide|long|other float|empty|0-d|3-d|deeper|NaN in it|inf in it"},
     )
+mix, vamp = distributions.MixtureOfGaussians(2, 3), distributions.VampPrior(2, 3, 4)
+HEADS = rng.standard_normal(12)
+LONG = {"z": "long", "dlog_prob": ""}
+for prior, theta_p in ((mix, mix.init(gen(0))), (vamp, HEADS)):
+    name = type(prior).__name__
+    how = {"inner": True, "names": {"params": ("params", "z")}}
+    row(f"{name}.log_prob", prior.log_prob, {"params": theta_p, "z": EPS}, **how, ok=LONG)
+    back = {"params": theta_p, "z": EPS, "dlog_prob": Q, "grads": np.zeros_like(theta_p)}
+    row(f"{name}.backward", prior.backward, back, **how, writes="grads")
+    row(f"{name}.sample", prior.sample, {"params": theta_p, "n": 3, "rng": gen(0)}, inner=True)
+    row(f"{name}.init", prior.init, {"rng": gen(0), "dtype": np.float32}, ok={})
+    own = prior.init(gen(0))
+    row(f"{name}.named", prior.named, {"params": own}, inner=True, ok={"params": "other float|complex"})
+row("MixtureOfGaussians", distributions.MixtureOfGaussians, {"n_latent": 2, "n_components": 3})
+row("VampPrior", distributions.VampPrior, {"n_latent": 2, "n_components": 3, "n_x": 4, "pixels": True})
+row("VampPrior.check_model", vamp.check_model, {"posterior": q, "n_x": 4}, names={"posterior": ("prior",)})
+row(
+    "VampPrior.init_at",
+    vamp.init_at,
+    {"params": vamp.init(gen(0)), "x": X, "rng": gen(0)},
+    writes="params",
+    ok={"params": "other float|NaN in it|inf in it|1e300 in it", "x": ROWS_},
+)
+row("VampPrior.inputs", vamp.inputs, {"params": vamp.init(gen(0))}, inner=True, ok={"params": "other float"})
+row(
+    "VampPrior.inputs_backward",
+    vamp.inputs_backward,
+    {"params": vamp.init(gen(0)), "inputs": R[:, :4], "dinputs": R + 1, "grads": np.zeros(12)},
+    inner=True,
+    writes="grads",
+    unused="params",
+)
+row(
+    "named_prior",
+    distributions.named_prior,
+    {"prior": "vamp", "posterior": q, "n_components": 3, "likelihood": distributions.Bernoulli(), "n_x": 4},
+    ok={"n_components": "None"},
+)
 row("Bernoulli", distributions.Bernoulli, {})
 row("GaussianPerPixel", distributions.GaussianPerPixel, {})
 row("Gaussian", distributions.Gaussian, {"variance": 0.5, "learned": True}, ok={"variance": NUMBER})
@@ -596,6 +634,17 @@ row(
     {"estimator": "score", "beta": 0.5, "kl": "sampled"},
     ok={"estimator": "None", "kl": "None", "beta": "0|" + NUMBER},
 )
+warmup, cycle = estimators.Warmup(4), estimators.Cycle(4)
+row("Elbo", mv.Elbo, {"beta": warmup, "free_bits": 0.5}, ok={"beta": "0|" + NUMBER, "free_bits": "0|" + NUMBER})
+ends = {"start": "0|" + NUMBER, "final": "0|" + NUMBER}
+row("Warmup", estimators.Warmup, {"n_epochs": 4, "start": 0.5, "final": 2.0}, ok=ends)
+row("Cycle", estimators.Cycle, {"period": 4, "ramp": 0.5, "start": 0.5, "final": 2.0}, ok=ends)
+row("Warmup.at", warmup.at, {"epoch": 3}, ok={"epoch": "0|" + NUMBER.replace("1.5|", "")})
+row("Cycle.at", cycle.at, {"epoch": 3}, ok={"epoch": "0|" + NUMBER.replace("1.5|", "")})
+free = vae.terms(pv, X, rng=gen(0), objective=mv.Elbo(free_bits=0.5))
+row("Elbo.kl_share", mv.Elbo(free_bits=0.5).kl_share, {"terms": free})
+row("ElboTerms.latent_means", free.latent_means, {})
+row("ElboTerms.loss", free.loss, {"beta": 0.5, "free_bits": 0.5}, ok={key: "0|" + NUMBER for key in ("beta", "free_bits")})
 MODEL = {"names": {"model": ("model", "objective", "estimator")}}
 for objective, model in ((mv.Elbo(), vae), (mv.Reconstruction(), ae)):
     name = type(objective).__name__
@@ -608,6 +657,7 @@ for objective, model in ((mv.Elbo(), vae), (mv.Reconstruction(), ae)):
     row(f"{name}.loss", objective.loss, {"terms": t})
     row(f"{name}.signal", settled.signal, {"terms": t})
     row(f"{name}.rule", settled.rule, {"model": model}, unused="model")
+row("Elbo.kl_share", mv.Elbo().kl_share, {"terms": terms})
 row("Elbo.rule", mv.Elbo("score-learned").rule, {"model": vae})
 row("Reconstruction", mv.Reconstruction, {})
 row(
@@ -710,6 +760,12 @@ row(
     ok={"n_hidden": "[]|empty", "likelihood": "None", "prior": "None"},
 )
 row(
+    "VAE.mlp",
+    mv.VAE.mlp,
+    {"n_x": 4, "n_latent": 2, "n_hidden": [3], "prior": "mixture", "n_components": 3},
+    ok={"n_hidden": "[]|empty", "n_components": "None"},
+)
+row(
     "Autoencoder",
     mv.Autoencoder,
     {
@@ -751,6 +807,8 @@ for model, params, eps in ((vae, pv, E3), (vbits, pb, EB), (ae, pa, EA), (sparse
         ok={"dtype": "class", "x": "None|" + ROWS_},
     )
     row("EncoderDecoder.named", model.named, {"params": params}, inner=True, ok={"params": "other float"})
+    if vari:
+        row("VAE.prior_params", model.prior_params, {"params": params}, inner=True, ok={"params": "complex"})
     row("EncoderDecoder.unpack", model.unpack, {"params": params}, inner=True, ok={"params": "complex"})
     row(
         "EncoderDecoder.check_data",

@@ -76,6 +76,7 @@ def named_prior(
         )
     n_x = checks.width(n_x, "n_x")
     known: dict[str, Any] = {"n_components": n_components, "n_x": n_x}
+    checks.has(likelihood, ("check", "log_prob"), "likelihood", "a likelihood", "Bernoulli()")
     if "pixels" in takes:
         known["pixels"] = _in_unit_interval(likelihood, n_x)
     return make(posterior.n_latent, **{key: known[key] for key in known if key in takes and known[key] is not None})

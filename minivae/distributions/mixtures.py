@@ -155,6 +155,7 @@ class MixtureOfGaussians:
     @errors.spoken("z")
     def sample(self, params: Array, n: int, rng: np.random.Generator) -> Array:
         """Draw n values of z, shape (n, L)."""
+        checks.dtype_of(params)
         logits, means, log_vars = self._split(checks.ready(params, self.n_params))
         checks.size(checks.width(n, "n") * self.n_latent, "n", n)
         return _draw(_softmax(logits)[1], means, log_vars, n, checks.generator(rng))
@@ -258,7 +259,7 @@ class VampPrior:
                 f"prior must be of another kind for {type(posterior).__name__}, got VampPrior, which is a mixture of "
                 f"diagonal Gaussians q(z|u). Use posterior='diagonal', or prior='mixture'."
             )
-        if n_x != self.n_x:
+        if checks.width(n_x, "n_x") != self.n_x:
             raise ValueError(
                 f"prior must have pseudo-inputs of n_x={n_x} values as the data have, got {self.n_x}. Make them agree."
             )
@@ -273,7 +274,7 @@ class VampPrior:
 
         Pixels are first drawn in from 0 and 1 by a tenth, where a sigmoid still has a slope.
         """
-        checks.place(params, self.n_params, params.dtype, "params")
+        checks.place(params, self.n_params, checks.dtype_of(params), "params")
         x = checks.data(x, self.n_x).astype(np.float64)
         chosen = checks.generator(rng).choice(len(x), self.n_components, replace=len(x) < self.n_components)
         rows, noise = x[chosen], 0.1 * rng.standard_normal((self.n_components, self.n_x))
@@ -291,18 +292,20 @@ class VampPrior:
 
     def inputs(self, params: Array) -> Array:
         """Return u, shape (C, n_x): sigmoid(theta) of pixels, else theta."""
+        checks.dtype_of(params)
         theta = checks.ready(params, self.n_params).reshape(self.n_components, self.n_x)
         return sigmoid(theta) if self.pixels else theta
 
-    def inputs_backward(self, params: Array, inputs: Array, dinputs: Array, grads: Array) -> None:
+    def inputs_backward(self, params: Array, inputs: Array, dinputs: Array, grads: Array) -> None:  # noqa: ARG002
         """Overwrite dtheta = u (1 - u) du of pixels, else du."""
-        u = checks.look(inputs, "inputs", (self.n_components, self.n_x), params.dtype)
+        u = checks.look(inputs, "inputs", (self.n_components, self.n_x))
         du = checks.look(dinputs, "dinputs", u.shape, u.dtype)
         checks.place(grads, self.n_params, u.dtype)
         grads[:] = (u * (1 - u) * du if self.pixels else du).ravel()
 
     def _checked(self, params: Array) -> tuple[Array, Array]:
         """Return means and log-variances of the components, shape (C, L)."""
+        checks.dtype_of(params)
         heads = checks.ready(params, math.prod(self.heads_shape)).reshape(self.heads_shape)
         return heads[:, : self.n_latent], heads[:, self.n_latent :]
 

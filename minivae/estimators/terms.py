@@ -52,7 +52,7 @@ class ElboTerms:
         """
         checks.number(beta, "beta", low=0, closed=True)
         if checks.number(free_bits, "free_bits", low=0, closed=True):
-            kl = beta * float(np.maximum(self.latent_means(), free_bits).sum()) if beta else 0.0
+            kl = float(beta) * float(np.maximum(self.latent_means(), free_bits).sum()) if beta else 0.0
             return kl - float(np.add.reduce(self.log_lik)) / len(self.kl)
         # np.add.reduce: these few numbers are summed at every step, and a plain mean costs twice the time
         kl = beta * np.add.reduce(self.kl) if beta else 0.0  # without weight even an infinite KL does not count
