@@ -644,7 +644,9 @@ row("Cycle.at", cycle.at, {"epoch": 3}, ok={"epoch": "0|" + NUMBER.replace("1.5|
 free = vae.terms(pv, X, rng=gen(0), objective=mv.Elbo(free_bits=0.5))
 row("Elbo.kl_share", mv.Elbo(free_bits=0.5).kl_share, {"terms": free})
 row("ElboTerms.latent_means", free.latent_means, {})
-row("ElboTerms.loss", free.loss, {"beta": 0.5, "free_bits": 0.5}, ok={key: "0|" + NUMBER for key in ("beta", "free_bits")})
+row(
+    "ElboTerms.loss", free.loss, {"beta": 0.5, "free_bits": 0.5}, ok=dict.fromkeys(("beta", "free_bits"), "0|" + NUMBER)
+)
 MODEL = {"names": {"model": ("model", "objective", "estimator")}}
 for objective, model in ((mv.Elbo(), vae), (mv.Reconstruction(), ae)):
     name = type(objective).__name__
