@@ -161,7 +161,7 @@ def test_the_command_trains_with_them(tmp_path, monkeypatch, capsys):
     assert cli.main(["train", *words, *extra]) == 0
     settings = runs.open_run("run").settings
     assert settings.objective == Elbo("pathwise", Warmup(1, final=2.0), "closed", 0.1)
-    rows = list(csv.DictReader((tmp_path / "run" / "history.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "run" / "history.csv").read_text().splitlines()))
     assert [float(row["beta"]) for row in rows] == [0.0, 2.0]
     capsys.readouterr()
     assert cli.main(["train", "--resume", "run", "--epochs", "3", "--quiet"]) == 0
