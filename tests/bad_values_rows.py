@@ -1204,6 +1204,49 @@ row(
     asis="answer",
 )
 
+BETAS = REAL + "|long|wide"
+SPECTRUM = np.array([4.0, 2.0, 1.0, 0.5])
+row(
+    "beta_vae_optimum",
+    classical.beta_vae_optimum,
+    {"eigenvalues": SPECTRUM, "beta": 1.5, "n_latent": 2, "s2": 0.5},
+    ok={"eigenvalues": REAL + "|list|long|wide", "beta": NUMBER, "n_latent": "None", "s2": NUMBER + "|None"},
+)
+row(
+    "reverse_water_filling",
+    classical.reverse_water_filling,
+    {"eigenvalues": SPECTRUM, "level": 0.5},
+    ok={"eigenvalues": REAL + "|list|long|wide", "level": NUMBER},
+)
+row("one_bit_data", studies.one_bit_data, {"n_x": 3})
+row(
+    "one_bit_loss",
+    studies.one_bit_loss,
+    {"n_x": 3, "rho": np.array([0.5, 1.0]), "beta": 0.5},
+    ok={"rho": REAL + "|0|-1|1.5|10**12|0-d|3-d|deeper|wide|long|list", "beta": "0|" + NUMBER},
+)
+row("one_bit_optimum", studies.one_bit_optimum, {"n_x": 3, "beta": 0.5}, ok={"beta": NUMBER})
+row(
+    "mutual_information",
+    studies.mutual_information,
+    {"model": vae, "params": pv, "x": X, "rng": gen(0)},
+    ok={"x": ROWS_},
+)
+row("collapse", studies.collapse, {"model": vae, "params": pv, "x": X, "seed": 0}, ok={"x": ROWS_, "seed": "10**12"})
+row(
+    "rate_distortion",
+    lambda **how: list(studies.rate_distortion(**how)),
+    {"x": R, "betas": [1.0], "s2": 0.5, "n_latent": 2, "n_hidden": [], "settings": mv.Settings(), "seed": 0},
+    ok={
+        "x": ANY,
+        "betas": REAL + "|long|wide",
+        "s2": NUMBER,
+        "n_hidden": "empty",
+        "settings": "None",
+        "seed": "10**12",
+    },
+)
+
 LEFT_OUT = {
     "Exercise": "written in code, once, by whoever adds one",
     "Exercise.<lambda>": "the default of compare",
@@ -1215,6 +1258,7 @@ LEFT_OUT = {
     "ReconstructionTerms": "a result",
     "LogMarginal": "a result",
     "PowerStep": "a result",
+    "BetaOptimum": "a result",
     "Descent": "a result",
     "Result": "a result",
     "EncoderDraws": "a result of encoder_draws and encoder_states",

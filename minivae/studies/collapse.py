@@ -44,7 +44,8 @@ def mutual_information(model: VAE, params: Array, x: Any, rng: np.random.Generat
     array([0., 0., 0., 0., 0.])
     """
     checks.has(model, ("posterior", "draw_noise", "encode"), "model", "a VAE", "VAE.mlp(n_x=4, n_latent=2)")
-    head, n_latent = model.encode(params, model.check_data(x, dtype=params.dtype)), model.posterior.n_latent
+    x = model.check_data(x, dtype=checks.parameters_of(model, params).dtype)
+    head, n_latent = model.encode(params, x), model.posterior.n_latent
     own = model.unpack(params)[1]
     z, log_q, _ = model.posterior.sample(own, head, model.draw_noise(rng, 1, len(head), params.dtype))
     found, step = np.empty(len(head), params.dtype), max(1, _PAIRS_AT_ONCE // len(head))

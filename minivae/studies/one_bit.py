@@ -46,6 +46,8 @@ def one_bit_loss(n_x: int, rho: Any, beta: float = 1.0) -> Array:
     array([1.38629436, 0.90755757])
     """
     rho, n_x = checks.real(rho, "rho"), checks.width(n_x, "n_x")
+    if not rho.size:
+        raise ValueError(f"rho must hold a number at least, got {checks.shown(rho)}. Use np.linspace(0, 5), say.")
     beta = checks.number(beta, "beta", low=0, closed=True)
     eps, w = normal_nodes(1, step=0.05, far=9.0)
     ratio = rho[..., None]
