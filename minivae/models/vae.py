@@ -61,7 +61,8 @@ class VAE(EncoderDecoder):
     likelihood : Likelihood
         p(x|z).
     prior : Prior, optional
-        p(z); the one that goes with the posterior unless given: N(0, I), or fair bits.
+        p(z); the one that goes with the posterior unless given: N(0, I), or fair bits. It may learn along, and one that
+        ``AsksTheEncoder`` describes is made of heads that the encoder gives of pseudo-inputs.
 
     Raises
     ------

@@ -59,8 +59,9 @@ def rate_distortion(
     """Yield rate and distortion of a VAE with a Gaussian decoder of variance s2, trained at each beta.
 
     Without hidden layers the VAE is linear and trained without noise, by L-BFGS on quadrature nodes: it ends on the
-    rate-distortion curve of a Gaussian, at the level beta s2, where no latent is lacking. With hidden layers it is
-    trained as ``settings`` say, their beta replaced, on all rows.
+    rate-distortion curve of a Gaussian, at the level beta s2, where no latent is lacking. Its loss depends on the rows'
+    mean and covariance alone, so 2 n_x rows that have the same stand for all. With hidden layers it is trained as
+    ``settings`` say, their beta replaced, on all rows.
 
     Parameters
     ----------
@@ -104,14 +105,28 @@ def rate_distortion(
             eps = model.draw_noise(stream(checked_seed, Stream.TEST_NOISE), _TEST_DRAWS, len(x), params.dtype)
             terms = model.terms(params, x, eps=eps)
         else:
-            start = model.init(stream(checked_seed, Stream.LINEAR), x=x)
-            params, _ = minimise(model, start, x, nodes, objective)
-            terms = model.terms(params, x, eps=nodes[0], weights=nodes[1])
+            few = alike_in_covariance(x)
+            start = model.init(stream(checked_seed, Stream.LINEAR), x=few)
+            params, _ = minimise(model, start, few, nodes, objective)
+            terms = model.terms(params, few, eps=nodes[0], weights=nodes[1])
         log_lik, rate = float(terms.log_lik.mean()), float(terms.kl.mean())
         constant = 0.5 * x.shape[1] * np.log(2 * np.pi * s2)
         best = beta_vae_optimum(values, beta, min(n_latent, len(values)), s2)
         exact = best.rate, best.distortion, best.objective
-        yield RatePoint(beta, rate, -2 * s2 * (log_lik + constant), log_lik - beta * rate, *exact)
+        yield RatePoint(beta, rate, float(-2 * s2 * (log_lik + constant)), log_lik - beta * rate, *exact)
+
+
+def alike_in_covariance(x: Array) -> Array:
+    """Return 2 d rows with the mean and the 1/N covariance of x: mean +- sqrt(d lambda_j) u_j.
+
+    >>> few = alike_in_covariance(np.array([[2.0, 1.0], [2.0, -1.0], [-2.0, 1.0], [-2.0, -1.0]]))
+    >>> np.abs(few.T @ few / 4).round(12)
+    array([[4., 0.],
+           [0., 1.]])
+    """
+    values, vectors = eigenpairs(covariance(x))
+    away = np.sqrt(len(values) * np.maximum(values, 0))[:, None] * vectors
+    return np.ascontiguousarray(x.mean(axis=0) + np.concatenate([away, -away]))
 
 
 def rate_distortion_figure(eigenvalues: Array, curves: dict[str, Sequence[RatePoint]]) -> "Figure":
