@@ -1,6 +1,7 @@
 """Free bits: the loss by its definition, and no gradient at all of a latent that stays below."""
 
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from minivae.distributions import Bits, DiagonalGaussian, FairBits, MixtureOfGau
 from minivae.estimators import Elbo, ElboTerms, Warmup
 from minivae.models.vae import VAE
 from minivae.nn.gradcheck import check_gradient
-from minivae.training import runs
+from minivae.training import loop, runs
 from minivae.training.loop import train
 from minivae.training.settings import Settings
 from tests.support import binary, small_vae
@@ -165,3 +166,22 @@ def test_the_command_trains_with_them(tmp_path, monkeypatch, capsys):
     assert [float(row["beta"]) for row in rows] == [0.0, 2.0]
     capsys.readouterr()
     assert cli.main(["train", "--resume", "run", "--epochs", "3", "--quiet"]) == 0
+
+
+def test_a_checkpoint_without_free_bits_is_resumed(tmp_path, monkeypatch):
+    # as versions wrote them that did not know the word
+    path, x = tmp_path / "c.npz", np.round(np.random.default_rng(0).random((40, 4)))
+    model, settings = VAE.mlp(4, 2, [5]), Settings(epochs=2, batch_size=20)
+    to_spec = loop.to_spec
+
+    def former(description):
+        spec = to_spec(description)
+        if "objective" in spec:
+            del spec["objective"]["free_bits"]
+        return spec
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "to_spec", former)
+        train(model, x, settings=settings, checkpoint=path)
+    resumed = train(model, x, settings=replace(settings, epochs=3), checkpoint=path, resume=True)
+    assert len(resumed.history) == 3
