@@ -152,15 +152,15 @@ def test_pseudo_inputs_start_at_training_rows_each_its_own(rng):
     assert abs(spread.std() / 0.1 - 1) < 5 / np.sqrt(2 * spread.size)
 
 
-def test_pseudo_inputs_of_other_data_are_in_its_units(rng):
-    x = 100 + 20 * rng.normal(size=(500, 3))
-    prior = VampPrior(2, 200, 3, pixels=False)
+def test_pseudo_inputs_of_other_data_are_near_rows_in_their_units(rng):
+    x = np.tile([[300.0, 3.0], [100.0, 1.0]], (100, 1))  # standard deviations 100 and 1
+    prior = VampPrior(2, 200, 2, pixels=False)
     params = prior.init(rng)
     prior.init_at(params, x, rng)
-    u = prior.inputs(params)
-    away = np.abs(u[:, None] - x[None]).max(axis=2).min(axis=1)
-    assert 0.1 < np.median(away) < 10  # noise of a tenth of the deviation: near a row, and not on it
-    assert_within_standard_errors(u, 100.0)
+    u = prior.inputs(params) / [100.0, 1.0]
+    away = u - np.where(u > 2, 3.0, 1.0)
+    assert_within_standard_errors(away, 0.0)
+    assert np.all(np.abs(away.std(axis=0) / 0.1 - 1) < 5 / np.sqrt(2 * 200))
 
 
 def test_pseudo_inputs_may_be_more_than_the_rows(rng):

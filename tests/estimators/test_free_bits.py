@@ -12,6 +12,7 @@ from minivae.estimators import Elbo, ElboTerms, Warmup
 from minivae.models.vae import VAE
 from minivae.nn.gradcheck import check_gradient
 from minivae.training import loop, runs
+from minivae.training.arithmetic import reproducible
 from minivae.training.loop import train
 from minivae.training.settings import Settings
 from tests.support import binary, small_vae
@@ -180,8 +181,9 @@ def test_a_checkpoint_without_free_bits_is_resumed(tmp_path, monkeypatch):
             del spec["objective"]["free_bits"]
         return spec
 
-    with monkeypatch.context() as patch:
-        patch.setattr(loop, "to_spec", former)
-        train(model, x, settings=settings, checkpoint=path)
-    resumed = train(model, x, settings=replace(settings, epochs=3), checkpoint=path, resume=True)
+    with reproducible():
+        with monkeypatch.context() as patch:
+            patch.setattr(loop, "to_spec", former)
+            train(model, x, settings=settings, checkpoint=path)
+        resumed = train(model, x, settings=replace(settings, epochs=3), checkpoint=path, resume=True)
     assert len(resumed.history) == 3
