@@ -16,7 +16,7 @@ def axis_nodes(n_latent: int) -> tuple[Array, Array]:
     They lie at +-sqrt(L) on each axis: the loss of a linear VAE needs no more.
 
     >>> eps, w = axis_nodes(2)
-    >>> float(w @ np.sum(eps[:, 0] ** 2, axis=1)), round(float(w @ (eps[:, 0, 0] * eps[:, 0, 1])), 12)
+    >>> round(float(w @ np.sum(eps[:, 0] ** 2, axis=1)), 12), round(float(w @ (eps[:, 0, 0] * eps[:, 0, 1])), 12)
     (2.0, 0.0)
     """
     n = checks.width(n_latent, "n_latent")
