@@ -289,6 +289,44 @@ for prior, z in ((distributions.StandardNormal(2), EPS), (distributions.FairBits
         {"params": NONE, "n": 3, "rng": gen(0)},
         ok={"params": "wide|long|other float|empty|0-d|3-d|deeper|NaN in it|inf in it"},
     )
+mix, vamp = distributions.MixtureOfGaussians(2, 3), distributions.VampPrior(2, 3, 4)
+HEADS = rng.standard_normal(12)
+LONG = {"z": "long", "dlog_prob": ""}
+for prior, theta_p in ((mix, mix.init(gen(0))), (vamp, HEADS)):
+    name = type(prior).__name__
+    how = {"inner": True, "names": {"params": ("params", "z")}}
+    row(f"{name}.log_prob", prior.log_prob, {"params": theta_p, "z": EPS}, **how, ok=LONG)
+    back = {"params": theta_p, "z": EPS, "dlog_prob": Q, "grads": np.zeros_like(theta_p)}
+    row(f"{name}.backward", prior.backward, back, **how, writes="grads")
+    row(f"{name}.sample", prior.sample, {"params": theta_p, "n": 3, "rng": gen(0)}, inner=True)
+    row(f"{name}.init", prior.init, {"rng": gen(0), "dtype": np.float32}, ok={})
+    own = prior.init(gen(0))
+    row(f"{name}.named", prior.named, {"params": own}, inner=True, ok={"params": "other float|complex"})
+row("MixtureOfGaussians", distributions.MixtureOfGaussians, {"n_latent": 2, "n_components": 3})
+row("VampPrior", distributions.VampPrior, {"n_latent": 2, "n_components": 3, "n_x": 4, "pixels": True})
+row("VampPrior.check_model", vamp.check_model, {"posterior": q, "n_x": 4}, names={"posterior": ("prior",)})
+row(
+    "VampPrior.init_at",
+    vamp.init_at,
+    {"params": vamp.init(gen(0)), "x": X, "rng": gen(0)},
+    writes="params",
+    ok={"params": "other float|NaN in it|inf in it|1e300 in it", "x": ROWS_},
+)
+row("VampPrior.inputs", vamp.inputs, {"params": vamp.init(gen(0))}, inner=True, ok={"params": "other float"})
+row(
+    "VampPrior.inputs_backward",
+    vamp.inputs_backward,
+    {"params": vamp.init(gen(0)), "inputs": R[:, :4], "dinputs": R + 1, "grads": np.zeros(12)},
+    inner=True,
+    writes="grads",
+    unused="params",
+)
+row(
+    "named_prior",
+    distributions.named_prior,
+    {"prior": "vamp", "posterior": q, "n_components": 3, "likelihood": distributions.Bernoulli(), "n_x": 4},
+    ok={"n_components": "None"},
+)
 row("Bernoulli", distributions.Bernoulli, {})
 row("GaussianPerPixel", distributions.GaussianPerPixel, {})
 row("Gaussian", distributions.Gaussian, {"variance": 0.5, "learned": True}, ok={"variance": NUMBER})
@@ -599,6 +637,19 @@ row(
     {"estimator": "score", "beta": 0.5, "kl": "sampled"},
     ok={"estimator": "None", "kl": "None", "beta": "0|" + NUMBER},
 )
+warmup, cycle = estimators.Warmup(4), estimators.Cycle(4)
+row("Elbo", mv.Elbo, {"beta": warmup, "free_bits": 0.5}, ok={"beta": "0|" + NUMBER, "free_bits": "0|" + NUMBER})
+ends = {"start": "0|" + NUMBER, "final": "0|" + NUMBER}
+row("Warmup", estimators.Warmup, {"n_epochs": 4, "start": 0.5, "final": 2.0}, ok=ends)
+row("Cycle", estimators.Cycle, {"period": 4, "ramp": 0.5, "start": 0.5, "final": 2.0}, ok=ends)
+row("Warmup.at", warmup.at, {"epoch": 3}, ok={"epoch": "0|" + NUMBER.replace("1.5|", "")})
+row("Cycle.at", cycle.at, {"epoch": 3}, ok={"epoch": "0|" + NUMBER.replace("1.5|", "")})
+free = vae.terms(pv, X, rng=gen(0), objective=mv.Elbo(free_bits=0.5))
+row("Elbo.kl_share", mv.Elbo(free_bits=0.5).kl_share, {"terms": free})
+row("ElboTerms.latent_means", free.latent_means, {})
+row(
+    "ElboTerms.loss", free.loss, {"beta": 0.5, "free_bits": 0.5}, ok=dict.fromkeys(("beta", "free_bits"), "0|" + NUMBER)
+)
 MODEL = {"names": {"model": ("model", "objective", "estimator")}}
 for objective, model in ((mv.Elbo(), vae), (mv.Reconstruction(), ae)):
     name = type(objective).__name__
@@ -628,6 +679,7 @@ row(
     ok={"baseline": "0|-1|1.5|10**12|10**30|0-d"},
 )
 row("KSampleTerms.means", kterms.means, {})
+row("Elbo.kl_share", mv.Elbo().kl_share, {"terms": terms})
 row("Elbo.rule", mv.Elbo("score-learned").rule, {"model": vae})
 row("Reconstruction", mv.Reconstruction, {})
 row(
@@ -730,6 +782,12 @@ row(
     ok={"n_hidden": "[]|empty", "likelihood": "None", "prior": "None"},
 )
 row(
+    "VAE.mlp",
+    mv.VAE.mlp,
+    {"n_x": 4, "n_latent": 2, "n_hidden": [3], "prior": "mixture", "n_components": 3},
+    ok={"n_hidden": "[]|empty", "n_components": "None"},
+)
+row(
     "Autoencoder",
     mv.Autoencoder,
     {
@@ -771,6 +829,8 @@ for model, params, eps in ((vae, pv, E3), (vbits, pb, EB), (ae, pa, EA), (sparse
         ok={"dtype": "class", "x": "None|" + ROWS_},
     )
     row("EncoderDecoder.named", model.named, {"params": params}, inner=True, ok={"params": "other float"})
+    if vari:
+        row("VAE.prior_params", model.prior_params, {"params": params}, inner=True, ok={"params": "complex"})
     row("EncoderDecoder.unpack", model.unpack, {"params": params}, inner=True, ok={"params": "complex"})
     row(
         "EncoderDecoder.check_data",
@@ -1259,6 +1319,49 @@ row(
     asis="answer",
 )
 
+BETAS = REAL + "|long|wide"
+SPECTRUM = np.array([4.0, 2.0, 1.0, 0.5])
+row(
+    "beta_vae_optimum",
+    classical.beta_vae_optimum,
+    {"eigenvalues": SPECTRUM, "beta": 1.5, "n_latent": 2, "s2": 0.5},
+    ok={"eigenvalues": REAL + "|list|long|wide", "beta": NUMBER, "n_latent": "None", "s2": NUMBER + "|None"},
+)
+row(
+    "reverse_water_filling",
+    classical.reverse_water_filling,
+    {"eigenvalues": SPECTRUM, "level": 0.5},
+    ok={"eigenvalues": REAL + "|list|long|wide", "level": NUMBER},
+)
+row("one_bit_data", studies.one_bit_data, {"n_x": 3})
+row(
+    "one_bit_loss",
+    studies.one_bit_loss,
+    {"n_x": 3, "rho": np.array([0.5, 1.0]), "beta": 0.5},
+    ok={"rho": REAL + "|0|-1|1.5|10**12|0-d|3-d|deeper|wide|long|list", "beta": "0|" + NUMBER},
+)
+row("one_bit_optimum", studies.one_bit_optimum, {"n_x": 3, "beta": 0.5}, ok={"beta": NUMBER})
+row(
+    "mutual_information",
+    studies.mutual_information,
+    {"model": vae, "params": pv, "x": X, "rng": gen(0)},
+    ok={"x": ROWS_},
+)
+row("collapse", studies.collapse, {"model": vae, "params": pv, "x": X, "seed": 0}, ok={"x": ROWS_, "seed": "10**12"})
+row(
+    "rate_distortion",
+    lambda **how: list(studies.rate_distortion(**how)),
+    {"x": R, "betas": [1.0], "s2": 0.5, "n_latent": 2, "n_hidden": [], "settings": mv.Settings(), "seed": 0},
+    ok={
+        "x": ANY,
+        "betas": REAL + "|long|wide",
+        "s2": NUMBER,
+        "n_hidden": "empty",
+        "settings": "None",
+        "seed": "10**12",
+    },
+)
+
 LEFT_OUT = {
     "Exercise": "written in code, once, by whoever adds one",
     "Exercise.<lambda>": "the default of compare",
@@ -1281,6 +1384,7 @@ LEFT_OUT = {
     "AnnealedMarginal": "a result",
     "CollapsedWeightsWarning": "a warning",
     "PowerStep": "a result",
+    "BetaOptimum": "a result",
     "Descent": "a result",
     "Result": "a result",
     "EncoderDraws": "a result of encoder_draws and encoder_states",

@@ -5,13 +5,16 @@ from minivae.classical.linear_autoencoder import LinearAutoencoder
 from minivae.classical.pca import PCA
 from minivae.classical.power import PowerStep, deflate, power_components, power_iteration
 from minivae.classical.probabilistic_pca import ppca_optimum, probabilistic_pca
+from minivae.classical.rate_distortion import BetaOptimum, beta_vae_optimum, reverse_water_filling
 from minivae.classical.subspaces import covariance, eigenpairs, subspace_distance
 
 __all__ = [
     "PCA",
+    "BetaOptimum",
     "Descent",
     "LinearAutoencoder",
     "PowerStep",
+    "beta_vae_optimum",
     "covariance",
     "deflate",
     "descend",
@@ -21,5 +24,6 @@ __all__ = [
     "power_iteration",
     "ppca_optimum",
     "probabilistic_pca",
+    "reverse_water_filling",
     "subspace_distance",
 ]

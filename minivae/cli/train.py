@@ -10,11 +10,13 @@ from typing import Any
 from minivae import datasets
 from minivae.cli.tables import print_table
 from minivae.cli.verbs import Outcome, Verb, add_quiet, image_shape
+from minivae.core import checks
 from minivae.core.errors import FileError
 from minivae.core.files import writable
 from minivae.distributions.likelihoods import LIKELIHOODS, Gaussian, named_likelihood
 from minivae.estimators.k_sample import BOUNDS, Bound
 from minivae.estimators.objectives import Elbo
+from minivae.estimators.schedules import Cycle, Warmup
 from minivae.estimators.weights import ESTIMATORS, KL_MODES
 from minivae.models.base import Model
 from minivae.models.recipes import RECIPES, Option, Recipe, default_of
@@ -37,7 +39,8 @@ _HOW = {
 }
 _CODES = {"interrupted": 130, "terminated": 143}
 _FREE = ("epochs", "patience")  # these may change when a run is resumed
-_OBJECTIVE = ("estimator", "beta", "kl", "bound")
+_OBJECTIVE = ("estimator", "beta", "kl", "bound", "free_bits", "beta_warmup", "beta_cycle")
+_SCHEDULES = {"beta_warmup": Warmup, "beta_cycle": Cycle}
 # options that are fields of Settings under another name, or its own, with their types
 _SETTINGS = {"batch_size": "batch_size", "clip_norm": "clip_norm", "draws": "n_draws", "dtype": "dtype", "seed": "seed"}
 _COMMON = {"hidden": "n_hidden", "activation": "activation"}  # of every model
@@ -61,6 +64,12 @@ def _options(t: argparse.ArgumentParser) -> None:
         t.add_argument(f"--{option.name}", type=option.kind, help=option.help)
     t.add_argument("--bound", help=f"{', '.join(BOUNDS)}: what is raised (default: what the estimator raises)")
     t.add_argument("--beta", type=float, help=f"weight of the KL in the loss, never in a reported ELBO ({_of('beta')})")
+    warmup = "beta rises from 0 in a straight line over the first N epochs; the validation loss is at the full beta"
+    t.add_argument("--beta-warmup", type=int, metavar="N", help=warmup)
+    cycle = "beta rises from 0 in the first half of every N epochs, again and again"
+    t.add_argument("--beta-cycle", type=int, metavar="N", help=cycle)
+    free = "count the mean KL of each latent as at least so many nats, which it may then use freely (default 0)"
+    t.add_argument("--free-bits", type=float, metavar="NATS", help=free)
     t.add_argument("--kl", help=f"{' or '.join(KL_MODES)} (default: the formula where there is one)")
     t.add_argument("--estimator", help=f"of the encoder's gradient: {', '.join(ESTIMATORS)} (default: what suits q)")
     t.add_argument("--draws", type=int, metavar="K", help="draws of z an example and step (default: the estimator's)")
@@ -135,7 +144,9 @@ def _train(options: argparse.Namespace, run: Run, dataset: datasets.Dataset, res
 def _title(model: Model, dataset: datasets.Dataset) -> str:
     """Say what is trained on what."""
     hidden = [layer.n_out for layer in model.encoder.layers if layer.n_params][:-1]
-    boxes = [getattr(model, name, None) for name in ("posterior", "likelihood", "corruption", "penalty")]
+    boxes = [getattr(model, name, None) for name in ("posterior", "prior", "likelihood", "corruption", "penalty")]
+    if isinstance(model, VAE) and model.prior == model.posterior.prior():
+        boxes.remove(model.prior)  # goes without saying
     extras = "; ".join(str(box) for box in boxes if box is not None)
     return (
         f"{type(model).__name__} {'-'.join(str(n) for n in [model.n_x, *hidden])}, latent {model.decoder.n_in}, "
@@ -189,9 +200,10 @@ def _settings(options: argparse.Namespace, model: Model, dataset: datasets.Datas
     values = {_SETTINGS[name]: value for name, value in _given(options, _SETTINGS).items()} | _given(options, _FREE)
     objective = _given(options, _OBJECTIVE)
     if objective and not model.variational:
+        name = next(iter(objective)).replace("_", "-")
         raise ValueError(
-            f"--{next(iter(objective))} is for a model whose code is a distribution, as that of --model vae is, got it "
-            f"with --model {kind}. Drop it."
+            f"--{name} is for a model whose code is a distribution, as that of --model vae is, got it with --model "
+            f"{kind}. Drop it."
         )
     if objective:
         values["objective"] = _objective(**objective)
@@ -212,9 +224,18 @@ def _objective(bound: str | None = None, **own: Any) -> Bound:
     if bound is None:
         bound = ESTIMATORS.choose(own["estimator"]).bound if "estimator" in own else next(iter(BOUNDS))
     objective: type[Bound] = BOUNDS.choose(bound)
-    foreign = sorted(own.keys() - {f.name for f in dataclasses.fields(objective)})
+    known = {f.name for f in dataclasses.fields(objective)}
+    foreign = sorted(own.keys() - known - (_SCHEDULES.keys() if "beta" in known else set()))
     if foreign:
-        raise ValueError(f"--{foreign[0]} is for --bound elbo, got it with --bound {bound}. Drop it.")
+        name = foreign[0].replace("_", "-")
+        raise ValueError(f"--{name} is for --bound elbo, got it with --bound {bound}. Drop it.")
+    beta = checks.number(own.get("beta", 1.0), "beta", low=0, closed=True)
+    periods = {name: own.pop(name) for name in _SCHEDULES if name in own}
+    if len(periods) > 1:
+        got = " and ".join(str(n) for n in periods.values())
+        raise ValueError(f"--beta-cycle must go without --beta-warmup, got {got}. Drop one.")
+    for name, n_epochs in periods.items():
+        own["beta"] = _SCHEDULES[name](checks.width(n_epochs, f"--{name.replace('_', '-')}"), final=beta)
     return objective(**own)
 
 

@@ -2,11 +2,12 @@
 
 from minivae.distributions.bits import Bits, all_states
 from minivae.distributions.diagonal import DiagonalGaussian
-from minivae.distributions.families import POSTERIORS, named_posterior
+from minivae.distributions.families import POSTERIORS, PRIORS, named_posterior, named_prior
 from minivae.distributions.fixed import FixedGaussian
 from minivae.distributions.kl import ClosedKl, closed_kl, closes
 from minivae.distributions.likelihoods import LIKELIHOODS, Bernoulli, Gaussian, GaussianPerPixel, NotALikelihoodWarning
 from minivae.distributions.linear_gaussian import LinearGaussian
+from minivae.distributions.mixtures import AsksTheEncoder, MixtureOfGaussians, VampPrior
 from minivae.distributions.nodes import gauss_hermite, normal_nodes
 from minivae.distributions.priors import FairBits, StandardNormal
 from minivae.distributions.protocols import Likelihood, Posterior, Prior
@@ -14,6 +15,8 @@ from minivae.distributions.protocols import Likelihood, Posterior, Prior
 __all__ = [
     "LIKELIHOODS",
     "POSTERIORS",
+    "PRIORS",
+    "AsksTheEncoder",
     "Bernoulli",
     "Bits",
     "ClosedKl",
@@ -24,14 +27,17 @@ __all__ = [
     "GaussianPerPixel",
     "Likelihood",
     "LinearGaussian",
+    "MixtureOfGaussians",
     "NotALikelihoodWarning",
     "Posterior",
     "Prior",
     "StandardNormal",
+    "VampPrior",
     "all_states",
     "closed_kl",
     "closes",
     "gauss_hermite",
     "named_posterior",
+    "named_prior",
     "normal_nodes",
 ]

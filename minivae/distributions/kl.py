@@ -29,7 +29,11 @@ class ClosedKl(Protocol):
         """Return its terms, shape (B, L); the rows sum to ``value``."""
 
     def backward(self, prior: Array, head: Array, dkl: Array, dprior: Array) -> Array:
-        """Overwrite the prior's gradient and return dhead, through ``value``."""
+        """Overwrite the prior's gradient and return dhead, through ``value``.
+
+        A formula that free bits can use has also ``backward_per_latent``: the same through ``per_latent``, for dkl of
+        shape (B, L).
+        """
 
 
 K = TypeVar("K", bound=type)
@@ -89,6 +93,10 @@ class _DiagonalFromStandard:
     def backward(self, prior: Array, head: Array, dkl: Array, dprior: Array) -> Array:  # noqa: ARG002
         return kernels.diagonal_kl_backward(head, dkl)
 
+    def backward_per_latent(self, prior: Array, head: Array, dkl: Array, dprior: Array) -> Array:  # noqa: ARG002
+        mu, log_var = np.split(head, 2, axis=1)
+        return np.concatenate([mu * dkl, 0.5 * np.expm1(log_var) * dkl], axis=1)
+
 
 @closes(FixedGaussian, StandardNormal)
 @dataclass(frozen=True)
@@ -123,6 +131,9 @@ class _BitsFromFair:
         one: Any = head.dtype.type
         return sigmoid(head) * head - np.logaddexp(head, one(0)) + one(math.log(2))
 
-    def backward(self, prior: Array, head: Array, dkl: Array, dprior: Array) -> Array:  # noqa: ARG002
+    def backward(self, prior: Array, head: Array, dkl: Array, dprior: Array) -> Array:
+        return self.backward_per_latent(prior, head, dkl[:, None], dprior)
+
+    def backward_per_latent(self, prior: Array, head: Array, dkl: Array, dprior: Array) -> Array:  # noqa: ARG002
         theta = sigmoid(head)
-        return theta * (1 - theta) * head * dkl[:, None]
+        return theta * (1 - theta) * head * dkl

@@ -19,6 +19,7 @@ from minivae.estimators.on_costs import (
     ScoreFunction,
     sample_gradients,
 )
+from minivae.estimators.schedules import BetaSchedule, Cycle, Warmup
 from minivae.estimators.signals import leave_one_out, leave_one_out_signal, optimal_baseline
 from minivae.estimators.terms import ElboTerms, KSampleTerms, ReconstructionTerms
 from minivae.estimators.weights import ESTIMATORS, Draws, Estimator, Weights
@@ -29,9 +30,11 @@ __all__ = [
     "ESTIMATORS",
     "Baseline",
     "BernoulliExpectation",
+    "BetaSchedule",
     "Cosine",
     "Cost",
     "CostEstimator",
+    "Cycle",
     "Draws",
     "Elbo",
     "ElboTerms",
@@ -57,6 +60,7 @@ __all__ = [
     "ScoreFunction",
     "SeparableCost",
     "Summary",
+    "Warmup",
     "Weights",
     "elbo_gradient_moments",
     "exact_moments",

@@ -57,7 +57,8 @@ class KSampleBound:
 
     estimator: str | None = None
     variational = True
-    beta = 1.0
+    final_beta = 1.0
+    free_bits = 0.0
     kl: ClassVar[KlMode] = "sampled"
 
     def __post_init__(self) -> None:

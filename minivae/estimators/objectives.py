@@ -7,11 +7,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol
 
+import numpy as np
+
 from minivae.core import checks
 from minivae.core.arrays import Array
 from minivae.core.registry import saved
 from minivae.core.trust import looked
 from minivae.estimators.baselines import Baseline
+from minivae.estimators.schedules import BetaSchedule
 from minivae.estimators.terms import ElboTerms, ReconstructionTerms
 from minivae.estimators.weights import ESTIMATORS, KL_MODES, BoundName, Draws, Estimator, KlMode, Weights
 
@@ -98,38 +101,61 @@ class Elbo:
 
         loss = mean over the batch of [ beta KL(q(z|x) || p(z)) - 1/K sum_k log p(x|z_k) ]
 
+    With free bits lambda the KL is that of each latent, averaged over the batch, and at least lambda nats [1]_:
+
+        loss = beta sum_j max(lambda, mean KL_j) - mean over the batch of 1/K sum_k log p(x|z_k)
+
+    so that a latent whose mean KL is at most lambda has no gradient from it, and is free to say so much.
+
     Parameters
     ----------
     estimator : str, optional
         How the gradient reaches the encoder, a name in ``mv.estimators.ESTIMATORS``. Unless given "pathwise" where a
         path leads through the draw, else "score-leave-one-out".
-    beta : float
-        Weight of the KL in the loss and its gradient; a reported ELBO never contains it.
+    beta : float or BetaSchedule
+        Weight of the KL in the loss and its gradient; a reported ELBO never contains it. A schedule, ``Warmup`` or
+        ``Cycle``, gives each epoch of a training its own. The validation loss, by which the best epoch is told, is
+        taken at the beta that the schedule leads to, so that all epochs are judged alike; patience waits until the
+        schedule has settled. Outside of a training that beta counts, too.
     kl : {"closed", "sampled"}, optional
         The formula, or log q(z|x) - log p(z) at the draws. Unless given the formula, where there is one and the
         estimator can use it.
+    free_bits : float
+        lambda, in nats; 0 is the plain KL. It takes the formula for the KL of each latent.
 
     Raises
     ------
     ValueError
         If a name is unknown, a value out of range, or the two cannot go together.
 
+    References
+    ----------
+    .. [1] D. P. Kingma et al., "Improved variational inference with inverse autoregressive flow", 2016, appendix C.8.
+
     Examples
     --------
     >>> from minivae import VAE
     >>> Elbo(beta=4.0).resolved(VAE.mlp(n_x=4, n_latent=2))
-    Elbo(estimator='pathwise', beta=4.0, kl='closed')
+    Elbo(estimator='pathwise', beta=4.0, kl='closed', free_bits=0.0)
     >>> Elbo().resolved(VAE.mlp(n_x=4, n_latent=2, posterior="bits"))
-    Elbo(estimator='score-leave-one-out', beta=1.0, kl='closed')
+    Elbo(estimator='score-leave-one-out', beta=1.0, kl='closed', free_bits=0.0)
     """
 
     estimator: str | None = None
-    beta: float = 1.0
+    beta: float | BetaSchedule = 1.0
     kl: KlMode | None = None
+    free_bits: float = 0.0
     variational = True
 
     def __post_init__(self) -> None:
-        checks.number(self.beta, "beta", low=0, closed=True)
+        if self._schedule is None:
+            checks.number(self.beta, "beta", low=0, closed=True)
+        checks.number(self.free_bits, "free_bits", low=0, closed=True)
+        if self.free_bits and self.kl == "sampled":
+            raise ValueError(
+                f"kl must be 'closed' with free bits, which need the KL of each latent, got 'sampled' and "
+                f"free_bits={self.free_bits:g}. Leave kl away."
+            )
         if self.kl is not None:
             checks.choice(self.kl, KL_MODES, "kl")
         if self.estimator is not None:
@@ -139,6 +165,22 @@ class Elbo:
                 f"kl must be 'sampled' for the estimator {self.estimator!r}, which leaves out a part of log q(z|x) at "
                 f"the draw, got {self.kl!r}. Use kl='sampled', or estimator='pathwise'."
             )
+
+    @cached_property
+    def _schedule(self) -> BetaSchedule | None:
+        parts = ("at", "final", "settles")
+        given: Any = self.beta
+        return given if not isinstance(given, type) and all(hasattr(given, part) for part in parts) else None
+
+    @cached_property
+    def final_beta(self) -> float:
+        """beta, or the one that its schedule leads to: what counts outside of a training."""
+        return self.beta if self._schedule is None else self._schedule.final  # type: ignore[return-value]
+
+    @property
+    def settles(self) -> int:
+        """The epoch from which on patience counts: 0, or where the schedule of beta has settled."""
+        return 0 if self._schedule is None else self._schedule.settles
 
     @cached_property
     def row(self) -> Estimator:
@@ -167,6 +209,12 @@ class Elbo:
                 f"kl must be 'sampled' for {type(posterior).__name__} and {type(model.prior).__name__}, which have no "
                 f"formula for their KL, got 'closed'. Leave kl away."
             )
+        if self.free_bits and not (closed and "closed" in row.kl and hasattr(model.closed_kl, "backward_per_latent")):
+            raise ValueError(
+                f"free_bits must be 0 where the KL of each latent has no formula, or {estimator!r} cannot use it, got "
+                f"{self.free_bits:g} with {type(posterior).__name__} and {type(model.prior).__name__}. Leave it away, "
+                f"or use a diagonal posterior and the standard prior."
+            )
         kl: KlMode = self.kl or ("closed" if closed and "closed" in row.kl else "sampled")
         return self if (estimator, kl) == (self.estimator, self.kl) else replace(self, estimator=estimator, kl=kl)
 
@@ -189,9 +237,9 @@ class Elbo:
         """Return the draws that the estimator takes unless said otherwise."""
         return self.resolved(model).row.usual_draws
 
-    def at(self, epoch: int) -> "Elbo":  # noqa: ARG002
-        """Return the objective itself: beta is the same in every epoch."""
-        return self
+    def at(self, epoch: int) -> "Elbo":
+        """Return the objective with the beta of an epoch, counted from 0; itself where beta never changes."""
+        return self if self._schedule is None else replace(self, beta=self._schedule.at(epoch))
 
     def weights(self, draws: Draws, baseline: Any = 0.0) -> Weights:
         """Return what each draw counts for decoder, path and score."""
@@ -212,13 +260,25 @@ class Elbo:
         return elbo
 
     def loss(self, terms: ElboTerms) -> float:
-        """Return beta KL - log_lik, averaged over the batch."""
-        return _known(terms, "log_lik", "kl", "loss").loss(self.beta)
+        """Return beta KL - log_lik, averaged over the batch, with free bits that of each latent at least so many."""
+        return _known(terms, "log_lik", "kl", "loss").loss(self.final_beta, self.free_bits)
+
+    def kl_share(self, terms: ElboTerms) -> Array:
+        """Return what a closed KL counts in the loss: of each example, (B,), or with free bits of each latent, (B, L).
+
+        beta / B, and zero for a latent whose mean KL is at most the free bits.
+        """
+        kl = _known(terms, "log_lik", "kl").kl
+        share = kl.dtype.type(self.final_beta / len(kl))
+        if not self.free_bits:
+            return np.full(len(kl), share)
+        held = terms.latent_means() > self.free_bits
+        return np.tile(np.where(held, share, kl.dtype.type(0)), (len(kl), 1))
 
     def signal(self, terms: ElboTerms) -> Array:
         """Return the mean over the draws of the score function's f."""
         terms = _known(terms, "log_lik", "kl")
-        return terms.log_lik - self.beta * terms.kl if self.kl == "sampled" else terms.log_lik
+        return terms.log_lik - self.final_beta * terms.kl if self.kl == "sampled" else terms.log_lik
 
     def rule(self, model: Any) -> Baseline | None:
         """Return the rule of the estimator's baseline, for the model's data."""

@@ -97,7 +97,8 @@ class Joint:
 
     def __init__(self, model: Any, params: Array, x: Array) -> None:
         self.model, self.x = model, x
-        _, _, self.prior, self.decoder, self.likelihood = model.unpack(params)
+        *_, self.decoder, self.likelihood = model.unpack(params)
+        self.prior = model.prior_params(params)
 
     def at(self, z: Array) -> Position:
         """Return what is known at z, shape (K, B, L)."""

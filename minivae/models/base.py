@@ -119,6 +119,9 @@ class Variational(Model, Protocol):
     def sample(self, params: Array, n: int, rng: np.random.Generator, *, mean: bool = False) -> Array:
         """Draw n data points, or their means E[x|z], z from the prior."""
 
+    def prior_params(self, params: Array) -> Array:
+        """Return what the prior's density takes of the parameters."""
+
     def draw(self, params: Array, x: Array, eps: Array | None) -> tuple[Array, Array, Draws]:
         """Return head, z and what is known of the draws."""
 
@@ -174,7 +177,7 @@ class EncoderDecoder:
         """Return initial parameters, shape (n_params,); float32 and float64 start at the same point.
 
         Given data x, the last bias of the decoder starts where E[x|z] is their mean: a head start, and without it
-        the prior's centre may stay unused when the data lie far from zero.
+        the prior's centre may stay unused when the data lie far from zero. A box with ``init_at`` starts at the data.
         """
         dtype, rng = checks.float_dtype(dtype), checks.generator(rng)
         x = None if x is None else checks.data(x, self.n_x)
@@ -185,6 +188,9 @@ class EncoderDecoder:
                 bias[:] = self.likelihood.out_at_mean(x)
             if not np.isfinite(bias).all():
                 raise ValueError(f"x must have means that {dtype} holds, got infinite ones. Rescale x, or use float64.")
+        for name, box in self.boxes.items():
+            if x is not None and hasattr(box, "init_at"):
+                box.init_at(parts[name], x, rng)
         return np.concatenate(list(parts.values()))
 
     def named(self, params: Array) -> Iterator[tuple[str, Array]]:

@@ -148,8 +148,8 @@ def _from_posterior(model: Variational, params: Array, x: Array, n_draws: int, r
 
 def _from_prior(model: Any, params: Array, x: Array, n_draws: int, rng: np.random.Generator) -> Array:
     """Return log w = log p(x|z) at draws of the prior; far from the posterior it may well be -inf."""
-    _, _, prior, decoder, likelihood = model.unpack(params)
-    z = model.prior.sample(prior, n_draws * len(x), rng)
+    *_, decoder, likelihood = model.unpack(params)
+    z = model.prior.sample(model.prior_params(params), n_draws * len(x), rng)
     with np.errstate(over="ignore", invalid="ignore"):
         out, _ = model.decoder.forward(decoder, z)
         return model.likelihood.log_prob(likelihood, out, x).reshape(n_draws, len(x))

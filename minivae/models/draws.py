@@ -175,9 +175,8 @@ class EncoderDraws:
 
     @cached_property
     def _own(self) -> tuple[Array, Array]:
-        """The parameters of posterior and prior."""
-        _, posterior, prior, _, _ = self.model.unpack(self.params)
-        return posterior, prior
+        """The parameters of the posterior, and what the prior's density takes."""
+        return self.model.unpack(self.params)[1], self.model.prior_params(self.params)
 
     def _flat(self, array: Array) -> Array:
         return array.reshape(1, self.log_q.size, -1)

@@ -7,8 +7,9 @@ from typing import Any
 
 from minivae.core.arrays import Array
 from minivae.core.registry import Table
-from minivae.distributions.families import POSTERIORS
+from minivae.distributions.families import POSTERIORS, PRIORS
 from minivae.distributions.fixed import FixedGaussian
+from minivae.distributions.mixtures import MixtureOfGaussians
 from minivae.models.autoencoder import Autoencoder
 from minivae.models.base import Model
 from minivae.models.contraction import Contraction
@@ -55,12 +56,13 @@ class Recipe:
 
 
 def _vae(x: Array, common: dict[str, Any], own: Mapping[str, Any]) -> Model:  # noqa: ARG001
+    own = {"n_components" if name == "components" else name: value for name, value in own.items()}
     if "variance" not in own:
         return VAE.mlp(**common, **own)
-    name = own.get("posterior", "fixed")
+    name, variance = own.get("posterior", "fixed"), own.pop("variance")
     if name != "fixed":
         raise ValueError(f"variance must be given with posterior='fixed' only, got it with {name!r}. Drop it.")
-    return VAE.mlp(**common, posterior=FixedGaussian(common["n_latent"], own["variance"]))
+    return VAE.mlp(**common, **own | {"posterior": FixedGaussian(common["n_latent"], variance)})
 
 
 def _plain(x: Array, common: dict[str, Any], own: Mapping[str, Any]) -> Model:  # noqa: ARG001
@@ -102,6 +104,8 @@ RECIPES.add(
         (
             Option("posterior", str, f"q(z|x): {', '.join(POSTERIORS)} (default diagonal)"),
             Option("variance", float, f"of q(z|x), posterior fixed (default {FixedGaussian.variance:g})"),
+            Option("prior", str, f"p(z): {', '.join(PRIORS)} (default: the posterior's own)"),
+            Option("components", int, f"of a prior that is a mixture (default {MixtureOfGaussians.n_components})"),
         ),
     ),
 )

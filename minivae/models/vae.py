@@ -23,9 +23,10 @@ from minivae.core.parallel import row_chunks
 from minivae.core.registry import formerly, saved
 from minivae.core.seeds import Stream, stream
 from minivae.core.trust import looks_once
-from minivae.distributions.families import named_posterior
+from minivae.distributions.families import named_posterior, named_prior
 from minivae.distributions.kl import ClosedKl, closed_kl
 from minivae.distributions.likelihoods import Bernoulli, named_likelihood
+from minivae.distributions.mixtures import AsksTheEncoder
 from minivae.distributions.protocols import Likelihood, Posterior, Prior
 from minivae.estimators.backward import head_gradient
 from minivae.estimators.k_sample import Bound
@@ -62,7 +63,8 @@ class VAE(EncoderDecoder):
     likelihood : Likelihood
         p(x|z).
     prior : Prior, optional
-        p(z); the one that goes with the posterior unless given: N(0, I), or fair bits.
+        p(z); the one that goes with the posterior unless given: N(0, I), or fair bits. It may learn along, and one that
+        ``AsksTheEncoder`` describes is made of heads that the encoder gives of pseudo-inputs.
 
     Raises
     ------
@@ -104,6 +106,8 @@ class VAE(EncoderDecoder):
                 f"Make them agree."
             )
         self._check_widths(self.posterior.n_head, self.posterior.n_latent)
+        if self._asking is not None:
+            self._asking.check_model(self.posterior, self.n_x)
 
     @classmethod
     def mlp(
@@ -114,7 +118,8 @@ class VAE(EncoderDecoder):
         activation: Layer | str = "relu",
         likelihood: Likelihood | str | None = None,
         posterior: Posterior | str = "diagonal",
-        prior: Prior | None = None,
+        prior: Prior | str | None = None,
+        n_components: int | None = None,
     ) -> "VAE":
         """Build a VAE from dense layers, the decoder mirroring the encoder.
 
@@ -130,13 +135,16 @@ class VAE(EncoderDecoder):
             Or its name: bernoulli, gaussian, gaussian-learned, gaussian-per-pixel. Bernoulli() unless given.
         posterior : Posterior or str
             Or its name: diagonal, bits, fixed.
-        prior : Prior, optional
-            The posterior's own unless given.
+        prior : Prior or str, optional
+            Or its name: normal, mixture, vamp. The posterior's own unless given.
+        n_components : int, optional
+            Of a prior given by name that is a mixture.
         """
         likelihood = named_likelihood(likelihood, Bernoulli())
         posterior = named_posterior(posterior, checks.width(n_latent, "n_latent"))
         encoder, decoder = mirrored(n_x, posterior.n_head, n_latent, n_hidden, activation, likelihood)
-        return cls(encoder, posterior, decoder, likelihood, cast(Prior, prior))
+        chosen = named_prior(prior, posterior, n_components, likelihood, n_x)
+        return cls(encoder, posterior, decoder, likelihood, cast(Prior, chosen))
 
     @cached_property
     def boxes(self) -> dict[str, Box]:
@@ -148,6 +156,34 @@ class VAE(EncoderDecoder):
     def closed_kl(self) -> ClosedKl | None:
         """The formula of KL(q(z|x) || p(z)), or None where it has to be sampled."""
         return closed_kl(self.posterior, self.prior)
+
+    @cached_property
+    def _asking(self) -> AsksTheEncoder | None:
+        """The prior, where its density is made of heads that the encoder gives."""
+        return self.prior if isinstance(self.prior, AsksTheEncoder) else None
+
+    def prior_params(self, params: Array) -> Array:
+        """Return what the prior's density takes: its own parameters, or the heads of its pseudo-inputs, flat."""
+        encoder, _, prior, _, _ = self.unpack(params)
+        return self._ask(encoder, prior)[0]
+
+    def _ask(self, encoder: Array, prior: Array) -> tuple[Array, Any]:
+        """Return what the prior's density takes, and the cache of the way there, None where there is none."""
+        if self._asking is None:
+            return prior, None
+        inputs = self._asking.inputs(prior)
+        heads, cache = self.encoder.forward(encoder, inputs)
+        return heads.ravel(), (inputs, cache)
+
+    def _asked_backward(self, own: tuple[Array, Array], cache: Any, dheads: Array, grads: tuple[Array, Array]) -> None:
+        """Add to the encoder's gradient, and overwrite the prior's, given that of the heads of the pseudo-inputs."""
+        asking, (encoder, prior), (inputs, encoder_cache), (dencoder, dprior) = self._asking, own, cache, grads
+        assert asking is not None
+        also = np.empty_like(dencoder)
+        dheads = dheads.reshape(asking.heads_shape)
+        dinputs = self.encoder.backward(encoder, encoder_cache, dheads, also, need_dx=True)
+        dencoder += also
+        asking.inputs_backward(prior, inputs, cast(Array, dinputs), dprior)
 
     @cached_property
     def objective(self) -> Elbo:
@@ -221,18 +257,19 @@ class VAE(EncoderDecoder):
         objective = self._resolved(objective)
         eps = self._noise(eps, len(x), params.dtype, objective)
         objective.check(self, 1 if eps is None else len(eps))
-        encoder, posterior, prior, decoder, likelihood = self.unpack(params)
-        dencoder, dposterior, dprior, ddecoder, dlikelihood = self.unpack(grads)
+        encoder, posterior, own_prior, decoder, likelihood = self.unpack(params)
+        dencoder, dposterior, own_dprior, ddecoder, dlikelihood = self.unpack(grads)
 
         # forward
         head, encoder_cache = self.encoder.forward(encoder, x)  # (B, n_head)
+        prior, asked = self._ask(encoder, own_prior)
         z, log_q, path = self._draw(posterior, head, eps)  # (K, B, L), (K, B); all states: (S, 1, L), (S, B)
         out, decoder_cache = self.decoder.forward(decoder, z.reshape(-1, z.shape[-1]))  # (K B, n_out), (S, n_out)
         log_lik, likelihood_cache = self.likelihood.forward(likelihood, _for_each(out, z, x), x)  # (K B,)
         log_prior = None if objective.kl == "closed" else self._log_prior(prior, z, log_q)
         w, share = self._weights(weights, log_q, eps is None, -1 / len(x))
-        draws = Draws(log_lik.reshape(log_q.shape), log_q, log_prior, share, objective.beta)
-        terms = objective.terms(self._terms(draws, w, prior, head), draws, w)
+        draws = Draws(log_lik.reshape(log_q.shape), log_q, log_prior, share, objective.final_beta)
+        terms = objective.terms(self._terms(draws, w, prior, head, objective.free_bits), draws, w)
         loss = objective.loss(terms)
         if not math.isfinite(loss):
             raise_non_finite(self.trace(params, x, eps, objective), "the loss")
@@ -244,11 +281,13 @@ class VAE(EncoderDecoder):
         dcodes = self.decoder.backward(decoder, decoder_cache, dout, ddecoder, need_dx=counts.path is not None)
         dz = None if dcodes is None else dcodes.reshape(z.shape)
         boxes, theirs = (self.posterior, self.prior), (posterior, prior)
+        dprior = own_dprior if asked is None else np.empty_like(prior)
         dhead = head_gradient(counts, draws, boxes, theirs, (dposterior, dprior), z, path, dz)
-        if self.closed_kl is not None and log_prior is None and objective.beta:
-            dkl = even_share(1, len(x), objective.beta / len(x), params.dtype)[0]
-            dhead += self.closed_kl.backward(prior, head, dkl, dprior)
+        if self.closed_kl is not None and log_prior is None and objective.final_beta:
+            dhead += self._kl_backward(cast(Elbo, objective), terms, prior, head, dprior)
         self.encoder.backward(encoder, encoder_cache, dhead, dencoder, need_dx=False)
+        if asked is not None:
+            self._asked_backward((encoder, own_prior), asked, dprior, (dencoder, own_dprior))
         return loss, terms
 
     def _resolved(self, objective: Bound | None) -> Bound:
@@ -285,9 +324,16 @@ class VAE(EncoderDecoder):
         w = checks.draw_weights(weights, n_draws, log_q.dtype)
         return w, np.multiply.outer(w * w.dtype.type(total), np.ones(n_batch, w.dtype))
 
-    def _terms(self, draws: Draws, w: Array, prior: Array, head: Array) -> ElboTerms:
+    def _kl_backward(self, objective: Elbo, terms: ElboTerms, prior: Array, head: Array, dprior: Array) -> Array:
+        """Overwrite the prior's gradient and return dhead, through a closed KL."""
+        kl: Any = self.closed_kl
+        backward = kl.backward_per_latent if objective.free_bits else kl.backward
+        return backward(prior, head, objective.kl_share(terms), dprior)
+
+    def _terms(self, draws: Draws, w: Array, prior: Array, head: Array, free_bits: float) -> ElboTerms:
         if draws.log_prior is None and self.closed_kl is not None:
-            return ElboTerms(_mean(w, draws.log_lik), self.closed_kl.value(prior, head))
+            each = self.closed_kl.per_latent(prior, head) if free_bits else None
+            return ElboTerms(_mean(w, draws.log_lik), self.closed_kl.value(prior, head), kl_per_latent=each)
         return ElboTerms(_mean(w, draws.log_lik), _mean(w, draws.log_q - cast(Array, draws.log_prior)))
 
     def trace(self, params: Array, x: Array, eps: Any, objective: Bound | None = None) -> Iterator[tuple[str, Array]]:
@@ -309,8 +355,8 @@ class VAE(EncoderDecoder):
         yield "x", x
         if eps is not None:
             yield "eps", eps
-        encoder, posterior, prior, decoder, likelihood = self.unpack(params)
-        head = x
+        encoder, posterior, _, decoder, likelihood = self.unpack(params)
+        prior, head = self.prior_params(params), x
         for name, head in self.encoder.trace(encoder, x):
             yield f"encoder layer {name}", head
         z, log_q, _ = self._draw(posterior, head, eps)
@@ -335,6 +381,7 @@ class VAE(EncoderDecoder):
     def draw(self, params: Array, x: Array, eps: Array | None) -> tuple[Array, Array, Draws]:
         """Return head (B, n_head), z (K, B, L) and what is known of the draws; unchecked. All states without eps."""
         encoder, posterior, prior, decoder, likelihood = self.unpack(params)
+        prior, _ = self._ask(encoder, prior)
         head, _ = self.encoder.forward(encoder, x)
         z, log_q, _ = self._draw(posterior, head, eps)
         out, _ = self.decoder.forward(decoder, z.reshape(-1, z.shape[-1]))
@@ -387,6 +434,7 @@ class VAE(EncoderDecoder):
             eps = checks.finite(cast(Array, self._noise(eps, len(x), params.dtype, objective)), "eps")
             n_draws = len(eps)
         parts: list[ElboTerms] = []
+        prior = self.prior_params(params)
         for rows in row_chunks(len(x), self.posterior.n_states or 1 if enumerates else n_draws):
             n_batch = rows.stop - rows.start
             e = None
@@ -396,7 +444,8 @@ class VAE(EncoderDecoder):
             w, _ = self._weights(weights, draws.log_q, enumerates, 1.0)
             if objective.kl == "closed":
                 draws.log_prior = None
-            parts.append(objective.terms(self._terms(draws, w, self.unpack(params)[2], head), draws, w))
+            terms = self._terms(draws, w, prior, head, objective.free_bits)
+            parts.append(objective.terms(terms, draws, w))
         return parts[0].joined(parts)
 
     def elbo(self, params: Array, x: Any, **how: Any) -> Array:
@@ -456,7 +505,7 @@ class VAE(EncoderDecoder):
                 quantity("exact log p(x)" if density else "exact cross-entropy bound", self.log_prob(params, x))
             )
         if self.closed_kl is not None:
-            per_latent = self.closed_kl.per_latent(self.unpack(params)[2], self.encode(params, x))
+            per_latent = self.closed_kl.per_latent(self.prior_params(params), self.encode(params, x))
             rows += [quantity(f"KL of latent {j + 1}", column) for j, column in enumerate(per_latent.T)]
         # a latent is active where its posterior mean moves with x (Burda et al. 2016, section 5.2)
         active = int((self.embed(params, x).var(axis=0) > 0.01).sum())
@@ -473,7 +522,7 @@ class VAE(EncoderDecoder):
         """Return the mean KL of each latent, or where it has no formula the variance of its mean, shape (n_latent,)."""
         if self.closed_kl is None:
             return self.embed(params, x).var(axis=0)
-        return self.closed_kl.per_latent(self.unpack(params)[2], self.encode(params, x)).mean(axis=0)
+        return self.closed_kl.per_latent(self.prior_params(params), self.encode(params, x)).mean(axis=0)
 
     # ----------------------------------------------------------------------------------------- using it
 
@@ -511,8 +560,8 @@ class VAE(EncoderDecoder):
         checks.parameters_of(self, params)
         checks.size(checks.width(n, "n") * self.n_x, "n", n)
         mean = checks.flag(mean, "mean")
-        _, _, prior, decoder, likelihood = self.unpack(params)
-        z = self.prior.sample(prior, n, checks.generator(rng))
+        *_, decoder, likelihood = self.unpack(params)
+        z = self.prior.sample(self.prior_params(params), n, checks.generator(rng))
         out, _ = self.decoder.forward(decoder, z)
         return self.likelihood.mean(likelihood, out) if mean else self.likelihood.sample(likelihood, out, rng)
 

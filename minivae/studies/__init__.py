@@ -12,14 +12,18 @@ from minivae.studies.blur import (
     mixture_cost,
     sharpness,
 )
+from minivae.studies.collapse import collapse, mutual_information
 from minivae.studies.gradients import gradient_checks
 from minivae.studies.limit import Approach, limit_to_autoencoder
+from minivae.studies.one_bit import one_bit_data, one_bit_loss, one_bit_optimum
+from minivae.studies.rate_distortion import rate_distortion
 
 __all__ = [
     "Approach",
     "OneBit",
     "SharedCode",
     "best_one_bit",
+    "collapse",
     "fit_one_bit",
     "fit_shared_code",
     "gradient_checks",
@@ -27,7 +31,12 @@ __all__ = [
     "measure_attribute",
     "measure_sharpness",
     "mixture_cost",
+    "mutual_information",
     "nearer_to_second",
+    "one_bit_data",
+    "one_bit_loss",
+    "one_bit_optimum",
     "plots",
+    "rate_distortion",
     "sharpness",
 ]

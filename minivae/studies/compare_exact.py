@@ -111,7 +111,7 @@ class EncoderMoments:
             return self._second(self.nodes.rows(how.objective, how.baseline, n_group=1) - self.eta)
         f, score = self.nodes.values(how.objective), self.nodes.score
         centred = f - np.sum(self.w * f, axis=0)
-        one = Elbo("score", how.objective.beta, how.objective.kl)
+        one = Elbo("score", how.objective.final_beta, how.objective.kl)
         rows = self.nodes.rows(one, np.sum(self.w * f, axis=0)[:, None], n_group=1) - self.eta
         fs = np.einsum("kb,kb,kbi->bi", self.w, centred, score)
         variance = np.sum(self.w * centred**2, axis=0)

@@ -5,16 +5,18 @@ from collections.abc import Iterator
 import numpy as np
 
 from minivae.core import checks
-from minivae.distributions.families import POSTERIORS
+from minivae.distributions.families import POSTERIORS, PRIORS
 from minivae.distributions.likelihoods import LIKELIHOODS
+from minivae.distributions.protocols import Prior
 from minivae.estimators.costs import Cosine, Exponential, Linear, Quadratic
 from minivae.models.contraction import Contraction
 from minivae.models.penalties import SPARSITIES
+from minivae.models.vae import VAE
 from minivae.nn.activations import ACTIVATIONS
 from minivae.nn.dense import Dense
 from minivae.nn.layer import Layer
 from minivae.nn.sequential import mlp
-from minivae.studies.gradient_rows import N_LATENT, GradientRow
+from minivae.studies.gradient_rows import N_LATENT, N_X, GradientRow
 from minivae.studies.gradients_distributions import check_likelihood, check_prior
 from minivae.studies.gradients_layers import check_cost, check_layer, check_penalty
 from minivae.studies.gradients_models import (
@@ -49,13 +51,16 @@ def gradient_checks(seed: int = 0) -> Iterator[GradientRow]:
     layers: list[Layer] = [Dense(5, 4), *ACTIVATIONS.values(), mlp([5, 4, 3], "tanh")]
     for layer in layers:
         yield from check_layer(layer, rng=rng)
-    priors = {}  # each once, though two posteriors may share it
+    priors: dict[type, tuple[Prior, str | None]] = {}  # each once, though two posteriors may share it
     for make in POSTERIORS.values():
         posterior = make(N_LATENT)
         yield from check_posterior(posterior, rng=rng)
-        priors[type(posterior.prior())] = posterior.prior()
-    for prior in priors.values():  # one of whole numbers without parameters has no gradient
-        yield from (row for row in check_prior(prior, rng=rng) if row.ok is not None)
+        priors[type(posterior.prior())] = (posterior.prior(), None)
+    for kind in PRIORS:
+        prior = VAE.mlp(N_X, N_LATENT, prior=kind).prior
+        priors.setdefault(type(prior), (prior, f"prior {kind}"))
+    for prior, name in priors.values():  # one of whole numbers without parameters has no gradient
+        yield from (row for row in check_prior(prior, name, rng) if row.ok is not None)
     for name, likelihood in LIKELIHOODS.items():
         yield from check_likelihood(likelihood, f"likelihood {name}", rng)
     for penalty in (*(sparsity(weight=2.0) for sparsity in SPARSITIES.values()), Contraction(2.0)):

@@ -1,5 +1,6 @@
 """The gradient check of anything that is a likelihood or a prior by its methods, ours or yours."""
 
+import math
 import warnings
 from functools import partial
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from minivae.core.arrays import Array
+from minivae.distributions.mixtures import AsksTheEncoder
 from minivae.distributions.protocols import Likelihood, Prior
 from minivae.studies.gradient_rows import BATCH, DRAWS, N_X, GradientRow, Part, compare
 from minivae.studies.gradients_contract import (
@@ -118,13 +120,21 @@ def check_prior(prior: Prior, name: str | None = None, rng: np.random.Generator 
     """
     name = f"prior {type(prior).__name__}" if name is None else name
     rng = np.random.default_rng(0) if rng is None else rng
-    return [attempt(name, lambda: _prior(prior, name, rng))]
+    if not isinstance(prior, AsksTheEncoder):
+        return [attempt(name, lambda: _prior(prior, name, rng))]
+    inputs = f"{name}, pseudo-inputs"
+    return [
+        attempt(name, lambda: _prior(prior, name, rng)),
+        attempt(inputs, lambda: _pseudo_inputs(prior, inputs, rng)),
+    ]
 
 
 def _prior(prior: Any, name: str, rng: np.random.Generator) -> GradientRow:
     what = type(prior).__name__
     n_latent = trait(prior, "n_latent", "Give the dimension of z.")
-    params = own_params(prior, rng)
+    asks = isinstance(prior, AsksTheEncoder)  # then its density takes heads
+    params, named = own_params(prior, rng), None if asks else prior.named
+    params = rng.standard_normal(math.prod(prior.heads_shape)) if asks else params
     z = call(prior, "sample", params, DRAWS * BATCH, rng)
     z = array_of(z, (DRAWS * BATCH, n_latent), f"{what}.sample(params, n, rng)").reshape(DRAWS, BATCH, n_latent)
     log_prob = array_of(call(prior, "log_prob", params, z), (DRAWS, BATCH), f"{what}.log_prob of z of shape {z.shape}")
@@ -132,9 +142,18 @@ def _prior(prior: Any, name: str, rng: np.random.Generator) -> GradientRow:
     dlog_prob = rng.standard_normal(log_prob.shape)
     dz, grads = written(prior, "backward", (params, z, dlog_prob), params)
     array_of(dz, z.shape, f"the dz of {what}.backward")
-    parts, inputs = [Part("the parameters' gradient", params, grads, prior.named)], [z]
+    parts, inputs = [Part("the parameters' gradient", params, grads, named)], [z]
     if np.any(z != np.round(z)):
         parts, inputs = [*parts, Part("dz", z, dz)], []
     elif not params.size:
         return GradientRow(name, message="z is a whole number and there are no parameters: there is no gradient")
     return compare(name, lambda params, *z: np.sum(dlog_prob * call(prior, "log_prob", params, *z, *inputs)), parts)
+
+
+def _pseudo_inputs(prior: Any, name: str, rng: np.random.Generator) -> GradientRow:
+    params = own_params(prior, rng)
+    inputs = call(prior, "inputs", params)
+    dinputs = rng.standard_normal(inputs.shape)
+    _, grads = written(prior, "inputs_backward", (params, inputs, dinputs), params)
+    parts = [Part("the parameters' gradient", params, grads, prior.named)]
+    return compare(name, lambda params: np.sum(dinputs * call(prior, "inputs", params)), parts)

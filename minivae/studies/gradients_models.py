@@ -1,6 +1,7 @@
 """The gradient check of the models: each loss and each estimator beside finite differences."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -8,7 +9,7 @@ import numpy as np
 from minivae.classical.linear_autoencoder import LinearAutoencoder
 from minivae.classical.subspaces import covariance
 from minivae.core.arrays import Array
-from minivae.distributions.families import POSTERIORS
+from minivae.distributions.families import POSTERIORS, PRIORS
 from minivae.distributions.likelihoods import LIKELIHOODS, Bernoulli
 from minivae.estimators.baselines import LearnedBaseline
 from minivae.estimators.k_sample import KSampleBound, objective_of
@@ -45,6 +46,15 @@ def elbo_rows(rng: np.random.Generator) -> Iterator[GradientRow]:
     for name in LIKELIHOODS:
         model = VAE.mlp(N_X, N_LATENT, [5], "tanh", likelihood=name)
         yield _elbo(f"ELBO, likelihood {name}", model, Elbo("pathwise", kl="sampled"), 2, rng)
+    for name in PRIORS:
+        for likelihood in ("bernoulli", "gaussian"):
+            model = VAE.mlp(N_X, N_LATENT, [5], "tanh", likelihood, prior=name)
+            title = f"ELBO, prior {name}, {likelihood}, beta=4"
+            yield _elbo(title, model, Elbo("pathwise", 4.0, "sampled"), DRAWS, rng)
+    for name in POSTERIORS:
+        model = VAE.mlp(N_X, N_LATENT, [5], "tanh", posterior=name)
+        if hasattr(model.closed_kl, "backward_per_latent"):
+            yield from _free_bits(name, model, rng)
     weights = np.array([0.2, 0.5, 0.3])
     model = VAE.mlp(N_X, N_LATENT, [5], "tanh")
     yield _elbo("ELBO, draws of unequal weight", model, Elbo("pathwise", kl="sampled"), 3, rng, weights=weights)
@@ -105,6 +115,7 @@ def _elbo(
     n_directions: int | None = None,
 ) -> GradientRow:
     params, x = jitter(model.init(rng), rng), _data(model, n_batch, rng)
+    objective = _with_free_bits_between(objective, model, params, x)
     eps = None if objective.row.enumerates else model.draw_noise(rng, n_draws, n_batch, params.dtype)
     grads = np.full_like(params, np.nan)
     model.loss_and_grad(params, x, eps, grads, objective, weights=weights)
@@ -116,10 +127,31 @@ def _elbo(
         each = np.exp(draws.log_q) if eps is None else w[:, None]
         kl = np.sum(each * (draws.log_q - cast(Array, draws.log_prior)), axis=0)
         if objective.kl == "closed" and model.closed_kl is not None:
-            kl = model.closed_kl.value(model.unpack(theta)[2], head)
-        return float(np.mean(objective.beta * kl - np.sum(each * draws.log_lik, axis=0)))
+            kl = model.closed_kl.value(model.prior_params(theta), head)
+        if objective.free_bits:
+            kl = np.maximum(np.mean(_kl_per_latent(model, theta, head), axis=0), objective.free_bits).sum()
+        return float(np.mean(objective.final_beta * kl - np.sum(each * draws.log_lik, axis=0)))
 
     return compare(name, loss, [_all("the gradient", model, params, grads)], n_directions=n_directions, rng=rng)
+
+
+def _kl_per_latent(model: Any, params: Array, head: Array) -> Array:
+    return model.closed_kl.per_latent(model.prior_params(params), head)
+
+
+def _free_bits(name: str, model: VAE, rng: np.random.Generator) -> Iterator[GradientRow]:
+    """Yield rows in which one of two latents is below its free bits, and one above."""
+    for beta in (1.0, 4.0):
+        objective = Elbo("pathwise" if model.posterior.has_path else "exact", beta, free_bits=1.0)
+        yield _elbo(f"ELBO {name}, free bits, beta={beta:g}", model, objective, 1, rng)
+
+
+def _with_free_bits_between(objective: Elbo, model: VAE, params: Array, x: Array) -> Elbo:
+    """Return the objective with free bits half-way between the least and the largest mean KL of a latent."""
+    if not objective.free_bits:
+        return objective
+    means = np.mean(_kl_per_latent(model, params, model.encode(params, x)), axis=0)
+    return replace(objective, free_bits=float(means.min() + means.max()) / 2)
 
 
 def estimator_rows(rng: np.random.Generator) -> Iterator[GradientRow]:
@@ -134,6 +166,11 @@ def estimator_rows(rng: np.random.Generator) -> Iterator[GradientRow]:
             for kl in row.kl:
                 if kl == "sampled" or model.closed_kl is not None:
                     yield _estimator(f"estimator {name}, {posterior}, {kl} KL", model, name, row, kl, rng)
+    for prior in PRIORS:
+        model = VAE.mlp(N_X, N_LATENT, [5], "tanh", prior=prior)
+        if model.closed_kl is None:
+            for name in ("path-derivative", "score-leave-one-out", "iwae-dreg"):
+                yield _estimator(f"estimator {name}, prior {prior}", model, name, ESTIMATORS[name], "sampled", rng)
 
 
 def _estimator(
@@ -148,7 +185,7 @@ def _estimator(
     params, x, beta = jitter(model.init(rng), rng), _data(model, BATCH, rng), 2.0
     eps = model.draw_noise(rng, max(DRAWS, row.least_draws), BATCH, params.dtype)
     objective, baseline = objective_of(estimator, kl, beta), 0.3
-    beta = objective.beta
+    beta = objective.final_beta
     grads = np.full_like(params, np.nan)
     model.loss_and_grad(params, x, eps, grads, objective, baseline=baseline)
 
@@ -159,14 +196,16 @@ def _estimator(
     beta_drawn = beta if kl == "sampled" else 0.0
     path = np.zeros_like(share) if counts.path is None else counts.path
     score = -beta_drawn * path if counts.score is None else counts.score
-    _, q, p, decoder, likelihood = model.unpack(params)
+    _, q, _, decoder, likelihood = model.unpack(params)
+    p = model.prior_params(params)
 
     def log_lik(decoder: Array, likelihood: Array, z: Array) -> Array:
         out, _ = model.decoder.forward(decoder, z.reshape(-1, z.shape[-1]))
         return model.likelihood.log_prob(likelihood, out, x).reshape(share.shape)
 
     def surrogate(theta: Array) -> float:
-        encoder_, q_, p_, decoder_, likelihood_ = model.unpack(theta)
+        encoder_, q_, _, decoder_, likelihood_ = model.unpack(theta)
+        p_ = model.prior_params(theta)
         head_, _ = model.encoder.forward(encoder_, x)
         z_ = model.posterior.sample(q_, head_, eps)[0]
         by_decoder = log_lik(decoder_, likelihood_, z) + beta_drawn * model.prior.log_prob(p_, z)

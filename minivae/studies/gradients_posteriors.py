@@ -132,7 +132,13 @@ def check_kl(posterior: Posterior, prior: Prior, rng: np.random.Generator | None
     """Check the gradient of the closed KL of a posterior from a prior; no rows where there is no formula."""
     kl, rng = closed_kl(posterior, prior), np.random.default_rng(0) if rng is None else rng
     name = f"KL of {type(posterior).__name__} from {type(prior).__name__}"
-    return [] if kl is None else [attempt(name, lambda: _kl(kl, posterior, prior, name, rng))]
+    if kl is None:
+        return []
+    rows = [attempt(name, lambda: _kl(kl, posterior, prior, name, rng))]
+    if hasattr(kl, "backward_per_latent"):
+        each = f"{name}, each latent"
+        rows.append(attempt(each, lambda: _kl_each(kl, posterior, prior, each, rng)))
+    return rows
 
 
 def _kl(kl: ClosedKl, posterior: Posterior, prior: Prior, name: str, rng: np.random.Generator) -> GradientRow:
@@ -146,3 +152,12 @@ def _kl(kl: ClosedKl, posterior: Posterior, prior: Prior, name: str, rng: np.ran
     array_of(dhead, head.shape, "the dhead of the KL's backward")
     parts = [Part("the prior's gradient", params, dprior, prior.named), Part("dhead", head, dhead)]
     return compare(name, lambda params, head: dkl @ call(kl, "value", params, head), parts)
+
+
+def _kl_each(kl: Any, posterior: Posterior, prior: Prior, name: str, rng: np.random.Generator) -> GradientRow:
+    params, head = own_params(prior, rng), rng.standard_normal((BATCH, posterior.n_head))
+    dkl = rng.standard_normal((BATCH, posterior.n_latent))
+    dhead, dprior = written(kl, "backward_per_latent", (params, head, dkl), params)
+    array_of(dhead, head.shape, "the dhead of the KL's backward_per_latent")
+    parts = [Part("the prior's gradient", params, dprior, prior.named), Part("dhead", head, dhead)]
+    return compare(name, lambda params, head: np.sum(dkl * call(kl, "per_latent", params, head)), parts)

@@ -142,6 +142,9 @@ def _check_spec(path: Path, saved: Any, current: Any) -> None:
             f"checkpoint must be of this version of minivae, got {path}, of one whose sums are rounded otherwise: "
             f"going on from it would not give the run that was begun. Train anew; its model.npz still loads."
         )
+    objective = saved["settings"]["objective"]
+    if objective and objective["class"] == "Elbo":
+        objective.setdefault("free_bits", 0.0)  # which earlier versions did not have
     for either in (saved, current):
         for free in ("epochs", "patience"):
             either["settings"].pop(free, None)

@@ -162,7 +162,7 @@ def train(
     try:
         with blas_threads(model, rows_a_step), interrupt, bar, quiet:
             for epoch in range(first_epoch, settings.epochs):
-                if settings.patience is not None and epoch - state.best_epoch >= settings.patience:
+                if settings.patience is not None and _waited(epoch, state, settings) >= settings.patience:
                     stopped = "early"
                     break
                 row = _epoch(model, x_train, settings, state, epoch, bar, interrupt)
@@ -187,6 +187,11 @@ def train(
             _save(whole, path, spec, here)
     rate = len(state.history) * len(x_train) / max(state.seconds, 1e-9)
     return Result(model, state.best, state.history, state.best_epoch, stopped, state.seconds, rate)
+
+
+def _waited(epoch: int, state: State, settings: Settings) -> int:
+    """Return how many epochs have passed without a better one, from where a schedule of beta has settled."""
+    return epoch - max(state.best_epoch, settings.settles)
 
 
 def _checked_settings(model: Model, settings: Any) -> Settings:
@@ -302,4 +307,7 @@ def _epoch(
         "step": (epoch + 1) * n_steps,
         "learning_rate": settings.optimizer.learning_rate * scale,
     }
-    return row | {f"train_{name}": total / len(x_train) for name, total in sums.items()}
+    row |= {f"train_{name}": total / len(x_train) for name, total in sums.items()}
+    if objective is not settings.objective:  # of a schedule
+        row["beta"] = objective.beta
+    return row

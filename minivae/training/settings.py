@@ -32,6 +32,7 @@ class Settings:
         Largest Euclidean norm of the gradient; not clipped unless given.
     patience : int, optional
         Stop after this many epochs without a better validation loss; never where None, or without a validation set.
+        They are counted once a schedule of beta has settled.
     binarize : bool
         Draw each x anew from Bernoulli(x) whenever it is used (dynamic binarisation). The validation set is
         binarised once.
@@ -100,6 +101,11 @@ class Settings:
         """Return the resolved objective of an epoch, counted from 0."""
         assert self.objective is not None, "resolved settings have an objective"
         return self.objective.at(epoch)
+
+    @property
+    def settles(self) -> int:
+        """The epoch from which on patience counts."""
+        return getattr(self.objective, "settles", 0)
 
     def rule(self, model: Any) -> Baseline | None:
         """Return the rule of a baseline that is learnt along the way, or none."""

@@ -13,9 +13,11 @@ from minivae.distributions.families import POSTERIORS
 from minivae.distributions.fixed import FixedGaussian
 from minivae.distributions.kl import closed_kl
 from minivae.distributions.likelihoods import LIKELIHOODS
+from minivae.distributions.mixtures import MixtureOfGaussians, VampPrior
 from minivae.distributions.priors import FairBits, StandardNormal
 from minivae.estimators import costs, weights
 from minivae.estimators.baselines import LearnedBaseline
+from minivae.estimators.objectives import Elbo
 from minivae.models import contraction, penalties, vae
 from minivae.models.vae import VAE
 from minivae.nn.activations import ACTIVATIONS
@@ -120,6 +122,23 @@ PLANTED = {
     "normal prior": (StandardNormal, "backward", 0, "prior StandardNormal"),
     "normal prior, ELBO": (StandardNormal, "backward", 0, "ELBO diagonal, sampled KL, K=1, beta=1"),
     "normal prior, estimator": (StandardNormal, "backward", 0, "estimator path-derivative, diagonal, sampled KL"),
+    "mixture prior": (MixtureOfGaussians, "backward", 0, "prior mixture"),
+    "mixture prior, ELBO": (MixtureOfGaussians, "backward", 0, "ELBO, prior mixture, bernoulli, beta=4"),
+    "mixture prior, estimator": (MixtureOfGaussians, "backward", 0, "estimator path-derivative, prior mixture"),
+    "vamp prior": (VampPrior, "backward", 0, "prior vamp"),
+    "vamp prior, ELBO": (VampPrior, "backward", 0, "ELBO, prior vamp, gaussian, beta=4"),
+    "free bits, share": (Elbo, "kl_share", 0, "ELBO diagonal, free bits, beta=4"),
+    **{
+        f"free bits, {type(q).__name__}{what}": (type(closed_kl(q, p)), "backward_per_latent", 0, row)
+        for q, p, name in (
+            (DiagonalGaussian(2), StandardNormal(2), "diagonal"),
+            (Bits(2), FairBits(2), "bits"),
+        )
+        for what, row in (
+            ("", f"KL of {type(q).__name__} from {type(p).__name__}, each latent"),
+            (", ELBO", f"ELBO {name}, free bits, beta=1"),
+        )
+    },
     **{
         f"KL of {type(q).__name__}": (
             type(closed_kl(q, p)),
@@ -204,6 +223,20 @@ WRITTEN = {
         "likelihood gaussian-learned",
         {"likelihood gaussian-learned", "ELBO, likelihood gaussian-learned"},
     ),
+    "mixture, logits": (MixtureOfGaussians, "backward", slice(10), 4, "prior mixture", None),
+    "mixture, means": (MixtureOfGaussians, "backward", slice(10, 30), 4, "prior mixture", None),
+    "mixture, log-variances": (MixtureOfGaussians, "backward", slice(30, 50), 4, "prior mixture", None),
+    "mixture, in the ELBO": (
+        *(MixtureOfGaussians, "backward", slice(None), 4),
+        *("ELBO, prior mixture, gaussian, beta=4", None),
+    ),
+    "vamp, heads": (VampPrior, "backward", slice(None), 4, "prior vamp", None),
+    "vamp, heads in the ELBO": (VampPrior, "backward", slice(None), 4, "ELBO, prior vamp, bernoulli, beta=4", None),
+    "vamp, pseudo-inputs": (VampPrior, "inputs_backward", slice(None), 4, "prior vamp, pseudo-inputs", None),
+    "vamp, pseudo-inputs in the ELBO": (
+        *(VampPrior, "inputs_backward", slice(None), 4),
+        *("ELBO, prior vamp, bernoulli, beta=4", None),
+    ),
     "learned baseline": (
         LearnedBaseline,
         "loss_and_grad",
@@ -250,6 +283,21 @@ def test_a_planted_error_in_the_whole_gradient_is_caught_by_every_elbo(part, mon
     rng = np.random.default_rng(0)
     rows = [*elbo_rows(rng), *estimator_rows(rng)]
     assert len(rows) > 25
+    assert [row.name for row in rows if row.ok] == []
+
+
+def test_a_planted_error_in_what_the_prior_tells_the_encoder_is_caught(monkeypatch):
+    right = VAE._asked_backward
+
+    def wrong(self, own, cache, dheads, grads):
+        before = grads[0].copy()
+        right(self, own, cache, dheads, grads)
+        grads[0][:] = before + 1.001 * (grads[0] - before)
+
+    monkeypatch.setattr(VAE, "_asked_backward", wrong)
+    rng = np.random.default_rng(0)
+    rows = [row for row in (*elbo_rows(rng), *estimator_rows(rng)) if "prior vamp" in row.name]
+    assert len(rows) == 4
     assert [row.name for row in rows if row.ok] == []
 
 
