@@ -221,10 +221,13 @@ HEAD, EPS, U = rng.standard_normal((3, 4)), rng.standard_normal((5, 3, 2)), rng.
 BITS = (U > 0.5).astype(float)
 Q = rng.standard_normal((5, 3))
 GAUSS = {"head": "long", "eps": "long", "z": "long"}
-for cls in (distributions.DiagonalGaussian, distributions.Bits, distributions.StandardNormal, distributions.FairBits):
+f, r = distributions.FullGaussian(2), distributions.SymmetricGaussian(2)
+PACKED = rng.standard_normal((3, 5))
+for cls in (type(q), type(f), type(r), type(b), distributions.StandardNormal, distributions.FairBits):
     row(cls.__name__, cls, {"n_latent": 2})
-for posterior, head, eps, z in ((q, HEAD, EPS, EPS), (b, DY, U, BITS)):
+for posterior, head, eps, z in ((q, HEAD, EPS, EPS), (f, PACKED, EPS, EPS), (r, PACKED, EPS, EPS), (b, DY, U, BITS)):
     name = type(posterior).__name__
+    real = "RealPosterior" if posterior.has_path else name
     cache = posterior.sample(NONE, head, eps)[2]
     back = {"params": NONE, "cache": cache, "dz": EPS, "dlog_q": Q, "grads": NONE}
     how = {"inner": True, "ok": GAUSS, "unused": "params grads"}
@@ -242,17 +245,37 @@ for posterior, head, eps, z in ((q, HEAD, EPS, EPS), (b, DY, U, BITS)):
         **how | {"ok": {"z": "long"}},
     )
     row(f"{name}.mean", posterior.mean, {"params": NONE, "head": head}, **how | {"ok": alone})
-    row(f"{name}.code", posterior.code, {"params": NONE, "head": head}, **how | {"ok": alone})
+    row(f"{real}.code", posterior.code, {"params": NONE, "head": head}, **how | {"ok": alone})
     row(f"{name}.backward", posterior.backward, back, **how, asis="cache")
-    row(f"{name}.score", posterior.score, {k: v for k, v in back.items() if k != "dz"}, **how, asis="cache")
+    scored = name if type(posterior) in (type(q), type(b)) else real
+    row(f"{scored}.score", posterior.score, {k: v for k, v in back.items() if k != "dz"}, **how, asis="cache")
+    if scored != name:
+        row(
+            f"{name}.slope",
+            posterior.slope,
+            {"params": NONE, "cache": cache},
+            inner=True,
+            unused="params",
+            asis="cache",
+        )
     row(
-        f"{name}.draw_noise",
+        f"{real}.draw_noise",
         posterior.draw_noise,
         {"rng": gen(0), "shape": (2, 3, 2), "dtype": np.float32},
         ok={"shape": "[]"},
     )
-    row(f"{name}.prior", posterior.prior, {})
-row("DiagonalGaussian.check_noise", q.check_noise, {"eps": EPS}, unused="eps")
+    row(f"{real}.prior", posterior.prior, {})
+row("RealPosterior.check_noise", q.check_noise, {"eps": EPS}, unused="eps")
+row("FullGaussian.split", f.split, {"head": PACKED}, inner=True, ok={"head": "long|other float"})
+row("FullGaussian.factor", f.factor, {"head": PACKED}, inner=True, ok={"head": "long|other float"})
+row("SymmetricGaussian.logarithm", r.logarithm, {"head": PACKED}, inner=True, ok={"head": "long|other float"})
+MU, TRIANGLES = rng.standard_normal((2, 3, 2)), np.array([[[1.2, 0.0], [0.4, 0.7]]] * 3)
+PAIR = {"mu0": MU[0], "L0": TRIANGLES, "mu1": MU[1], "L1": TRIANGLES / 2}
+REALS = dict.fromkeys(PAIR, REAL)
+row("gaussian_kl", distributions.gaussian_kl, PAIR, ok=REALS)
+row(
+    "gaussian_kl_backward", distributions.gaussian_kl_backward, PAIR | {"dkl": np.arange(3.0)}, ok=REALS | {"dkl": REAL}
+)
 row(
     "Bits.check_noise",
     b.check_noise,
@@ -1168,7 +1191,10 @@ LEFT_OUT = {
     "NotALikelihoodWarning": "a warning",
     "Sequential.flat_layers": "takes nothing",
     "Sequential.steps": "inside a penalty: takes the caches that forward gave",
-    "DiagonalGaussian.states": "always refuses: a real z has no states; tested in test_diagonal",
+    "RealPosterior.states": "always refuses: a real z has no states; tested in test_diagonal",
+    "RealPosterior.backward": "a base without a function",
+    "RealPosterior.slope": "a base without a function",
+    "RealPosterior.mean": "a base without a function",
     "_Sparsity.forward": "inside loss_and_grad: takes what the encoder's forward gave",
     "_Sparsity.backward": "inside loss_and_grad: takes what its forward gave",
     "Contraction.forward": "inside loss_and_grad: takes what the encoder's forward gave",

@@ -115,3 +115,33 @@ def rmsprop(params, grads, mean, square, hyper):
     mean[:] = decay * mean + (1 - decay) * grads
     square[:] = decay * square + (1 - decay) * grads**2
     params -= lr * grads / (np.sqrt(np.maximum(square - centred * mean**2, 0)) + eps)
+
+
+def triangle(head, n):
+    """Return mu (B, n) and L (B, n, n)."""
+    L = np.zeros((len(head), n, n))
+    L[:, *np.tril_indices(n, -1)] = head[:, 2 * n :]
+    return head[:, :n], L + np.eye(n) * np.exp(head[:, n : 2 * n])[:, :, None]
+
+
+def full_sample(head, eps):
+    mu, L = triangle(head, eps.shape[2])
+    log_q = -0.5 * (eps**2 + LOG_2PI).sum(-1) - np.log(np.linalg.det(L))
+    return mu + np.einsum("bij,kbj->kbi", L, eps), log_q
+
+
+def full_backward(head, eps, dz, dlog_q):
+    n, (_, L) = eps.shape[2], triangle(head, eps.shape[2])
+    dL = np.einsum("kbi,kbj->bij", dz, eps) - dlog_q.sum(0)[:, None, None] * np.linalg.inv(L).transpose(0, 2, 1)
+    log_diagonal = (dL * L)[:, np.arange(n), np.arange(n)]
+    return np.concatenate([dz.sum(0), log_diagonal, dL[:, *np.tril_indices(n, -1)]], axis=1)
+
+
+def full_slope(head, eps):
+    return -np.einsum("bji,kbj->kbi", np.linalg.inv(triangle(head, eps.shape[2])[1]), eps)
+
+
+def full_log_prob(head, z):
+    mu, L = triangle(head, z.shape[2])
+    u = np.einsum("bij,kbj->kbi", np.linalg.inv(L), z - mu)
+    return -0.5 * (u**2 + LOG_2PI).sum(-1) - np.log(np.linalg.det(L))

@@ -225,6 +225,24 @@ def real(value: Any, name: str, shape: tuple[int | None, ...] | None = None) -> 
     return squarable(numbers, name) if numbers.size else numbers
 
 
+def triangular(value: Any, name: str, shape: tuple[int, ...]) -> Array:
+    """Return lower triangular matrices with a positive diagonal in float64, one for each vector of a shape."""
+    L = real(value, name, (*shape, shape[-1]))
+    above = np.triu(L, 1)
+    if above.any():
+        raise ValueError(
+            f"{name} must be lower triangular, got {above[above != 0].flat[0]:g} above the diagonal. Use "
+            f"np.linalg.cholesky of the covariance."
+        )
+    diagonal = np.diagonal(L, axis1=-2, axis2=-1)
+    if not (diagonal > 0).all():
+        raise ValueError(
+            f"{name} must have a positive diagonal, got {diagonal.min():g} on it. Use np.linalg.cholesky of the "
+            f"covariance."
+        )
+    return L
+
+
 def flat(array: Any, n_params: int, name: str = "params") -> None:
     """Refuse anything but one contiguous float vector of n_params entries."""
     masked = isinstance(array, np.ma.MaskedArray)

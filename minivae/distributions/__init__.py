@@ -3,12 +3,14 @@
 from minivae.distributions.bits import Bits, all_states
 from minivae.distributions.diagonal import DiagonalGaussian
 from minivae.distributions.families import POSTERIORS, named_posterior
-from minivae.distributions.kl import ClosedKl, closed_kl, closes
+from minivae.distributions.full import FullGaussian
+from minivae.distributions.kl import ClosedKl, closed_kl, closes, gaussian_kl, gaussian_kl_backward
 from minivae.distributions.likelihoods import LIKELIHOODS, Bernoulli, Gaussian, GaussianPerPixel, NotALikelihoodWarning
 from minivae.distributions.linear_gaussian import LinearGaussian
 from minivae.distributions.nodes import gauss_hermite, normal_nodes
 from minivae.distributions.priors import FairBits, StandardNormal
 from minivae.distributions.protocols import Likelihood, Posterior, Prior
+from minivae.distributions.symmetric import SymmetricGaussian
 
 __all__ = [
     "LIKELIHOODS",
@@ -18,6 +20,7 @@ __all__ = [
     "ClosedKl",
     "DiagonalGaussian",
     "FairBits",
+    "FullGaussian",
     "Gaussian",
     "GaussianPerPixel",
     "Likelihood",
@@ -26,10 +29,13 @@ __all__ = [
     "Posterior",
     "Prior",
     "StandardNormal",
+    "SymmetricGaussian",
     "all_states",
     "closed_kl",
     "closes",
     "gauss_hermite",
+    "gaussian_kl",
+    "gaussian_kl_backward",
     "named_posterior",
     "normal_nodes",
 ]

@@ -6,10 +6,14 @@ from minivae.core import checks
 from minivae.core.registry import Table
 from minivae.distributions.bits import Bits
 from minivae.distributions.diagonal import DiagonalGaussian
+from minivae.distributions.full import FullGaussian
 from minivae.distributions.protocols import Posterior
+from minivae.distributions.symmetric import SymmetricGaussian
 
 POSTERIORS: Table[Callable[[int], Posterior]] = Table("posterior")  # each from the number of latents
 POSTERIORS.add("diagonal", DiagonalGaussian)
+POSTERIORS.add("full", FullGaussian)
+POSTERIORS.add("symmetric", SymmetricGaussian)
 POSTERIORS.add("bits", Bits)
 
 

@@ -10,9 +10,11 @@ from minivae.distributions import likelihoods
 from minivae.distributions.bits import Bits
 from minivae.distributions.diagonal import DiagonalGaussian
 from minivae.distributions.families import POSTERIORS
+from minivae.distributions.full import FullGaussian
 from minivae.distributions.kl import closed_kl
 from minivae.distributions.likelihoods import LIKELIHOODS
 from minivae.distributions.priors import FairBits, StandardNormal
+from minivae.distributions.symmetric import SymmetricGaussian
 from minivae.estimators import costs
 from minivae.estimators.baselines import LearnedBaseline
 from minivae.models import contraction, penalties, vae
@@ -55,6 +57,9 @@ PLANTED = {
     "kernel relu_backward": (kernels, "relu_backward", 0, "layer ReLU"),
     "kernel reparameterize_backward": (kernels, "reparameterize_backward", 0, "posterior DiagonalGaussian, draw"),
     "kernel reparameterize_score": (kernels, "reparameterize_score", 0, "posterior DiagonalGaussian, log q at fixed z"),
+    "kernel full_backward": (kernels, "full_backward", 0, "posterior FullGaussian, draw"),
+    "kernel full_slope": (kernels, "full_slope", 0, "posterior FullGaussian, log q at fixed z"),
+    "symmetric slope": (SymmetricGaussian, "slope", 0, "posterior SymmetricGaussian, log q at fixed z"),
     "kernel diagonal_kl_backward": (kernels, "diagonal_kl_backward", 0, "KL of DiagonalGaussian from StandardNormal"),
     "kernel bernoulli_backward": (kernels, "bernoulli_backward", 0, "likelihood bernoulli"),
     "kernel gaussian_shared, score": (kernels, "gaussian_shared", 1, "likelihood gaussian"),
@@ -99,13 +104,18 @@ PLANTED = {
     "normal prior, ELBO": (StandardNormal, "backward", 0, "ELBO diagonal, sampled KL, K=1, beta=1"),
     "normal prior, estimator": (StandardNormal, "backward", 0, "estimator path-derivative, diagonal, sampled KL"),
     **{
-        f"KL from {type(p).__name__}": (
+        f"KL of {type(q).__name__}": (
             type(closed_kl(q, p)),
             "backward",
             0,
             f"KL of {type(q).__name__} from {type(p).__name__}",
         )
-        for q, p in ((DiagonalGaussian(2), StandardNormal(2)), (Bits(2), FairBits(2)))
+        for q, p in (
+            (DiagonalGaussian(2), StandardNormal(2)),
+            (FullGaussian(2), StandardNormal(2)),
+            (SymmetricGaussian(2), StandardNormal(2)),
+            (Bits(2), FairBits(2)),
+        )
     },
     "Bits KL, exact ELBO": (
         type(closed_kl(Bits(2), FairBits(2))),
@@ -139,7 +149,7 @@ def test_a_planted_error_of_a_thousandth_is_caught(planted, monkeypatch):
 
 
 def test_an_error_is_planted_in_every_kernel_of_a_gradient():
-    kernels_of_gradients = {name for name in kernels.__all__ if name.endswith(("_backward", "_score"))}
+    kernels_of_gradients = {name for name in kernels.__all__ if name.endswith(("_backward", "_score", "_slope"))}
     assert kernels_of_gradients <= {name for owner, name, *_ in PLANTED.values() if owner is kernels}
 
 

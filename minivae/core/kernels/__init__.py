@@ -10,6 +10,7 @@ holds one NumPy line for each.
 
 from minivae.core.kernels.compiled import LOG_2PI
 from minivae.core.kernels.estimators import earlier_average, pathwise_rows, score_rows
+from minivae.core.kernels.full import full_backward, full_log_prob, full_sample, full_slope
 from minivae.core.kernels.gaussian import (
     diagonal_kl,
     diagonal_kl_backward,
@@ -40,6 +41,10 @@ __all__ = [
     "diagonal_log_prob",
     "earlier_average",
     "exp_minus_abs",
+    "full_backward",
+    "full_log_prob",
+    "full_sample",
+    "full_slope",
     "gaussian_per_pixel",
     "gaussian_shared",
     "pathwise_rows",
