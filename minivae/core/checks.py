@@ -385,6 +385,20 @@ def widths(values: Any, name: str) -> list[int]:
     return [width(value, name) for value in values]
 
 
+def counts(values: Any, name: str) -> tuple[int, ...]:
+    """Return integers of at least zero, one or more."""
+    if (
+        isinstance(values, (str, bytes, Mapping))
+        or not isinstance(values, Iterable)
+        or getattr(values, "shape", None) == ()
+    ):
+        raise ValueError(f"{name} must be a list of integers, got {shown(values)}. For example {name}=[1, 2].")
+    found = tuple(whole(value, name) for value in values)
+    if not found:
+        raise ValueError(f"{name} must hold at least one integer, got none. For example {name}=[1, 2].")
+    return found
+
+
 def number(value: Any, name: str, *, low: float, closed: bool = False, high: float = math.inf) -> float:
     """Return a finite number in (low, high), or in [low, high) where closed."""
     ok = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)

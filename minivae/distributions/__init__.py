@@ -1,5 +1,6 @@
 """q(z|x), p(z) and p(x|z); a model whose log p(x) is known, and noise nodes that integrate exactly."""
 
+from minivae.distributions.autoregressive import InverseAutoregressiveFlow
 from minivae.distributions.bits import Bits, all_states
 from minivae.distributions.diagonal import DiagonalGaussian
 from minivae.distributions.families import POSTERIORS, named_posterior
@@ -8,6 +9,7 @@ from minivae.distributions.kl import ClosedKl, closed_kl, closes, gaussian_kl, g
 from minivae.distributions.likelihoods import LIKELIHOODS, Bernoulli, Gaussian, GaussianPerPixel, NotALikelihoodWarning
 from minivae.distributions.linear_gaussian import LinearGaussian
 from minivae.distributions.nodes import gauss_hermite, normal_nodes
+from minivae.distributions.planar import PlanarFlow
 from minivae.distributions.priors import FairBits, StandardNormal
 from minivae.distributions.protocols import Likelihood, Posterior, Prior
 from minivae.distributions.symmetric import SymmetricGaussian
@@ -23,9 +25,11 @@ __all__ = [
     "FullGaussian",
     "Gaussian",
     "GaussianPerPixel",
+    "InverseAutoregressiveFlow",
     "Likelihood",
     "LinearGaussian",
     "NotALikelihoodWarning",
+    "PlanarFlow",
     "Posterior",
     "Prior",
     "StandardNormal",

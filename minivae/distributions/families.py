@@ -4,9 +4,11 @@ from collections.abc import Callable
 
 from minivae.core import checks
 from minivae.core.registry import Table
+from minivae.distributions.autoregressive import InverseAutoregressiveFlow
 from minivae.distributions.bits import Bits
 from minivae.distributions.diagonal import DiagonalGaussian
 from minivae.distributions.full import FullGaussian
+from minivae.distributions.planar import PlanarFlow
 from minivae.distributions.protocols import Posterior
 from minivae.distributions.symmetric import SymmetricGaussian
 
@@ -14,6 +16,8 @@ POSTERIORS: Table[Callable[[int], Posterior]] = Table("posterior")  # each from 
 POSTERIORS.add("diagonal", DiagonalGaussian)
 POSTERIORS.add("full", FullGaussian)
 POSTERIORS.add("symmetric", SymmetricGaussian)
+POSTERIORS.add("iaf", InverseAutoregressiveFlow)
+POSTERIORS.add("planar", PlanarFlow)
 POSTERIORS.add("bits", Bits)
 
 

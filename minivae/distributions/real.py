@@ -22,6 +22,11 @@ class RealPosterior:
     has_path = True
     n_states = None
 
+    @property
+    def n_head(self) -> int:
+        """Width that the encoder must give."""
+        raise NotImplementedError
+
     def prior(self) -> StandardNormal:
         """Return N(0, I)."""
         return StandardNormal(self.n_latent)

@@ -7,6 +7,7 @@ import pytest
 
 from minivae.core import kernels
 from minivae.distributions import likelihoods
+from minivae.distributions.autoregressive import InverseAutoregressiveFlow
 from minivae.distributions.bits import Bits
 from minivae.distributions.diagonal import DiagonalGaussian
 from minivae.distributions.families import POSTERIORS
@@ -21,6 +22,7 @@ from minivae.models import contraction, penalties, vae
 from minivae.models.vae import VAE
 from minivae.nn.activations import ACTIVATIONS
 from minivae.nn.dense import Dense
+from minivae.nn.masked import MaskedDense
 from minivae.nn.sequential import Sequential
 from minivae.studies.gradients import gradient_checks
 from minivae.studies.gradients_models import autoencoder_rows, elbo_rows, estimator_rows
@@ -59,6 +61,22 @@ PLANTED = {
     "kernel reparameterize_score": (kernels, "reparameterize_score", 0, "posterior DiagonalGaussian, log q at fixed z"),
     "kernel full_backward": (kernels, "full_backward", 0, "posterior FullGaussian, draw"),
     "kernel full_slope": (kernels, "full_slope", 0, "posterior FullGaussian, log q at fixed z"),
+    "kernel gate_backward": (kernels, "gate_backward", 0, "posterior InverseAutoregressiveFlow, draw"),
+    "kernel gate_backward, out": (kernels, "gate_backward", 1, "posterior InverseAutoregressiveFlow, draw"),
+    **{
+        f"kernel planar_backward, {what}": (kernels, "planar_backward", i, "posterior PlanarFlow, draw")
+        for i, what in enumerate(("dz", "dw", "du", "db", "dc"))
+    },
+    "kernel planar_bend_backward, dw": (kernels, "planar_bend_backward", 0, "posterior PlanarFlow, draw"),
+    "kernel planar_bend_backward, dv": (kernels, "planar_bend_backward", 1, "posterior PlanarFlow, draw"),
+    "kernel planar_slope": (kernels, "planar_slope", 0, "posterior PlanarFlow, log q at fixed z"),
+    "autoregressive slope": (
+        InverseAutoregressiveFlow,
+        "slope",
+        0,
+        "posterior InverseAutoregressiveFlow, log q at fixed z",
+    ),
+    "MaskedDense dx": (MaskedDense, "backward", 0, "layer MaskedDense"),
     "symmetric slope": (SymmetricGaussian, "slope", 0, "posterior SymmetricGaussian, log q at fixed z"),
     "kernel diagonal_kl_backward": (kernels, "diagonal_kl_backward", 0, "KL of DiagonalGaussian from StandardNormal"),
     "kernel bernoulli_backward": (kernels, "bernoulli_backward", 0, "likelihood bernoulli"),
@@ -157,6 +175,16 @@ def test_an_error_is_planted_in_every_kernel_of_a_gradient():
 WRITTEN = {
     "Dense weight": (Dense, "backward", 0, 4, "layer Dense", None),
     "Dense bias": (Dense, "backward", -1, 4, "layer Dense", None),
+    "MaskedDense weight": (MaskedDense, "backward", 0, 4, "layer MaskedDense", None),
+    "MaskedDense bias": (MaskedDense, "backward", -1, 4, "layer MaskedDense", None),
+    "autoregressive networks": (
+        InverseAutoregressiveFlow,
+        "backward",
+        0,
+        5,
+        "posterior InverseAutoregressiveFlow, draw",
+        None,
+    ),
     "learned variance": (
         likelihoods.Gaussian,
         "backward",
