@@ -180,7 +180,7 @@ WRITTEN = {
     "autoregressive networks": (
         InverseAutoregressiveFlow,
         "backward",
-        0,
+        -1,
         5,
         "posterior InverseAutoregressiveFlow, draw",
         None,
