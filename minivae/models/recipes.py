@@ -89,7 +89,10 @@ _WEIGHT = Option(
 _LEVELS = ", ".join(f"{name} {getattr(cls, cls.level):g}" for name, cls in CORRUPTIONS.items())
 
 RECIPES: Table[Recipe] = Table("model")
-RECIPES.add("vae", Recipe(_vae, (Option("posterior", str, f"q(z|x): {', '.join(POSTERIORS)} (default diagonal)"),)))
+_POSTERIORS = (
+    f"q(z|x): {', '.join(POSTERIORS)} (default diagonal); full, symmetric: with correlations; iaf, planar: flows"
+)
+RECIPES.add("vae", Recipe(_vae, (Option("posterior", str, _POSTERIORS),)))
 RECIPES.add("ae", Recipe(_plain))
 RECIPES.add(
     "denoising",
