@@ -89,9 +89,7 @@ _WEIGHT = Option(
 _LEVELS = ", ".join(f"{name} {getattr(cls, cls.level):g}" for name, cls in CORRUPTIONS.items())
 
 RECIPES: Table[Recipe] = Table("model")
-_POSTERIORS = (
-    f"q(z|x): {', '.join(POSTERIORS)} (default diagonal); full, symmetric: with correlations; iaf, planar: flows"
-)
+_POSTERIORS = f"q(z|x): {', '.join(POSTERIORS)} (default diagonal); full, symmetric: correlations; iaf, planar: flows"
 RECIPES.add("vae", Recipe(_vae, (Option("posterior", str, _POSTERIORS),)))
 RECIPES.add("ae", Recipe(_plain))
 RECIPES.add(
