@@ -87,7 +87,7 @@ row(
 row("MaskedDense", nn.MaskedDense, {"in_degrees": [0, 1, 2], "out_degrees": [1, 2], "strict": True})
 masked = nn.MaskedDense([0, 1, 2, 2], [1, 2])
 row("MaskedDense.init", masked.init, {"rng": gen(0), "dtype": np.float32}, ok={})
-for method in ("unpack", "named", "matrix", "out_bias"):
+for method in ("unpack", "named", "masked", "out_bias"):
     of_params = {"inner": True, "ok": {"params": "other float|complex"}}
     row(f"MaskedDense.{method}", getattr(masked, method), {"params": theta}, **of_params)
 row("MaskedDense.forward", masked.forward, {"params": theta, "x": R}, inner=True, ok=LOOK)

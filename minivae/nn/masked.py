@@ -94,8 +94,8 @@ class MaskedDense:
         n_weights = self.n_in * self.n_out
         return params[:n_weights].reshape(self.n_in, self.n_out), params[n_weights:]
 
-    def matrix(self, params: Array) -> Array:
-        """Return M o W, which is dy/dx^T."""
+    def masked(self, params: Array) -> Array:
+        """Return M o W, which is dy/dx^T; a copy, where ``Dense.matrix`` is a view."""
         return self.unpack(params)[0] * self.mask.astype(params.dtype)
 
     def out_bias(self, params: Array) -> Array:

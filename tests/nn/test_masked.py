@@ -25,7 +25,7 @@ def test_values_and_gradients_by_hand():
     dx = layer.backward(params, cache, np.array([[1.0, 2.0], [3.0, 4.0]]), grads)
     np.testing.assert_array_equal(grads, [0, 42, 0, 0, 4, 6])
     np.testing.assert_array_equal(dx, [[4, 0], [8, 0]])
-    np.testing.assert_array_equal(layer.matrix(params), [[0, 2], [0, 0]])
+    np.testing.assert_array_equal(layer.masked(params), [[0, 2], [0, 0]])
 
 
 def test_without_a_mask_it_is_the_dense_layer(rng):
