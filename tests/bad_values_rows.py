@@ -84,6 +84,28 @@ row(
     writes="grads",
     asis="cache",
 )
+row("MaskedDense", nn.MaskedDense, {"in_degrees": [0, 1, 2], "out_degrees": [1, 2], "strict": True})
+masked = nn.MaskedDense([0, 1, 2, 2], [1, 2])
+row("MaskedDense.init", masked.init, {"rng": gen(0), "dtype": np.float32}, ok={})
+for method in ("unpack", "named", "masked", "out_bias"):
+    of_params = {"inner": True, "ok": {"params": "other float|complex"}}
+    row(f"MaskedDense.{method}", getattr(masked, method), {"params": theta}, **of_params)
+row("MaskedDense.forward", masked.forward, {"params": theta, "x": R}, inner=True, ok=LOOK)
+row(
+    "MaskedDense.backward",
+    masked.backward,
+    {
+        "params": theta,
+        "cache": masked.forward(theta, R)[1],
+        "dy": DY,
+        "grads": np.zeros_like(theta),
+        "need_dx": True,
+    },
+    inner=True,
+    ok=LOOK,
+    writes="grads",
+    asis="cache",
+)
 tiny = nn.mlp([4, 3, 2], "tanh")
 tiny_theta = tiny.init(gen(0))
 tiny_caches = tiny.forward(tiny_theta, R)[1]
@@ -221,12 +243,21 @@ HEAD, EPS, U = rng.standard_normal((3, 4)), rng.standard_normal((5, 3, 2)), rng.
 BITS = (U > 0.5).astype(float)
 Q = rng.standard_normal((5, 3))
 GAUSS = {"head": "long", "eps": "long", "z": "long"}
-for cls in (distributions.DiagonalGaussian, distributions.Bits, distributions.StandardNormal, distributions.FairBits):
+f, r = distributions.FullGaussian(2), distributions.SymmetricGaussian(2)
+PACKED = rng.standard_normal((3, 5))
+for cls in (type(q), type(f), type(r), type(b), distributions.StandardNormal, distributions.FairBits):
     row(cls.__name__, cls, {"n_latent": 2})
 fixed_q = distributions.FixedGaussian(2, 0.5)
 row("FixedGaussian", distributions.FixedGaussian, {"n_latent": 2, "variance": 0.5}, ok={"variance": NUMBER})
-for posterior, head, eps, z in ((q, HEAD, EPS, EPS), (b, DY, U, BITS), (fixed_q, DY, EPS, EPS)):
+for posterior, head, eps, z in (
+    (q, HEAD, EPS, EPS),
+    (f, PACKED, EPS, EPS),
+    (r, PACKED, EPS, EPS),
+    (b, DY, U, BITS),
+    (fixed_q, DY, EPS, EPS),
+):
     name = type(posterior).__name__
+    real = "RealPosterior" if posterior.has_path else name
     cache = posterior.sample(NONE, head, eps)[2]
     back = {"params": NONE, "cache": cache, "dz": EPS, "dlog_q": Q, "grads": NONE}
     how = {"inner": True, "ok": GAUSS, "unused": "params grads"}
@@ -244,18 +275,69 @@ for posterior, head, eps, z in ((q, HEAD, EPS, EPS), (b, DY, U, BITS), (fixed_q,
         **how | {"ok": {"z": "long"}},
     )
     row(f"{name}.mean", posterior.mean, {"params": NONE, "head": head}, **how | {"ok": alone})
-    row(f"{name}.code", posterior.code, {"params": NONE, "head": head}, **how | {"ok": alone})
+    row(f"{real}.code", posterior.code, {"params": NONE, "head": head}, **how | {"ok": alone})
     row(f"{name}.backward", posterior.backward, back, **how, asis="cache")
-    row(f"{name}.score", posterior.score, {k: v for k, v in back.items() if k != "dz"}, **how, asis="cache")
+    scored = name if type(posterior) in (type(q), type(b)) else real
+    row(f"{scored}.score", posterior.score, {k: v for k, v in back.items() if k != "dz"}, **how, asis="cache")
+    if scored != name:
+        row(
+            f"{name}.slope",
+            posterior.slope,
+            {"params": NONE, "cache": cache},
+            inner=True,
+            unused="params",
+            asis="cache",
+        )
     row(
-        f"{name}.draw_noise",
+        f"{real}.draw_noise",
         posterior.draw_noise,
         {"rng": gen(0), "shape": (2, 3, 2), "dtype": np.float32},
         ok={"shape": "[]"},
     )
-    row(f"{name}.prior", posterior.prior, {})
-row("DiagonalGaussian.check_noise", q.check_noise, {"eps": EPS}, unused="eps")
-row("FixedGaussian.check_noise", fixed_q.check_noise, {"eps": EPS}, unused="eps")
+    row(f"{real}.prior", posterior.prior, {})
+row("RealPosterior.check_noise", q.check_noise, {"eps": EPS}, unused="eps")
+row("FullGaussian.split", f.split, {"head": PACKED}, inner=True, ok={"head": "long|other float"})
+row("FullGaussian.factor", f.factor, {"head": PACKED}, inner=True, ok={"head": "long|other float"})
+row("SymmetricGaussian.logarithm", r.logarithm, {"head": PACKED}, inner=True, ok={"head": "long|other float"})
+bent = distributions.PlanarFlow(2, 2)
+chain = distributions.InverseAutoregressiveFlow(2, 2, [3], 2)
+row("PlanarFlow", distributions.PlanarFlow, {"n_latent": 2, "n_steps": 3})
+row(
+    "InverseAutoregressiveFlow",
+    distributions.InverseAutoregressiveFlow,
+    {"n_latent": 2, "n_blocks": 2, "n_hidden": [3], "n_context": 2, "form": "affine"},
+    ok={"n_hidden": "[]|empty", "n_context": "0"},
+)
+for flow in (bent, chain):
+    name, head, eps = type(flow).__name__, rng.standard_normal((3, flow.n_head)), EPS
+    own = flow.init(gen(0))
+    unused = () if len(own) else ("params",)
+    how = {"inner": True, "unused": unused}
+    cache = flow.sample(own, head, eps)[2]
+    back = {"params": own, "cache": cache, "dz": EPS, "dlog_q": Q, "grads": np.zeros_like(own)}
+    writing = how | {"unused": () if len(own) else ("params", "grads"), "writes": "grads", "asis": "cache"}
+    draw, at_z = {"params": own, "head": head, "eps": eps}, {"params": own, "head": head, "z": EPS / 4}
+    alone = {"head": "long" if len(own) else "long|other float"}
+    row(f"{name}.sample", flow.sample, draw, **how, ok={"eps": "long"})
+    row(f"{name}.log_prob", flow.log_prob, at_z, **how, ok={"z": "long"})
+    row(f"{name}.inverse", flow.inverse, at_z, **how, ok={"z": "long"})
+    row(f"{name}.backward", flow.backward, back, **writing)
+    row("RealPosterior.score", flow.score, {k: v for k, v in back.items() if k != "dz"}, **writing)
+    row(f"{name}.slope", flow.slope, {"params": own, "cache": cache}, **how, asis="cache")
+    row("Flow.mean", flow.mean, {"params": own, "head": head}, **how, ok=alone)
+    row("Flow.code", flow.code, {"params": own, "head": head}, **how, ok=alone)
+    row(f"{name}.split", flow.split, {"head": head}, inner=True, ok={"head": "long|other float"})
+own = chain.init(gen(0))
+row("InverseAutoregressiveFlow.init", chain.init, {"rng": gen(0), "dtype": np.float32}, ok={})
+row("InverseAutoregressiveFlow.named", chain.named, {"params": own}, inner=True, ok={"params": "other float|complex"})
+row("InverseAutoregressiveFlow.order", chain.order, {"block": 1}, ok={"block": "0|10**12|10**30"})
+MU, TRIANGLES = rng.standard_normal((2, 3, 2)), np.array([[[1.2, 0.0], [0.4, 0.7]]] * 3)
+PAIR = {"mu0": MU[0], "L0": TRIANGLES, "mu1": MU[1], "L1": TRIANGLES / 2}
+REALS = dict.fromkeys(PAIR, REAL)
+row("gaussian_kl", distributions.gaussian_kl, PAIR, ok=REALS)
+row(
+    "gaussian_kl_backward", distributions.gaussian_kl_backward, PAIR | {"dkl": np.arange(3.0)}, ok=REALS | {"dkl": REAL}
+)
 row(
     "Bits.check_noise",
     b.check_noise,
@@ -1398,8 +1480,11 @@ LEFT_OUT = {
     "NotALikelihoodWarning": "a warning",
     "Sequential.flat_layers": "takes nothing",
     "Sequential.steps": "inside a penalty: takes the caches that forward gave",
-    "DiagonalGaussian.states": "always refuses: a real z has no states; tested in test_diagonal",
-    "FixedGaussian.states": "always refuses: a real z has no states; tested in test_fixed",
+    "RealPosterior.states": "always refuses: a real z has no states; tested in test_diagonal",
+    "RealPosterior.backward": "a base without a function",
+    "RealPosterior.slope": "a base without a function",
+    "RealPosterior.mean": "a base without a function",
+    "Flow.sample": "a base without a function",
     "_Sparsity.forward": "inside loss_and_grad: takes what the encoder's forward gave",
     "_Sparsity.backward": "inside loss_and_grad: takes what its forward gave",
     "Contraction.forward": "inside loss_and_grad: takes what the encoder's forward gave",

@@ -115,3 +115,100 @@ def rmsprop(params, grads, mean, square, hyper):
     mean[:] = decay * mean + (1 - decay) * grads
     square[:] = decay * square + (1 - decay) * grads**2
     params -= lr * grads / (np.sqrt(np.maximum(square - centred * mean**2, 0)) + eps)
+
+
+def triangle(head, n):
+    """Return mu (B, n) and L (B, n, n)."""
+    L = np.zeros((len(head), n, n))
+    L[:, *np.tril_indices(n, -1)] = head[:, 2 * n :]
+    return head[:, :n], L + np.eye(n) * np.exp(head[:, n : 2 * n])[:, :, None]
+
+
+def full_sample(head, eps):
+    mu, L = triangle(head, eps.shape[2])
+    log_q = -0.5 * (eps**2 + LOG_2PI).sum(-1) - np.log(np.linalg.det(L))
+    return mu + np.einsum("bij,kbj->kbi", L, eps), log_q
+
+
+def full_backward(head, eps, dz, dlog_q):
+    n, (_, L) = eps.shape[2], triangle(head, eps.shape[2])
+    dL = np.einsum("kbi,kbj->bij", dz, eps) - dlog_q.sum(0)[:, None, None] * np.linalg.inv(L).transpose(0, 2, 1)
+    log_diagonal = (dL * L)[:, np.arange(n), np.arange(n)]
+    return np.concatenate([dz.sum(0), log_diagonal, dL[:, *np.tril_indices(n, -1)]], axis=1)
+
+
+def full_slope(head, eps):
+    return -np.einsum("bji,kbj->kbi", np.linalg.inv(triangle(head, eps.shape[2])[1]), eps)
+
+
+def full_log_prob(head, z):
+    mu, L = triangle(head, z.shape[2])
+    u = np.einsum("bij,kbj->kbi", np.linalg.inv(L), z - mu)
+    return -0.5 * (u**2 + LOG_2PI).sum(-1) - np.log(np.linalg.det(L))
+
+
+def gate(z, out, blend):
+    m, s = out[:, : z.shape[1]], 1 / (1 + np.exp(-out[:, z.shape[1] :]))
+    return s * z + (1 - s if blend else 1) * m, np.log(s).sum(1)
+
+
+def gate_backward(z, out, blend, dy, dlog_det):
+    m, s = out[:, : z.shape[1]], 1 / (1 + np.exp(-out[:, z.shape[1] :]))
+    ds = dy * (z - m if blend else z) + dlog_det[:, None] / s
+    return s * dy, np.concatenate([(1 - s if blend else 1) * dy, ds * s * (1 - s)], axis=1)
+
+
+def planar(z, w, u, b, c):
+    path, h, log_det = [z], [], 0
+    for t in range(w.shape[1]):
+        h.append(np.tanh((w[:, t] * path[-1]).sum(-1) + b[:, t]))
+        path.append(path[-1] + u[:, t] * h[-1][:, :, None])
+        log_det = log_det + np.log(1 + (c[:, t] - 1) * (1 - h[-1] ** 2))
+    return np.array(path), np.array(h), log_det
+
+
+def planar_backward(path, h, w, u, c, dz, dlog_det):
+    dw, du, db, dc = np.empty_like(w), np.empty_like(u), np.empty_like(c), np.empty_like(c)
+    for t in range(len(h))[::-1]:
+        ddet, rest = dlog_det / (1 + (c[:, t] - 1) * (1 - h[t] ** 2)), 1 - h[t] ** 2
+        da = ((u[:, t] * dz).sum(-1) - 2 * h[t] * (c[:, t] - 1) * ddet) * rest
+        dw[:, t], du[:, t] = (da[:, :, None] * path[t]).sum(0), (dz * h[t][:, :, None]).sum(0)
+        db[:, t], dc[:, t] = da.sum(0), (ddet * rest).sum(0)
+        dz = dz + da[:, :, None] * w[:, t]
+    return dz, dw, du, db, dc
+
+
+def planar_slope(slope, h, w, u, c):
+    slope = slope.copy()
+    for t, k, b in np.ndindex(h.shape):
+        rest, det = 1 - h[t, k, b] ** 2, 1 + (c[b, t] - 1) * (1 - h[t, k, b] ** 2)
+        slope[k, b] += 2 * h[t, k, b] * (c[b, t] - 1) * rest / det * w[b, t]
+        slope[k, b] -= rest / det * w[b, t] * (u[b, t] @ slope[k, b])  # J^-T, where w^T u = c - 1
+    return slope
+
+
+def planar_inverse(z, w, u, b, c):
+    log_det = 0
+    for t in range(w.shape[1])[::-1]:
+        y = (w[:, t] * z).sum(-1) + b[:, t]
+        low, high = y - abs(c[:, t] - 1), y + abs(c[:, t] - 1)
+        for _ in range(100):
+            a = (low + high) / 2
+            above = a + (c[:, t] - 1) * np.tanh(a) > y
+            low, high = np.where(above, low, a), np.where(above, a, high)
+        z = z - u[:, t] * np.tanh(a)[:, :, None]
+        log_det = log_det + np.log(1 + (c[:, t] - 1) * (1 - np.tanh(a) ** 2))
+    return z, log_det
+
+
+def planar_bend(w, v):
+    a = (w * v).sum(-1)
+    m = np.log(1 + np.exp(a) * (np.e - 1)) - 1
+    return v * (m / a)[:, :, None], 1 + m
+
+
+def planar_bend_backward(w, v, du, dc):
+    a = (w * v).sum(-1)
+    m, slope = np.log(1 + np.exp(a) * (np.e - 1)) - 1, 1 / (1 + np.exp(-a) / (np.e - 1))
+    da = (slope - m / a) / a * (v * du).sum(-1) + slope * dc
+    return v * da[:, :, None], du * (m / a)[:, :, None] + w * da[:, :, None]

@@ -251,6 +251,24 @@ def real(value: Any, name: str, shape: tuple[int | None, ...] | None = None) -> 
     return squarable(found, name) if found.size else found
 
 
+def triangular(value: Any, name: str, shape: tuple[int, ...]) -> Array:
+    """Return lower triangular matrices with a positive diagonal in float64, one for each vector of a shape."""
+    L = real(value, name, (*shape, shape[-1]))
+    above = np.triu(L, 1)
+    if above.any():
+        raise ValueError(
+            f"{name} must be lower triangular, got {above[above != 0].flat[0]:g} above the diagonal. Use "
+            f"np.linalg.cholesky of the covariance."
+        )
+    diagonal = np.diagonal(L, axis1=-2, axis2=-1)
+    if not (diagonal > 0).all():
+        raise ValueError(
+            f"{name} must have a positive diagonal, got {diagonal.min():g} on it. Use np.linalg.cholesky of the "
+            f"covariance."
+        )
+    return L
+
+
 def flat(array: Any, n_params: int, name: str = "params") -> None:
     """Refuse anything but one contiguous float vector of n_params entries."""
     masked = isinstance(array, np.ma.MaskedArray)
@@ -393,6 +411,20 @@ def widths(values: Any, name: str) -> list[int]:
     ):
         raise ValueError(f"{name} must be a list of integers, got {shown(values)}. One hidden layer is {name}=[128].")
     return [width(value, name) for value in values]
+
+
+def counts(values: Any, name: str) -> tuple[int, ...]:
+    """Return integers of at least zero, one or more."""
+    if (
+        isinstance(values, (str, bytes, Mapping))
+        or not isinstance(values, Iterable)
+        or getattr(values, "shape", None) == ()
+    ):
+        raise ValueError(f"{name} must be a list of integers, got {shown(values)}. For example {name}=[1, 2].")
+    found = tuple(whole(value, name) for value in values)
+    if not found:
+        raise ValueError(f"{name} must hold at least one integer, got none. For example {name}=[1, 2].")
+    return found
 
 
 def number(value: Any, name: str, *, low: float, closed: bool = False, high: float = math.inf) -> float:

@@ -94,6 +94,9 @@ def spoken(what: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 def _arrays(result: Any) -> Iterable[np.ndarray]:
     if isinstance(result, np.ndarray):
         yield result
+    elif isinstance(result, tuple):
+        for part in result:
+            yield from _arrays(part)
     elif dataclasses.is_dataclass(result):
         for field in dataclasses.fields(result):
             yield from _arrays(getattr(result, field.name))

@@ -3,19 +3,17 @@
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from minivae.core import checks, errors, kernels
 from minivae.core.arrays import Array
 from minivae.core.boxes import NoParameters
 from minivae.core.registry import saved
 from minivae.core.trust import looked
-from minivae.distributions.priors import StandardNormal
+from minivae.distributions.real import RealPosterior
 
 
 @saved
 @dataclass(frozen=True)
-class DiagonalGaussian(NoParameters):
+class DiagonalGaussian(RealPosterior, NoParameters):
     """q(z|x) = N(mu, diag(exp(log_var))); the head holds mu, then log_var.
 
     A draw is z = mu + exp(log_var / 2) eps with eps ~ N(0, I) [1]_.
@@ -36,6 +34,7 @@ class DiagonalGaussian(NoParameters):
 
     Examples
     --------
+    >>> import numpy as np
     >>> q = DiagonalGaussian(1)
     >>> head = np.array([[0.5, -0.6]])  # mu, log_var
     >>> z, log_q, cache = q.sample(q.init(), head, eps=np.zeros((1, 1, 1)))
@@ -44,8 +43,6 @@ class DiagonalGaussian(NoParameters):
     """
 
     n_latent: int
-    has_path = True
-    n_states = None
 
     def __post_init__(self) -> None:
         checks.width(self.n_latent, "n_latent")
@@ -54,17 +51,6 @@ class DiagonalGaussian(NoParameters):
     def n_head(self) -> int:
         """2 n_latent: mu and log_var."""
         return 2 * self.n_latent
-
-    def prior(self) -> StandardNormal:
-        """Return N(0, I)."""
-        return StandardNormal(self.n_latent)
-
-    def draw_noise(self, rng: np.random.Generator, shape: tuple[int, ...], dtype: Any) -> Array:
-        """Return draws of N(0, 1)."""
-        return checks.generator(rng).standard_normal(checks.shape_of(shape), dtype=checks.float_dtype(dtype))
-
-    def check_noise(self, eps: Array) -> None:
-        """Accept any: quadrature nodes lie where they like."""
 
     def split(self, head: Array) -> tuple[Array, Array]:
         """Return mu and log_var as views of the head."""
@@ -80,13 +66,6 @@ class DiagonalGaussian(NoParameters):
         if not looked.already:
             errors.speak_of("z", z, log_var=self.split(head)[1])
         return z, log_q, (head, eps)
-
-    def states(self, params: Array, head: Array) -> tuple[Array, Array, Any]:  # noqa: ARG002
-        """Refuse: the states of a real z cannot be counted."""
-        raise ValueError(
-            "posterior must have states that can be enumerated, got DiagonalGaussian. Use quadrature nodes as eps, "
-            "or bits."
-        )
 
     def backward(self, params: Array, cache: Any, dz: Array, dlog_q: Array, grads: Array) -> Array:  # noqa: ARG002
         """Return dmu = sum_k dz, dlog_var = 1/2 sum_k (sigma eps dz - dlog_q)."""
@@ -117,7 +96,3 @@ class DiagonalGaussian(NoParameters):
     def mean(self, params: Array, head: Array) -> Array:  # noqa: ARG002
         """Return mu."""
         return self.split(head)[0]
-
-    def code(self, params: Array, head: Array) -> Array:
-        """Return mu."""
-        return self.mean(params, head)

@@ -9,15 +9,23 @@ import numpy as np
 
 from minivae.core import checks
 from minivae.core.registry import Table
+from minivae.distributions.autoregressive import InverseAutoregressiveFlow
 from minivae.distributions.bits import Bits
 from minivae.distributions.diagonal import DiagonalGaussian
 from minivae.distributions.fixed import FixedGaussian
+from minivae.distributions.full import FullGaussian
 from minivae.distributions.mixtures import MixtureOfGaussians, VampPrior
+from minivae.distributions.planar import PlanarFlow
 from minivae.distributions.priors import StandardNormal
 from minivae.distributions.protocols import Likelihood, Posterior, Prior
+from minivae.distributions.symmetric import SymmetricGaussian
 
 POSTERIORS: Table[Callable[[int], Posterior]] = Table("posterior")  # each from the number of latents
 POSTERIORS.add("diagonal", DiagonalGaussian)
+POSTERIORS.add("full", FullGaussian)
+POSTERIORS.add("symmetric", SymmetricGaussian)
+POSTERIORS.add("iaf", InverseAutoregressiveFlow)
+POSTERIORS.add("planar", PlanarFlow)
 POSTERIORS.add("bits", Bits)
 POSTERIORS.add("fixed", FixedGaussian)
 

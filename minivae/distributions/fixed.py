@@ -11,12 +11,12 @@ from minivae.core.arrays import Array
 from minivae.core.boxes import NoParameters
 from minivae.core.kernels.compiled import LOG_2PI
 from minivae.core.registry import saved
-from minivae.distributions.priors import StandardNormal
+from minivae.distributions.real import RealPosterior
 
 
 @saved
 @dataclass(frozen=True)
-class FixedGaussian(NoParameters):
+class FixedGaussian(RealPosterior, NoParameters):
     """q(z|x) = N(mu, v I) with one variance v = sigma_f^2 for all latents and all x; the head is mu alone.
 
         z = mu + sqrt(v) eps,   log q(z|x) = -1/2 [ ||eps||^2 + L log(2 pi v) ]
@@ -46,8 +46,6 @@ class FixedGaussian(NoParameters):
 
     n_latent: int
     variance: float = 1.0
-    has_path = True
-    n_states = None
 
     def __post_init__(self) -> None:
         checks.width(self.n_latent, "n_latent")
@@ -57,17 +55,6 @@ class FixedGaussian(NoParameters):
     def n_head(self) -> int:
         """n_latent: mu."""
         return self.n_latent
-
-    def prior(self) -> StandardNormal:
-        """Return N(0, I)."""
-        return StandardNormal(self.n_latent)
-
-    def draw_noise(self, rng: np.random.Generator, shape: tuple[int, ...], dtype: Any) -> Array:
-        """Return draws of N(0, 1)."""
-        return checks.generator(rng).standard_normal(checks.shape_of(shape), dtype=checks.float_dtype(dtype))
-
-    def check_noise(self, eps: Array) -> None:
-        """Accept any: quadrature nodes lie where they like."""
 
     def sample(self, params: Array, head: Array, eps: Array) -> tuple[Array, Array, Any]:  # noqa: ARG002
         """Return z, log q(z|x) along the path, and the cache."""
@@ -80,26 +67,15 @@ class FixedGaussian(NoParameters):
         errors.speak_of("log q(z|x)", log_q, eps=eps)
         return z, log_q, eps
 
-    def states(self, params: Array, head: Array) -> tuple[Array, Array, Any]:  # noqa: ARG002
-        """Refuse: the states of a real z cannot be counted."""
-        raise ValueError(
-            "posterior must have states that can be enumerated, got FixedGaussian. Use quadrature nodes as eps, or "
-            "bits."
-        )
-
     def backward(self, params: Array, cache: Any, dz: Array, dlog_q: Array, grads: Array) -> Array:  # noqa: ARG002
         """Return dmu = sum_k dz."""
         dz = checks.look(dz, "dz", cache.shape, cache.dtype)
         checks.look(dlog_q, "dlog_q", cache.shape[:2], cache.dtype)
         return dz.sum(axis=0)
 
-    def score(self, params: Array, cache: Any, dlog_q: Array, grads: Array) -> Array:  # noqa: ARG002
-        """Return dmu = sum_k eps / sqrt(v) dlog_q."""
-        dlog_q = checks.look(dlog_q, "dlog_q", cache.shape[:2], cache.dtype)
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            dhead = np.einsum("kbl,kb->bl", cache, dlog_q) / self._sigma(cache)
-        errors.speak_of("the score", dhead, eps=cache, dlog_q=dlog_q)
-        return dhead
+    def slope(self, params: Array, cache: Any) -> Array:  # noqa: ARG002
+        """Return d log q / dz = -eps / sqrt(v), shape (K, B, L)."""
+        return -cache / self._sigma(cache)
 
     def log_prob(self, params: Array, head: Array, z: Array) -> Array:  # noqa: ARG002
         """Return log q(z|x), shape (K, B)."""
@@ -113,10 +89,6 @@ class FixedGaussian(NoParameters):
     def mean(self, params: Array, head: Array) -> Array:  # noqa: ARG002
         """Return mu."""
         return checks.look(head, "head", (None, self.n_latent))
-
-    def code(self, params: Array, head: Array) -> Array:
-        """Return mu."""
-        return self.mean(params, head)
 
     def _sigma(self, like: Array) -> Any:
         return like.dtype.type(math.sqrt(self.variance))

@@ -80,10 +80,10 @@ class Posterior(Box, Protocol):
         """Return log q(z|x) at any z."""
 
     def mean(self, params: Array, head: Array) -> Array:
-        """Return E_q[z], shape (B, L)."""
+        """Return E_q[z], shape (B, L); where it has no formula, as near as fixed draws tell."""
 
     def code(self, params: Array, head: Array) -> Array:
-        """Return the one z that stands for q(z|x) in a reconstruction: its mean, or its mode, shape (B, L)."""
+        """Return the one z that stands for q(z|x) in a reconstruction, shape (B, L): mean, mode, or noiseless draw."""
 
 
 class Likelihood(Box, Protocol):

@@ -209,11 +209,11 @@ class Elbo:
                 f"kl must be 'sampled' for {type(posterior).__name__} and {type(model.prior).__name__}, which have no "
                 f"formula for their KL, got 'closed'. Leave kl away."
             )
-        if self.free_bits and not (closed and "closed" in row.kl and hasattr(model.closed_kl, "backward_per_latent")):
+        if self.free_bits and not (closed and "closed" in row.kl):
             raise ValueError(
                 f"free_bits must be 0 where the KL of each latent has no formula, or {estimator!r} cannot use it, got "
                 f"{self.free_bits:g} with {type(posterior).__name__} and {type(model.prior).__name__}. Leave it away, "
-                f"or use a diagonal posterior and the standard prior."
+                f"or use a posterior and a prior with a closed KL."
             )
         kl: KlMode = self.kl or ("closed" if closed and "closed" in row.kl else "sampled")
         return self if (estimator, kl) == (self.estimator, self.kl) else replace(self, estimator=estimator, kl=kl)

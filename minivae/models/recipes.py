@@ -97,12 +97,16 @@ _WEIGHT = Option(
 _LEVELS = ", ".join(f"{name} {getattr(cls, cls.level):g}" for name, cls in CORRUPTIONS.items())
 
 RECIPES: Table[Recipe] = Table("model")
+_POSTERIORS = (
+    f"q(z|x): {', '.join(POSTERIORS)} (default diagonal); full, symmetric: correlations; iaf, planar: flows; fixed: a "
+    f"given variance"
+)
 RECIPES.add(
     "vae",
     Recipe(
         _vae,
         (
-            Option("posterior", str, f"q(z|x): {', '.join(POSTERIORS)} (default diagonal)"),
+            Option("posterior", str, _POSTERIORS),
             Option("variance", float, f"of q(z|x), posterior fixed (default {FixedGaussian.variance:g})"),
             Option("prior", str, f"p(z): {', '.join(PRIORS)} (default: the posterior's own)"),
             Option("components", int, f"of a prior that is a mixture (default {MixtureOfGaussians.n_components})"),

@@ -57,7 +57,7 @@ class VAE(EncoderDecoder):
     encoder : Sequential
         From n_x values to posterior.n_head.
     posterior : Posterior
-        What the head means; ``DiagonalGaussian`` for (mu, log_var), ``Bits`` for logits.
+        What the head means; ``DiagonalGaussian`` for (mu, log_var), ``Bits`` for logits, say.
     decoder : Sequential
         From n_latent values to likelihood.n_out(n_x).
     likelihood : Likelihood
@@ -134,7 +134,7 @@ class VAE(EncoderDecoder):
         likelihood : Likelihood or str
             Or its name: bernoulli, gaussian, gaussian-learned, gaussian-per-pixel. Bernoulli() unless given.
         posterior : Posterior or str
-            Or its name: diagonal, bits, fixed.
+            Or its name: diagonal, full, symmetric, iaf, planar, bits, fixed.
         prior : Prior or str, optional
             Or its name: normal, mixture, vamp. The posterior's own unless given.
         n_components : int, optional
@@ -537,12 +537,12 @@ class VAE(EncoderDecoder):
 
     @errors.spoken("the code")
     def embed(self, params: Array, x: Any) -> Array:
-        """Return the posterior means E_q[z], shape (B, n_latent)."""
+        """Return the posterior means E_q[z], shape (B, n_latent); of a flow as near as fixed draws tell."""
         return self.posterior.mean(self.unpack(params)[1], self._head(params, x))
 
     @errors.spoken("the reconstruction")
     def reconstruct(self, params: Array, x: Any) -> Array:
-        """Return E[x|z] at the code of each example, the mean or the mode of q(z|x); shape (B, n_x)."""
+        """Return E[x|z] at the code of each example: mean, mode or centre of q(z|x); shape (B, n_x)."""
         return self.decode(params, self.posterior.code(self.unpack(params)[1], self._head(params, x)))
 
     @errors.spoken("the sample")

@@ -4,6 +4,7 @@ from minivae.nn.activations import ACTIVATIONS, ELU, Activation, ReLU, Sigmoid, 
 from minivae.nn.dense import Dense
 from minivae.nn.gradcheck import GradCheck, check_gradient
 from minivae.nn.layer import Layer
+from minivae.nn.masked import MaskedDense
 from minivae.nn.optim import OPTIMIZERS, SGD, Adam, Optimizer, RMSprop, StepDecay, clip_by_norm
 from minivae.nn.sequential import Sequential, mlp
 
@@ -17,6 +18,7 @@ __all__ = [
     "Dense",
     "GradCheck",
     "Layer",
+    "MaskedDense",
     "Optimizer",
     "RMSprop",
     "ReLU",

@@ -15,6 +15,7 @@ from minivae.models.vae import VAE
 from minivae.nn.activations import ACTIVATIONS
 from minivae.nn.dense import Dense
 from minivae.nn.layer import Layer
+from minivae.nn.masked import MaskedDense
 from minivae.nn.sequential import mlp
 from minivae.studies.gradient_rows import N_LATENT, N_X, GradientRow
 from minivae.studies.gradients_distributions import check_likelihood, check_prior
@@ -48,7 +49,8 @@ def gradient_checks(seed: int = 0) -> Iterator[GradientRow]:
     'layer Dense'
     """
     rng = np.random.default_rng(checks.seed(seed))
-    layers: list[Layer] = [Dense(5, 4), *ACTIVATIONS.values(), mlp([5, 4, 3], "tanh")]
+    masked = MaskedDense([0, 1, 2, 3], [1, 2, 3], strict=True)
+    layers: list[Layer] = [Dense(5, 4), masked, *ACTIVATIONS.values(), mlp([5, 4, 3], "tanh")]
     for layer in layers:
         yield from check_layer(layer, rng=rng)
     priors: dict[type, tuple[Prior, str | None]] = {}  # each once, though two posteriors may share it

@@ -134,11 +134,11 @@ def check_kl(posterior: Posterior, prior: Prior, rng: np.random.Generator | None
     name = f"KL of {type(posterior).__name__} from {type(prior).__name__}"
     if kl is None:
         return []
-    rows = [attempt(name, lambda: _kl(kl, posterior, prior, name, rng))]
-    if hasattr(kl, "backward_per_latent"):
-        each = f"{name}, each latent"
-        rows.append(attempt(each, lambda: _kl_each(kl, posterior, prior, each, rng)))
-    return rows
+    each = f"{name}, each latent"
+    return [
+        attempt(name, lambda: _kl(kl, posterior, prior, name, rng)),
+        attempt(each, lambda: _kl_each(kl, posterior, prior, each, rng)),
+    ]
 
 
 def _kl(kl: ClosedKl, posterior: Posterior, prior: Prior, name: str, rng: np.random.Generator) -> GradientRow:

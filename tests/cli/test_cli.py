@@ -14,6 +14,7 @@ import pytest
 
 from minivae import cli
 from minivae.classical.linear_autoencoder import LinearAutoencoder
+from minivae.distributions.families import POSTERIORS
 from minivae.distributions.likelihoods import Gaussian
 from minivae.models.contraction import Contraction
 from minivae.models.corruptions import GaussianNoise, MaskingNoise
@@ -113,6 +114,9 @@ def test_train_json_is_one_object(capsys):
         ["--posterior", "bits", "--latent", "4", "--bound", "iwae"],
         ["--bound", "elbo"],
         ["--hidden"],
+        *(["--posterior", name, "--latent", "3"] for name in POSTERIORS),
+        ["--posterior", "iaf", "--latent", "1", "--estimator", "path-derivative", "--dtype", "float64"],
+        ["--posterior", "full", "--kl", "sampled", "--estimator", "score-leave-one-out"],
     ],
     ids=" ".join,
 )
@@ -151,6 +155,26 @@ def test_evaluate_anneals(capsys):
     assert (
         "--ais is for a model that has a p(x), as --model vae has, got it with Autoencoder" in capsys.readouterr().err
     )
+
+
+@pytest.mark.parametrize("name", POSTERIORS)
+def test_a_run_of_every_posterior_goes_on_where_it_stopped(name):
+    words = ["--data", "digits-threshold", "--posterior", name, *SMALL[2:], "--quiet"]
+    assert cli.main(["train", *words, "--epochs", "1", "--out", "run"]) == 0
+    assert cli.main(["train", "--resume", "run", "--epochs", "2", "--quiet"]) == 0
+    assert cli.main(["train", *words, "--epochs", "2", "--out", "whole"]) == 0
+    (model, params, _), (other, others, _) = (load_model(Path(run) / "model.npz") for run in ("run", "whole"))
+    assert model == other
+    assert type(model.posterior) is type(POSTERIORS[name](2))
+    np.testing.assert_array_equal(params, others)
+
+
+def test_the_help_says_what_the_posteriors_are(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["train", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert all(name in text for name in POSTERIORS)
+    assert "flows" in text
 
 
 def test_grey_data_are_labelled_a_cross_entropy_bound(capsys):

@@ -2,16 +2,24 @@
 
 import pytest
 
+from minivae.distributions.autoregressive import InverseAutoregressiveFlow
 from minivae.distributions.bits import Bits
 from minivae.distributions.diagonal import DiagonalGaussian
 from minivae.distributions.families import POSTERIORS, named_posterior
+from minivae.distributions.full import FullGaussian
 from minivae.distributions.likelihoods import LIKELIHOODS, Bernoulli, Gaussian, named_likelihood
+from minivae.distributions.planar import PlanarFlow
 from minivae.distributions.priors import FairBits, StandardNormal
+from minivae.distributions.symmetric import SymmetricGaussian
 
 
 def test_a_name_makes_a_posterior_of_so_many_latents():
     assert named_posterior("diagonal", 3) == DiagonalGaussian(3)
     assert named_posterior("bits", 3) == Bits(3)
+    assert named_posterior("full", 3) == FullGaussian(3)
+    assert named_posterior("symmetric", 3) == SymmetricGaussian(3)
+    assert named_posterior("iaf", 3) == InverseAutoregressiveFlow(3)
+    assert named_posterior("planar", 3) == PlanarFlow(3)
     for name, make in POSTERIORS.items():
         assert named_posterior(name, 4) == make(4)
         assert make(4).n_latent == make(4).prior().n_latent == 4
@@ -21,6 +29,10 @@ def test_each_posterior_brings_its_prior():
     assert DiagonalGaussian(3).prior() == StandardNormal(3)
     assert Bits(3).prior() == FairBits(3)
     assert (DiagonalGaussian(3).n_head, Bits(3).n_head) == (6, 3)
+    assert (FullGaussian(3).n_head, SymmetricGaussian(3).n_head) == (9, 9)
+    assert (InverseAutoregressiveFlow(3, n_context=5).n_head, PlanarFlow(3, 2).n_head) == (11, 20)
+    for name in ("full", "symmetric", "iaf", "planar"):
+        assert named_posterior(name, 3).prior() == StandardNormal(3)
 
 
 def test_a_posterior_given_as_itself_must_have_as_many_latents():

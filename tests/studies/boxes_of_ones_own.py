@@ -121,8 +121,10 @@ class DiagonalFromLearned:
         return self.per_latent(prior, head).sum(axis=1)
 
     def backward(self, prior, head, dkl, dprior):
+        return self.backward_per_latent(prior, head, dkl[:, None], dprior)
+
+    def backward_per_latent(self, prior, head, d, dprior):
         (m, v), (mu, log_var) = np.split(prior, 2), np.split(head, 2, axis=1)
-        d = dkl[:, None]
         dmu = d * (mu - m) * np.exp(-v)
         dprior[: len(m)] = -dmu.sum(axis=0)
         dprior[len(m) :] = 0.5 * np.sum(d * (1 - ((mu - m) ** 2 + np.exp(log_var)) * np.exp(-v)), axis=0)

@@ -7,14 +7,17 @@ import pytest
 
 from minivae.core import kernels
 from minivae.distributions import likelihoods
+from minivae.distributions.autoregressive import InverseAutoregressiveFlow
 from minivae.distributions.bits import Bits
 from minivae.distributions.diagonal import DiagonalGaussian
 from minivae.distributions.families import POSTERIORS
 from minivae.distributions.fixed import FixedGaussian
+from minivae.distributions.full import FullGaussian
 from minivae.distributions.kl import closed_kl
 from minivae.distributions.likelihoods import LIKELIHOODS
 from minivae.distributions.mixtures import MixtureOfGaussians, VampPrior
 from minivae.distributions.priors import FairBits, StandardNormal
+from minivae.distributions.symmetric import SymmetricGaussian
 from minivae.estimators import costs, weights
 from minivae.estimators.baselines import LearnedBaseline
 from minivae.estimators.objectives import Elbo
@@ -22,6 +25,7 @@ from minivae.models import contraction, penalties, vae
 from minivae.models.vae import VAE
 from minivae.nn.activations import ACTIVATIONS
 from minivae.nn.dense import Dense
+from minivae.nn.masked import MaskedDense
 from minivae.nn.sequential import Sequential
 from minivae.studies.gradients import gradient_checks
 from minivae.studies.gradients_models import autoencoder_rows, bound_rows, elbo_rows, estimator_rows, joint_rows
@@ -64,6 +68,25 @@ PLANTED = {
     "kernel relu_backward": (kernels, "relu_backward", 0, "layer ReLU"),
     "kernel reparameterize_backward": (kernels, "reparameterize_backward", 0, "posterior DiagonalGaussian, draw"),
     "kernel reparameterize_score": (kernels, "reparameterize_score", 0, "posterior DiagonalGaussian, log q at fixed z"),
+    "kernel full_backward": (kernels, "full_backward", 0, "posterior FullGaussian, draw"),
+    "kernel full_slope": (kernels, "full_slope", 0, "posterior FullGaussian, log q at fixed z"),
+    "kernel gate_backward": (kernels, "gate_backward", 0, "posterior InverseAutoregressiveFlow, draw"),
+    "kernel gate_backward, out": (kernels, "gate_backward", 1, "posterior InverseAutoregressiveFlow, draw"),
+    **{
+        f"kernel planar_backward, {what}": (kernels, "planar_backward", i, "posterior PlanarFlow, draw")
+        for i, what in enumerate(("dz", "dw", "du", "db", "dc"))
+    },
+    "kernel planar_bend_backward, dw": (kernels, "planar_bend_backward", 0, "posterior PlanarFlow, draw"),
+    "kernel planar_bend_backward, dv": (kernels, "planar_bend_backward", 1, "posterior PlanarFlow, draw"),
+    "kernel planar_slope": (kernels, "planar_slope", 0, "posterior PlanarFlow, log q at fixed z"),
+    "autoregressive slope": (
+        InverseAutoregressiveFlow,
+        "slope",
+        0,
+        "posterior InverseAutoregressiveFlow, log q at fixed z",
+    ),
+    "MaskedDense dx": (MaskedDense, "backward", 0, "layer MaskedDense"),
+    "symmetric slope": (SymmetricGaussian, "slope", 0, "posterior SymmetricGaussian, log q at fixed z"),
     "kernel diagonal_kl_backward": (kernels, "diagonal_kl_backward", 0, "KL of DiagonalGaussian from StandardNormal"),
     "kernel bernoulli_backward": (kernels, "bernoulli_backward", 0, "likelihood bernoulli"),
     "kernel gaussian_shared, score": (kernels, "gaussian_shared", 1, "likelihood gaussian"),
@@ -149,6 +172,8 @@ PLANTED = {
         for q, p in (
             (DiagonalGaussian(2), StandardNormal(2)),
             (FixedGaussian(2), StandardNormal(2)),
+            (FullGaussian(2), StandardNormal(2)),
+            (SymmetricGaussian(2), StandardNormal(2)),
             (Bits(2), FairBits(2)),
         )
     },
@@ -207,7 +232,7 @@ def test_a_planted_error_of_a_thousandth_is_caught(planted, monkeypatch):
 
 
 def test_an_error_is_planted_in_every_kernel_of_a_gradient():
-    kernels_of_gradients = {name for name in kernels.__all__ if name.endswith(("_backward", "_score"))}
+    kernels_of_gradients = {name for name in kernels.__all__ if name.endswith(("_backward", "_score", "_slope"))}
     assert kernels_of_gradients <= {name for owner, name, *_ in PLANTED.values() if owner is kernels}
 
 
@@ -215,6 +240,16 @@ def test_an_error_is_planted_in_every_kernel_of_a_gradient():
 WRITTEN = {
     "Dense weight": (Dense, "backward", 0, 4, "layer Dense", None),
     "Dense bias": (Dense, "backward", -1, 4, "layer Dense", None),
+    "MaskedDense weight": (MaskedDense, "backward", 0, 4, "layer MaskedDense", None),
+    "MaskedDense bias": (MaskedDense, "backward", -1, 4, "layer MaskedDense", None),
+    "autoregressive networks": (
+        InverseAutoregressiveFlow,
+        "backward",
+        -1,
+        5,
+        "posterior InverseAutoregressiveFlow, draw",
+        None,
+    ),
     "learned variance": (
         likelihoods.Gaussian,
         "backward",

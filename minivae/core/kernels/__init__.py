@@ -10,6 +10,17 @@ holds one NumPy line for each.
 
 from minivae.core.kernels.compiled import LOG_2PI
 from minivae.core.kernels.estimators import earlier_average, pathwise_rows, score_rows
+from minivae.core.kernels.flows import (
+    gate,
+    gate_backward,
+    planar,
+    planar_backward,
+    planar_bend,
+    planar_bend_backward,
+    planar_inverse,
+    planar_slope,
+)
+from minivae.core.kernels.full import full_backward, full_log_prob, full_sample, full_slope
 from minivae.core.kernels.gaussian import (
     diagonal_kl,
     diagonal_kl_backward,
@@ -40,9 +51,21 @@ __all__ = [
     "diagonal_log_prob",
     "earlier_average",
     "exp_minus_abs",
+    "full_backward",
+    "full_log_prob",
+    "full_sample",
+    "full_slope",
+    "gate",
+    "gate_backward",
     "gaussian_per_pixel",
     "gaussian_shared",
     "pathwise_rows",
+    "planar",
+    "planar_backward",
+    "planar_bend",
+    "planar_bend_backward",
+    "planar_inverse",
+    "planar_slope",
     "relu",
     "relu_backward",
     "reparameterize",
