@@ -279,7 +279,7 @@ for posterior, head, eps, z in (
     row(f"{name}.backward", posterior.backward, back, **how, asis="cache")
     scored = name if type(posterior) in (type(q), type(b)) else real
     row(f"{scored}.score", posterior.score, {k: v for k, v in back.items() if k != "dz"}, **how, asis="cache")
-    if scored != name:
+    if posterior.has_path:
         row(
             f"{name}.slope",
             posterior.slope,

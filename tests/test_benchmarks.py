@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchmarks import iwae, mutants
+from benchmarks import iwae, mutants, pythae
 from benchmarks.autoencoders import measure, models
 from benchmarks.beta_bernoulli import RULES, BetaBernoulli, steps_until_close
-from benchmarks.fixed_mnist import SoftplusGaussian, uniform_start
+from benchmarks.fixed_mnist import SoftplusFlow, SoftplusGaussian, model_of, uniform_start
 from minivae.distributions.kl import closed_kl
 from minivae.models.autoencoder import Autoencoder
 from minivae.models.vae import VAE
@@ -21,24 +21,26 @@ from minivae.nn.sequential import Sequential, mlp
 from tests.support import assert_within_standard_errors
 
 
-def test_the_softplus_posterior_has_the_right_scale_and_gradient(rng):
-    q = SoftplusGaussian(2)
-    head, eps = rng.normal(size=(3, 4)), rng.normal(size=(5, 3, 2))
+@pytest.mark.parametrize("q", [SoftplusGaussian(2), SoftplusFlow(2, 2, [5], 3)], ids=lambda q: type(q).__name__)
+def test_the_softplus_posteriors_have_the_right_scale_and_gradient(rng, q):
+    head, eps = rng.normal(size=(3, q.n_head)), rng.normal(size=(5, 3, 2))
     dz, dlog_q = rng.normal(size=eps.shape), rng.normal(size=eps.shape[:2])
-    none = q.init()
-    z, log_q, cache = q.sample(none, head, eps)
-    np.testing.assert_allclose(log_q, q.log_prob(none, head, z), rtol=1e-12)
-    np.testing.assert_allclose(z, head[:, :2] + np.log1p(np.exp(head[:, 2:])) * eps, rtol=1e-12)
+    params = q.init(rng)
+    grads = np.empty_like(params)
+    z, log_q, cache = q.sample(params, head, eps)
+    np.testing.assert_allclose(log_q, q.log_prob(params, head, z), rtol=1e-11)
+    inner = np.hstack([head[:, :2], 2 * np.log(np.log1p(np.exp(head[:, 2:4]))), head[:, 4:]])
+    np.testing.assert_allclose(z, type(q).__mro__[2].sample(q, params, inner, eps)[0], rtol=1e-12)
 
     def value(theta):
-        z, log_q, _ = q.sample(none, theta.reshape(head.shape), eps)
+        z, log_q, _ = q.sample(params, theta.reshape(head.shape), eps)
         return float(np.sum(dz * z) + np.sum(dlog_q * log_q))
 
     def at_fixed_z(theta):
-        return float(np.sum(dlog_q * q.log_prob(none, theta.reshape(head.shape), z)))
+        return float(np.sum(dlog_q * q.log_prob(params, theta.reshape(head.shape), z)))
 
-    assert check_gradient(value, q.backward(none, cache, dz, dlog_q, none).ravel(), head.ravel()).ok
-    assert check_gradient(at_fixed_z, q.score(none, cache, dlog_q, none).ravel(), head.ravel()).ok
+    assert check_gradient(value, q.backward(params, cache, dz, dlog_q, grads).ravel(), head.ravel()).ok
+    assert check_gradient(at_fixed_z, q.score(params, cache, dlog_q, grads).ravel(), head.ravel()).ok
     # a softplus is not an exponential: the formula of the Gaussian's KL is not its own
     assert closed_kl(q, q.prior()) is None
 
@@ -48,6 +50,20 @@ def test_the_uniform_start_is_within_its_limits(rng):
     for name, view in model.named(uniform_start(model, rng)):
         n_in = {"encoder.0": 9, "encoder.2": 4, "decoder.0": 2, "decoder.2": 4}[name.rsplit(".", 1)[0]]
         assert 0 < np.abs(view).max() <= 1 / np.sqrt(n_in)
+
+
+def test_the_published_networks_are_of_the_published_sizes():
+    mean_field, flow = model_of("diagonal", ours=False), model_of("iaf", ours=False)
+    sizes = [layer.n_in for layer in mean_field.encoder.layers[::2]] + [
+        layer.n_in for layer in mean_field.decoder.layers[::2]
+    ]
+    assert sizes == [784, 512, 512, 128, 512, 512]
+    assert flow.decoder == mean_field.decoder
+    assert (flow.posterior.n_blocks, flow.posterior.n_head) == (2, 3 * 128)
+    assert flow.posterior.nets[0].n_params == (256 + 1) * 512 + (512 + 1) * 256
+    settings = pythae.settings_of(600, 0)
+    rates = [settings.optimizer.learning_rate * settings.schedule.scale(epoch) for epoch in (199, 200, 350, 500, 599)]
+    np.testing.assert_allclose(np.log10(rates), [-4, -4.2, -4.4, -4.6, -4.6], rtol=1e-12)
 
 
 def test_the_beta_bernoulli_elbo_is_log_p_at_the_posterior_and_its_gradient_right(rng):

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from minivae.core import checks, errors, kernels
 from minivae.core.arrays import Array
 from minivae.core.boxes import NoParameters
@@ -84,6 +86,11 @@ class DiagonalGaussian(RealPosterior, NoParameters):
         if not looked.already:
             errors.speak_of("the score", dhead, log_var=self.split(cache[0])[1])
         return dhead
+
+    def slope(self, params: Array, cache: Any) -> Array:  # noqa: ARG002
+        """Return d log q / dz = -eps / sigma, shape (K, B, L)."""
+        head, eps = cache
+        return -eps * np.exp(-0.5 * self.split(head)[1])
 
     def log_prob(self, params: Array, head: Array, z: Array) -> Array:  # noqa: ARG002
         """Return log q(z|x), shape (K, B)."""

@@ -6,6 +6,7 @@ from scipy import integrate, stats
 
 from minivae.distributions.diagonal import DiagonalGaussian
 from minivae.distributions.nodes import gauss_hermite
+from minivae.distributions.real import RealPosterior
 from minivae.nn.gradcheck import check_gradient
 from tests.support import assert_within_standard_errors
 
@@ -102,3 +103,12 @@ def test_mean_and_code_are_mu_and_states_are_refused(rng):
 def test_n_latent_must_be_a_positive_integer(n_latent):
     with pytest.raises(ValueError, match="n_latent must be an integer of at least 1, got"):
         DiagonalGaussian(n_latent)
+
+
+def test_the_score_by_way_of_the_path_is_the_formula(rng):
+    q = DiagonalGaussian(3)
+    head, eps, dlog_q = rng.normal(size=(4, 6)), rng.normal(size=(5, 4, 3)), rng.normal(size=(5, 4))
+    z, _, cache = q.sample(q.init(), head, eps)
+    np.testing.assert_allclose(q.slope(q.init(), cache), (head[:, :3] - z) / np.exp(head[:, 3:]), rtol=1e-12)
+    by_path = RealPosterior.score(q, q.init(), cache, dlog_q, q.init())
+    np.testing.assert_allclose(by_path, q.score(q.init(), cache, dlog_q, q.init()), rtol=1e-12, atol=1e-13)
