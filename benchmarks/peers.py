@@ -30,12 +30,19 @@ class Problem:
 
     @classmethod
     def make(
-        cls, widths: tuple[int, int, int], activation: str, bernoulli: bool, batch: int, n_draws: int = 1
+        cls,
+        widths: tuple[int, int, int],
+        activation: str,
+        bernoulli: bool,
+        batch: int,
+        n_draws: int = 1,
+        posterior: str = "diagonal",
     ) -> "Problem":
         """Draw a problem; widths are (data, hidden, latent)."""
         n_x, n_hidden, n_latent = widths
         rng = np.random.default_rng(0)
-        model = mv.VAE.mlp(n_x, n_latent, [n_hidden], activation, mv.Bernoulli() if bernoulli else mv.Gaussian())
+        likelihood = mv.Bernoulli() if bernoulli else mv.Gaussian()
+        model = mv.VAE.mlp(n_x, n_latent, [n_hidden], activation, likelihood, posterior)
         x = (rng.random((batch, n_x)) < 0.5).astype(np.float32)
         return cls(
             model,
@@ -47,7 +54,7 @@ class Problem:
         )
 
     def weights(self) -> list[tuple[Any, Any]]:
-        """Return copies of (W, b) of the four dense layers."""
+        """Return copies of (W, b) of the dense layers: two of the encoder, a flow's, two of the decoder."""
         views = [view.copy() for _, view in self.model.named(self.params)]
         return list(zip(views[::2], views[1::2], strict=True))
 
@@ -124,6 +131,36 @@ def jax_iwae_step(problem: Problem) -> tuple[Step, float]:
         return -jnp.mean(jax.nn.logsumexp(log_w, axis=0) - math.log(len(eps)))
 
     return _jax_training(problem, loss, problem.eps)
+
+
+def jax_flow_step(problem: Problem) -> tuple[Step, float]:
+    """Return the step with an inverse autoregressive flow by jax.jit, its masks constants."""
+    import jax
+    import jax.numpy as jnp
+
+    activation = {"tanh": jnp.tanh, "relu": jax.nn.relu}[problem.activation]
+    flow, log_2pi = problem.model.posterior, math.log(2 * math.pi)
+    assert isinstance(flow, mv.distributions.InverseAutoregressiveFlow)
+    n = flow.n_latent
+    masks = [jnp.array(layer.mask, jnp.float32) for net in flow.nets for layer in net.layers[::2]]
+
+    def loss(weights: Any, x: Any, eps: Any) -> Any:
+        (W1, b1), (W2, b2), *blocks, (W3, b3), (W4, b4) = weights
+        mu, log_var, context = jnp.split(activation(x @ W1 + b1) @ W2 + b2, [n, 2 * n], axis=1)
+        z = mu + jnp.exp(log_var / 2) * eps
+        log_q = -0.5 * jnp.sum(eps**2 + log_var + log_2pi, axis=1)
+        for i in range(0, len(blocks), 2):
+            (Wa, ba), (Wb, bb) = blocks[i : i + 2]
+            hidden = jnp.tanh(jnp.concatenate([z, context], axis=1) @ (masks[i] * Wa) + ba)
+            m, logit = jnp.split(hidden @ (masks[i + 1] * Wb) + bb, 2, axis=1)
+            s = jax.nn.sigmoid(logit)
+            z = s * z + (1 - s) * m
+            log_q -= jnp.sum(jax.nn.log_sigmoid(logit), axis=1)
+        out = activation(z @ W3 + b3) @ W4 + b4
+        log_lik = jnp.sum(x * out - jax.nn.softplus(out), axis=1)
+        return jnp.mean(log_q + 0.5 * jnp.sum(z**2 + log_2pi, axis=1) - log_lik)
+
+    return _jax_training(problem, loss, problem.eps[0])
 
 
 def jax_step(problem: Problem) -> tuple[Step, float]:

@@ -42,6 +42,7 @@ IWAE = {
     "NumPy products": peers.products_iwae_step,
     "jax.jit": peers.jax_iwae_step,
 }
+FLOW = {"minivae": peers.minivae_step, "jax.jit": peers.jax_flow_step}
 LOG_P = {"minivae": peers.minivae_log_p, "NumPy products": peers.products_log_p, "jax.jit": peers.jax_log_p}
 STUDY = {"minivae": peers.minivae_study, "NumPy products": peers.products_study, "jax.jit": peers.jax_study}
 NEEDS = {"jax.jit": "jax", "PyTorch eager": "torch", "torch.compile": "torch"}
@@ -70,6 +71,12 @@ SCENARIOS: dict[str, dict[str, Any]] = {
         "what": IWAE,
         "problem": ((784, 200, 50), "tanh", True, 20, 50),
         "steps": 20,
+        "goals": {},
+    },
+    "iaf": {  # two blocks of 32 hidden units that look at 8 further outputs of the encoder
+        "what": FLOW,
+        "problem": ((784, 500, 20), "tanh", True, 100, 1, "iaf"),
+        "steps": 60,
         "goals": {},
     },
     "log p(x)": {

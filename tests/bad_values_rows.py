@@ -1336,7 +1336,12 @@ row(
 
 # ------------------------------------------------------------------------------------------ studies and exercises
 
-row("gradient_checks", lambda seed: next(iter(studies.gradient_checks(seed))), {"seed": 3}, ok={"seed": "0|10**12"})
+row(
+    "gradient_checks",
+    lambda seed, groups: next(iter(studies.gradient_checks(seed, groups))),
+    {"seed": 3, "groups": "cost"},
+    ok={"seed": "0|10**12"},
+)
 halves = np.array([True, False, True])
 row(
     "measure_attribute",

@@ -1,6 +1,6 @@
 """One gradient check for each hand-written gradient of the package: what ``minivae gradcheck`` prints."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -32,7 +32,62 @@ from minivae.studies.gradients_models import (
 from minivae.studies.gradients_posteriors import check_posterior
 
 
-def gradient_checks(seed: int = 0) -> Iterator[GradientRow]:
+def _layers(rng: np.random.Generator) -> Iterator[GradientRow]:
+    masked = MaskedDense([0, 1, 2, 3], [1, 2, 3], strict=True)
+    layers: list[Layer] = [Dense(5, 4), masked, *ACTIVATIONS.values(), mlp([5, 4, 3], "tanh")]
+    for layer in layers:
+        yield from check_layer(layer, rng=rng)
+
+
+def _posteriors(rng: np.random.Generator) -> Iterator[GradientRow]:
+    for make in POSTERIORS.values():
+        yield from check_posterior(make(N_LATENT), rng=rng)
+
+
+def _priors(rng: np.random.Generator) -> Iterator[GradientRow]:
+    """Yield the rows of each prior, once though two posteriors may share it."""
+    own = [make(N_LATENT).prior() for make in POSTERIORS.values()]
+    priors: dict[type, tuple[Prior, str | None]] = {type(prior): (prior, None) for prior in own}
+    for kind in PRIORS:
+        prior = VAE.mlp(N_X, N_LATENT, prior=kind).prior
+        priors.setdefault(type(prior), (prior, f"prior {kind}"))
+    for prior, name in priors.values():  # one of whole numbers without parameters has no gradient
+        yield from (row for row in check_prior(prior, name, rng) if row.ok is not None)
+
+
+def _likelihoods(rng: np.random.Generator) -> Iterator[GradientRow]:
+    for name, likelihood in LIKELIHOODS.items():
+        yield from check_likelihood(likelihood, f"likelihood {name}", rng)
+
+
+def _penalties(rng: np.random.Generator) -> Iterator[GradientRow]:
+    for penalty in (*(sparsity(weight=2.0) for sparsity in SPARSITIES.values()), Contraction(2.0)):
+        yield from check_penalty(penalty, rng=rng)
+
+
+def _costs(rng: np.random.Generator) -> Iterator[GradientRow]:
+    for cost in (Linear(), Quadratic(0.7), Exponential(0.7), Cosine(0.7)):
+        yield from check_cost(cost, rng=rng)
+
+
+GROUPS: dict[str, Callable[[np.random.Generator], Iterator[GradientRow]]] = {
+    "layer": _layers,
+    "posterior": _posteriors,
+    "prior": _priors,
+    "likelihood": _likelihoods,
+    "penalty": _penalties,
+    "cost": _costs,
+    "ELBO": elbo_rows,
+    "K-sample": bound_rows,
+    "annealed": joint_rows,
+    "estimator": estimator_rows,
+    "autoencoder": autoencoder_rows,
+    "linear": linear_rows,
+    "learned": lambda rng: iter([baseline_row(rng)]),
+}
+
+
+def gradient_checks(seed: int = 0, *groups: str) -> Iterator[GradientRow]:
     """Yield the check of every gradient of the package, each on random float64 inputs.
 
     Activations, likelihoods, posteriors with their priors, estimators, corruptions and sparsities are those of the
@@ -42,37 +97,17 @@ def gradient_checks(seed: int = 0) -> Iterator[GradientRow]:
     ----------
     seed : int
         Another seed is another set of random inputs; every one passes.
+    *groups : str
+        Only these, of: layer, posterior, prior, likelihood, penalty, cost, ELBO, K-sample, annealed, estimator,
+        autoencoder, linear, learned. Each has random numbers of its own, so that its rows are the same by themselves.
 
     Examples
     --------
     >>> next(iter(gradient_checks())).name
     'layer Dense'
     """
-    rng = np.random.default_rng(checks.seed(seed))
-    masked = MaskedDense([0, 1, 2, 3], [1, 2, 3], strict=True)
-    layers: list[Layer] = [Dense(5, 4), masked, *ACTIVATIONS.values(), mlp([5, 4, 3], "tanh")]
-    for layer in layers:
-        yield from check_layer(layer, rng=rng)
-    priors: dict[type, tuple[Prior, str | None]] = {}  # each once, though two posteriors may share it
-    for make in POSTERIORS.values():
-        posterior = make(N_LATENT)
-        yield from check_posterior(posterior, rng=rng)
-        priors[type(posterior.prior())] = (posterior.prior(), None)
-    for kind in PRIORS:
-        prior = VAE.mlp(N_X, N_LATENT, prior=kind).prior
-        priors.setdefault(type(prior), (prior, f"prior {kind}"))
-    for prior, name in priors.values():  # one of whole numbers without parameters has no gradient
-        yield from (row for row in check_prior(prior, name, rng) if row.ok is not None)
-    for name, likelihood in LIKELIHOODS.items():
-        yield from check_likelihood(likelihood, f"likelihood {name}", rng)
-    for penalty in (*(sparsity(weight=2.0) for sparsity in SPARSITIES.values()), Contraction(2.0)):
-        yield from check_penalty(penalty, rng=rng)
-    for cost in (Linear(), Quadratic(0.7), Exponential(0.7), Cosine(0.7)):
-        yield from check_cost(cost, rng=rng)
-    yield from elbo_rows(rng)
-    yield from bound_rows(rng)
-    yield from joint_rows(rng)
-    yield from estimator_rows(rng)
-    yield from autoencoder_rows(rng)
-    yield from linear_rows(rng)
-    yield baseline_row(rng)
+    seed = checks.seed(seed)
+    chosen = [checks.choice(name, GROUPS, "groups") for name in groups] or list(GROUPS)
+    for i, (name, rows) in enumerate(GROUPS.items()):
+        if name in chosen:
+            yield from rows(np.random.default_rng([seed, i]))
