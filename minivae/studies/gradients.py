@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from minivae.core import checks
+from minivae.core.seeds import Stream, stream
 from minivae.distributions.families import POSTERIORS, PRIORS
 from minivae.distributions.likelihoods import LIKELIHOODS
 from minivae.distributions.protocols import Prior
@@ -106,8 +107,7 @@ def gradient_checks(seed: int = 0, *groups: str) -> Iterator[GradientRow]:
     >>> next(iter(gradient_checks())).name
     'layer Dense'
     """
-    seed = checks.seed(seed)
     chosen = [checks.choice(name, GROUPS, "groups") for name in groups] or list(GROUPS)
     for i, (name, rows) in enumerate(GROUPS.items()):
         if name in chosen:
-            yield from rows(np.random.default_rng([seed, i]))
+            yield from rows(stream(seed, Stream.GRADIENTS, i))
