@@ -210,6 +210,7 @@ def test_it_judges_where_the_prior_cannot():
     assert prior.log_p.mean() < exact.mean() - 0.5  # it misses the posterior, and is too low
 
 
+@quiet
 @needs_jit
 def test_more_temperatures_leave_less_variance():
     rng = np.random.default_rng(0)
