@@ -179,7 +179,8 @@ def shares_of_bound(f: Array, w: Array) -> tuple[Array, Array]:
     (array([0.69314718]), array([0.25, 0.75]))
     """
     w = w if w.ndim == 2 else w[:, None]
-    top = np.max(np.where(w == 0, -np.inf, f), axis=0)
+    f = np.where(w == 0, f.dtype.type(-np.inf), f)  # what counts for nothing may be of any size
+    top = np.max(f, axis=0)
     if not np.isfinite(top).all():
         none = int((top == -np.inf).sum())
         raise NonFiniteError(

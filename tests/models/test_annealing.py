@@ -174,6 +174,7 @@ def test_the_mean_weight_is_the_probability_however_few_the_temperatures(n_tempe
     found = annealed_log_marginal(model, params, x, n_temperatures, rng, n_chains=4, n_leapfrog=n_leapfrog)
     exact = known.log_prob(x[:1]).item()
     assert_within_standard_errors(np.exp(found.log_p - exact), 1.0)
+    assert 0.6 < found.acceptance.mean() < 0.95
     # so that its log is below in expectation
     assert found.log_p.mean() <= exact + 5 * found.log_p.std() / np.sqrt(len(x))
     assert found.log_p.mean() < exact
@@ -210,6 +211,7 @@ def test_it_judges_where_the_prior_cannot():
     assert prior.log_p.mean() < exact.mean() - 0.5  # it misses the posterior, and is too low
 
 
+@quiet
 @needs_jit
 def test_more_temperatures_leave_less_variance():
     rng = np.random.default_rng(0)
