@@ -62,6 +62,9 @@ def test_the_kl_is_half_the_squared_length_of_the_code_and_a_constant(rng):
     np.testing.assert_allclose(closed_kl(FixedGaussian(3), StandardNormal(3)).value(NONE, head), half, rtol=1e-15)
     wide = closed_kl(FixedGaussian(3, 0.2), StandardNormal(3)).value(NONE, head)
     np.testing.assert_allclose(wide - half, 1.5 * (0.2 - 1 - np.log(0.2)), rtol=1e-14)
+    dkl = rng.normal(size=4)  # so that the derivative is the code itself, weighted
+    dhead = closed_kl(FixedGaussian(3, 0.2), StandardNormal(3)).backward(NONE, head, dkl, NONE)
+    np.testing.assert_allclose(dhead, head * dkl[:, None], rtol=1e-15)
     # and it is what its draws say: log q - log p is quadratic in the noise, so that three nodes are exact
     q, prior, (nodes, w) = FixedGaussian(3, 0.2), StandardNormal(3), gauss_hermite(3, 3)
     z, log_q, _ = q.sample(NONE, head, np.repeat(nodes, 4, axis=1))

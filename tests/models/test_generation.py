@@ -78,14 +78,16 @@ def test_equal_ends_give_one_point_and_opposite_ones_half_a_circle(u):
 
 @pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize("distance", [1e-15, 1e-12, 1e-9, 1e-6])
-def test_almost_equal_and_almost_opposite_ends_are_joined_as_well(sign, distance):
-    a, b = np.array([1.0, 0.0, 0.0]), np.array([sign, distance, 0.0])
+def test_almost_equal_and_almost_opposite_ends_are_joined_as_well(sign, distance, rng):
+    a, b = np.array([1.0, 0.0, 0.0]), np.array([sign, 0.0, distance])
     path = interpolate(a, b, 11, spherical=True)
     np.testing.assert_allclose(np.linalg.norm(path, axis=-1), 1, rtol=1e-12)
     steps = np.linalg.norm(np.diff(path, axis=0), axis=-1)
     np.testing.assert_allclose(steps, steps[0], atol=1e-12)
-    if distance > 1e-15:
-        assert abs(path[5, 2]) < 1e-12  # in the plane of the two ends
+    assert np.abs(path[:, 1]).max() < 1e-12 or distance == 1e-15  # in the plane of the two ends
+    a = sphere(rng, 20, 50)  # where rounding is of the size of what sets the ends apart
+    path = interpolate(a, sign * a + distance * sphere(rng, 20, 50), 11, spherical=True)
+    assert np.abs(np.linalg.norm(path[1:-1], axis=-1) - 1).max() < max(1e-12, 2 * distance)
 
 
 def test_a_zero_end_has_no_direction_and_the_path_is_straight():

@@ -56,6 +56,30 @@ def test_on_a_projection_the_attribute_comes_and_goes_whole(rng):
     assert back[6]["found"] == 30
 
 
+def test_the_random_direction_is_as_long_as_that_of_the_attribute():
+    model, params = projection(np.eye(3))
+    has = np.arange(8) % 2 == 0
+    x = np.zeros((8, 3))
+    x[has, 0] = 2.0  # the direction is (2, 0, 0), and what has it not lies at zero
+    for strength in (1.0, 0.25):
+        rows = measure_attribute(
+            model,
+            params,
+            (x, has),
+            (x, has),
+            lambda x, far=2 * strength: np.abs(np.linalg.norm(x, axis=1) - far) < 1e-9,
+            strength,
+        )
+        assert [row["found"] for row in rows[1:4]] == [0, 4, 4]
+    seen = []
+    for seed in (0, 1):
+        measure_attribute(
+            model, params, (x, has), (x, has), lambda x: seen.append(x[0]) or np.zeros(len(x), bool), seed=seed
+        )
+    assert np.abs(seen[3] - seen[10]).max() > 0.1  # another seed, another direction
+    np.testing.assert_allclose([np.linalg.norm(seen[3]), np.linalg.norm(seen[10])], 2, rtol=1e-12)
+
+
 def test_a_direction_comes_of_the_training_rows_alone(rng):
     model, params = projection(np.eye(3))
     has = np.arange(8) % 2 == 0
