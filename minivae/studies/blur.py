@@ -298,7 +298,7 @@ def contrast_figure(a: Array, b: Array, variance: float = 1.0, n_points: int = 9
     right.axhline(mixture_cost(a, b, variance), color=plots.COLORS[2], ls=":", label="one code, mixture of two")
     right.set(xlabel="weight of the KL, beta", ylabel="loss above two known images, nats", title="What it costs")
     for axes in (left, right):
-        axes.axvline(2 * price, color=plots.COLORS[8], lw=0.8)
+        axes.axvline(2 * price, color=plots.COLORS[8], lw=0.8, label="from here the bit is off")
         axes.grid(alpha=0.3)
         axes.legend(frameon=False, fontsize=8)
     return figure

@@ -111,7 +111,7 @@ def test_training_by_draws_attains_log_p(what, rng):
     assert abs(gap) < 1e-3
 
 
-@pytest.mark.parametrize("name", REAL)
+@pytest.mark.parametrize("name", [name for name in REAL if name != "fixed"])
 def test_what_has_correlations_or_bends_comes_nearer_than_the_diagonal(name, rng):
     W = np.array([[1.0, 0.9], [0.8, 1.0], [-0.5, -0.6]])
     gap, exact = gap_after_training(name, W, np.zeros(3), 0.1, rng)
@@ -140,7 +140,7 @@ def test_it_is_trained_saved_and_resumed_bit_for_bit(name, dtype, tmp_path, rng)
     np.testing.assert_array_equal(params, whole.params)
     assert read.reconstruct(params, x.astype(dtype)).shape == x.shape
     assert read.embed(params, x.astype(dtype)).shape == (60, 3)
-    rows = read.quantities(params, x.astype(dtype), 0, 20)
+    rows = read.quantities(params, x.astype(dtype), 0, 19)
     assert rows[-1]["quantity"] == "active latents"
 
 

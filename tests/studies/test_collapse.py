@@ -1,6 +1,7 @@
 """The report on collapse: known information, its bounds, and latents that are told apart."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -65,7 +66,7 @@ def test_the_chunks_of_pairs_change_nothing(monkeypatch, rng):
     model, params = small_vae(rng)
     x = binary(rng, 30)
     whole = mutual_information(model, params, x, np.random.default_rng(0))
-    monkeypatch.setattr("minivae.studies.collapse._PAIRS_AT_ONCE", 70)
+    monkeypatch.setattr(sys.modules[collapse.__module__], "_PAIRS_AT_ONCE", 70)
     np.testing.assert_allclose(mutual_information(model, params, x, np.random.default_rng(0)), whole, rtol=1e-12)
 
 
