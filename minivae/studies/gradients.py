@@ -48,6 +48,8 @@ def gradient_checks(seed: int = 0) -> Iterator[GradientRow]:
     >>> next(iter(gradient_checks())).name
     'layer Dense'
     """
+    from minivae.studies.gradients_families import family_rows  # scipy.special, which only this needs
+
     rng = np.random.default_rng(checks.seed(seed))
     masked = MaskedDense([0, 1, 2, 3], [1, 2, 3], strict=True)
     layers: list[Layer] = [Dense(5, 4), masked, *ACTIVATIONS.values(), mlp([5, 4, 3], "tanh")]
@@ -76,3 +78,4 @@ def gradient_checks(seed: int = 0) -> Iterator[GradientRow]:
     yield from autoencoder_rows(rng)
     yield from linear_rows(rng)
     yield baseline_row(rng)
+    yield from family_rows(rng)

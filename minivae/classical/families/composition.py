@@ -14,7 +14,7 @@ class LogNormal(Normal):
 
         log p(z) = log N(log z) - log z,   dz/dtheta = z dx/dtheta,   dlog p/dtheta = dlog N(log z)/dtheta
 
-    >>> LogNormal(0.5, 2.0).sample(0.5).item() == np.exp(0.5)
+    >>> bool(LogNormal(0.5, 2.0).sample(0.5) == np.exp(0.5))
     True
     """
 

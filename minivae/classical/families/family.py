@@ -91,12 +91,12 @@ class Family:
     @spoken("z")
     def sample(self, u: Any) -> Array:
         """Return z(u), one for each draw of noise."""
-        return self._sample(self._looked_noise(u))
+        return np.asarray(self._sample(self._looked_noise(u)))
 
     @spoken("log p(z)")
     def log_prob(self, z: Any) -> Array:
         """Return log p(z) in nats, for z inside the support."""
-        return self._log_prob(self._looked(z))
+        return np.asarray(self._log_prob(self._looked(z)))
 
     @spoken("the path")
     def path(self, u: Any) -> Array:
@@ -166,9 +166,7 @@ class Family:
         shape, n = value.shape, value.ndim - len(last)
         if n < 0 or shape[n:] != last:
             sizes = ", ".join(map(str, last))
-            raise ValueError(
-                f"{name} must have shape (..., {sizes}), got {shape}. {sizes} are the numbers of one draw."
-            )
+            raise ValueError(f"{name} must have shape (..., {sizes}), got {shape}. Those are the numbers of one draw.")
         try:
             return np.broadcast_shapes(shape[:n], self._shape())
         except ValueError:

@@ -20,10 +20,10 @@ from minivae.core.arrays import Array
 def gamma_log_path(alpha: Any, z: Any, log_z: Any) -> Array:
     """Return dlog z/dalpha at fixed noise, z ~ Gamma(alpha, 1), whose score is log z - psi(alpha).
 
-    Downwards t = z exp(-s), upwards t = z exp(s):
+    Downwards t = z exp(-s), upwards t = z + s, with s > 0:
 
-        dlog z/dalpha = int exp(-alpha s + z (1 - exp(-s))) (psi(alpha) + s - log z) ds     (s > 0)
-                      = int exp( alpha s - z (exp(s) - 1)) (log z + s - psi(alpha)) ds
+        dlog z/dalpha = int exp(-alpha s + z (1 - exp(-s))) (psi(alpha) + s - log z) ds
+                      = 1/z int (1 + s / z)^(alpha - 1) exp(-s) (log(z + s) - psi(alpha)) ds
 
     References
     ----------
@@ -35,10 +35,17 @@ def gamma_log_path(alpha: Any, z: Any, log_z: Any) -> Array:
     a, x, c = alpha[down], z[down], (psi - log_z)[down]
     width = np.where(a < 1, 1 / a, 1 / (np.abs(a - x) + np.sqrt(x)))
     found[down] = half_line(lambda s: np.exp(-a * s - x * np.expm1(-s)) * (c + s), width)
-    a, x, c = alpha[~down], z[~down], (log_z - psi)[~down]
-    with np.errstate(over="ignore"):
-        found[~down] = half_line(lambda s: np.exp(a * s - x * np.expm1(s)) * (c + s), 1 / (np.abs(x - a) + np.sqrt(x)))
+    a, x, c = alpha[~down] - 1, z[~down], (log_z - psi)[~down]
+    width = 1 / (np.abs(1 - a / x) + np.sqrt(np.maximum(a, 0)) / x)
+    found[~down] = half_line(lambda s: np.exp(a * np.log1p(s / x) - s) * (c + np.log1p(s / x)), width) / x
     return found
+
+
+def beta_quantiles(a: Any, b: Any, u: Any) -> tuple[Array, Array]:
+    """Return z ~ Beta(a, b) at noise u, and 1 - z, each to full relative accuracy."""
+    z = special.betaincinv(a, b, u)
+    mirrored = (u > 0.01) | (z > 1 - 1e-8)  # else 1 - u has lost more digits of u than 1 - z of z
+    return z, np.where(mirrored, special.betaincinv(b, a, 1 - u), 1 - z)
 
 
 def beta_logit_path(a: Any, b: Any, z: Any, rest: Any, log_z: Any = None, log_rest: Any = None) -> Array:

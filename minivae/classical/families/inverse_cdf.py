@@ -147,7 +147,7 @@ class TruncatedNormal(Family):
     --------
     >>> half = TruncatedNormal(0.0, 1.0, low=0.0)
     >>> round(half.sample(0.5).item(), 6), round(TruncatedNormal(low=50.0).sample(0.5).item(), 6)
-    (0.67449, 50.013852)
+    (0.67449, 50.013855)
     """
 
     loc: Any = 0.0

@@ -1,8 +1,8 @@
 """When derivative and integral may change places, and what is missing where they may not.
 
-d/dtheta int p(z; theta) f(z) dz = int dp/dtheta f dz holds where the support stands still, or p f is zero at its ends, and
-|dp/dtheta f| stays below one integrable function for all theta near by (dominated convergence). An end that moves adds the
-flux through it. The path differentiates f in place of p, and misses in the same way what goes over a jump of f:
+d/dtheta int p(z; theta) f(z) dz = int dp/dtheta f dz holds where the support stands still, or p f is zero at its ends,
+and |dp/dtheta f| stays below one integrable function for all theta near by (dominated convergence). An end that moves
+adds the flux through it. The path differentiates f in place of p, and misses likewise what goes over a jump of f:
 
     d E[f] / dtheta = E[f score] + sum over moving ends of f(end) flux(end)
                     = E[f' path] + sum over jumps of p(c) (dz/dtheta at c) (f(c+) - f(c-))
@@ -122,7 +122,7 @@ def leibniz_terms(
         )
     f, df = checks.function(f, "f"), checks.function(df, "df")
     points = np.sort(checks.real(jumps, "jumps", None)).ravel()
-    levels = [_level(family, c) for c in points]
+    levels = [_level(family, c) for c in points.tolist()]
     u, w = uniform_nodes()
     cuts = [0.0, *sorted(levels), 1.0]
     mean, score, path = 0.0, np.zeros(len(family.parameters)), np.zeros(len(family.parameters))
@@ -134,7 +134,7 @@ def leibniz_terms(
         score += family.score(z) @ (weight * value)
         path += family.path(inside) @ (weight * slope)
     over = np.zeros(len(family.parameters))
-    for c, level in zip(points, levels, strict=True):
+    for c, level in zip(points.tolist(), levels, strict=True):
         below, above = (float(_values(f, "f", np.array([np.nextafter(c, side)]))[0]) for side in (-np.inf, np.inf))
         over += np.exp(family.log_prob(c)) * family.path(level) * (above - below)
     ends = sum((flux * float(_values(f, "f", np.array([end]))[0]) for end, flux in family.moving_ends()), 0 * over)

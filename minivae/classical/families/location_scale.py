@@ -7,7 +7,7 @@ import numpy as np
 from scipy import special
 
 from minivae.classical.families.family import Family, rows
-from minivae.classical.families.implicit import beta_logit_path
+from minivae.classical.families.implicit import beta_logit_path, beta_quantiles
 from minivae.core.arrays import Array
 from minivae.core.kernels.compiled import LOG_2PI
 
@@ -16,8 +16,10 @@ from minivae.core.kernels.compiled import LOG_2PI
 class LocationScale(Family):
     """Base of z = loc + scale e(u): a member gives e(u), log p0(e) of the standard member, and its slope.
 
-    dz/d(loc, scale) = 1, e
-    dlog p/d(loc, scale) = -s / scale, -(1 + e s) / scale,   s = dlog p0/de
+        dz/d(loc, scale) = 1, e
+        dlog p/d(loc, scale) = -s / scale, -(1 + e s) / scale,   s = dlog p0/de
+
+    So every member has the same path and the same score.
     """
 
     loc: Any = 0.0
@@ -56,8 +58,8 @@ class LocationScale(Family):
 class Normal(LocationScale):
     """N(loc, scale^2): e = Phi^-1(u), slope -e.
 
-    >>> Normal(1.0, 2.0).score(3.0)  # (z - loc) / scale^2, ((z - loc)^2 / scale^2 - 1) / scale
-    array([0.5, 0. ])
+    >>> Normal(1.0, 2.0).score(5.0)  # (z - loc) / scale^2, ((z - loc)^2 / scale^2 - 1) / scale
+    array([1. , 1.5])
     """
 
     def _standard(self, u: Array) -> Array:
@@ -162,8 +164,8 @@ class StudentT(LocationScale):
 
     def _squared(self, u: Array) -> tuple[Array, Array]:
         """Return w and 1 - w, both to full relative accuracy."""
-        tails = 2 * np.minimum(u, 1 - u)
-        return special.betaincinv(0.5, self.df / 2, 1 - tails), special.betaincinv(self.df / 2, 0.5, tails)
+        rest, w = beta_quantiles(self.df / 2, 0.5, 2 * np.minimum(u, 1 - u))
+        return w, rest
 
     def _standard(self, u: Array) -> Array:
         w, rest = self._squared(u)

@@ -70,9 +70,7 @@ class MarsagliaTsang:
     def check_noise(self, u: Array) -> None:
         """Refuse noise that is never accepted."""
         if not (1 + self._c * u[..., 0] > 0).all():
-            raise ValueError(
-                f"u must be accepted noise first, got {u[..., 0].min():g}. Draw it with noise(rng, shape)."
-            )
+            raise ValueError(f"u must be accepted noise, got {u[..., 0].min():g}. Draw it with noise(rng, shape).")
         if not ((u[..., 1:] > 0) & (u[..., 1:] < 1)).all():
             raise ValueError(
                 "u must be uniform numbers after the first, got one outside (0, 1). Draw it with noise(rng, shape)."
@@ -83,7 +81,7 @@ class MarsagliaTsang:
         return self._log_h(u[..., 0]) + (np.log(u[..., 1:]) / self._orders()).sum(axis=-1)
 
     def log_path(self, u: Array) -> Array:
-        """Return dlog z/dalpha at fixed noise: (1 - c eps / 2) / (d (1 + c eps)) - sum_i log u_i / (alpha + i - 1)^2."""
+        """Return dlog z/dalpha: (1 - c eps / 2) / (d (1 + c eps)) - sum_i log u_i / (alpha + i - 1)^2."""
         return self._log_h_path(u[..., 0]) - (np.log(u[..., 1:]) / self._orders() ** 2).sum(axis=-1)
 
     def _log_h(self, eps: Array) -> Array:
@@ -100,9 +98,11 @@ class MarsagliaTsang:
         return log_q + np.log(3 * self._d * self._c) + 2 * np.log1p(self._c * eps)
 
     def correction(self, u: Array) -> Array:
-        """Return dlog pi(eps)/dalpha.
+        """Return dlog pi(eps)/dalpha, with a = alpha + B and h of the accepted noise alone.
 
-        log h - psi(alpha + B) + (alpha + B - 1 - h) dlog h/dalpha + (1/2 - c eps / (1 + c eps)) / d
+            log h - psi(a) + (a - 1 - h) dlog h/dalpha + (1/2 - c eps / (1 + c eps)) / d
+
+        In this order: dlog q/dalpha at fixed z, what the path adds to log q, and dlog(dh/deps)/dalpha.
         """
         eps = u[..., 0]
         log_h, alpha, step = self._log_h(eps), self.alpha + self.boost, self._c * eps
