@@ -16,6 +16,7 @@ from minivae.core import checks
 from minivae.core.arrays import Array
 from minivae.core.errors import spoken
 
+_TINY = float(np.finfo(np.float64).tiny)
 F = TypeVar("F", bound="Family")
 
 
@@ -39,6 +40,8 @@ class Family:
         for name in self.parameters:
             check = checks.real if name in self._real else checks.positive
             found = check(getattr(self, name), name)
+            if not found.size:
+                raise ValueError(f"{name} must hold at least one number, got none. Use a number or an array of them.")
             object.__setattr__(self, name, found if found.ndim else float(found))
         self._shape()
 
@@ -90,8 +93,11 @@ class Family:
 
     @spoken("z")
     def sample(self, u: Any) -> Array:
-        """Return z(u), one for each draw of noise."""
-        return np.asarray(self._sample(self._looked_noise(u)))
+        """Return z(u), one for each draw of noise; what rounds to an end of the support lies just inside."""
+        low, high = self.support
+        least = _TINY if low == 0 else np.nextafter(low, np.inf) if np.isfinite(low) else low
+        most = np.nextafter(high, -np.inf) if np.isfinite(high) else high
+        return np.clip(np.asarray(self._sample(self._looked_noise(u))), least, most)
 
     @spoken("log p(z)")
     def log_prob(self, z: Any) -> Array:
@@ -167,8 +173,12 @@ class Family:
         if n < 0 or shape[n:] != last:
             sizes = ", ".join(map(str, last))
             raise ValueError(f"{name} must have shape (..., {sizes}), got {shape}. Those are the numbers of one draw.")
+        return self._with_parameters(shape[:n], name)
+
+    def _with_parameters(self, shape: tuple[int, ...], name: str) -> tuple[int, ...]:
+        """Return the shape that draws of this shape have with the parameters."""
         try:
-            return np.broadcast_shapes(shape[:n], self._shape())
+            return np.broadcast_shapes(shape, self._shape())
         except ValueError:
             raise ValueError(
                 f"{name} must have a shape that goes with that of the parameters, {self._shape()}, got {shape}. Give "

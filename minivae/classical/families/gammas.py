@@ -32,7 +32,7 @@ class Gamma(Family):
     """p = (z / scale)^(shape - 1) exp(-z / scale) / (scale Gamma(shape)), by implicit gradients.
 
     z = scale P^-1(shape, u), with P the regularised incomplete gamma function, and dz/dshape as in ``implicit``. A
-    small shape has draws below the smallest float64, which come out as 0.
+    small shape has draws below the smallest float64, which come out as that.
 
     Examples
     --------

@@ -191,7 +191,7 @@ class TruncatedNormal(Family):
         return sign * special.ndtri_exp(np.minimum(log_cdf, 0))
 
     def _sample(self, u: Array) -> Array:
-        return np.clip(self.loc + self.scale * self._standard(u), self.low, self.high)  # but for rounding inside
+        return self.loc + self.scale * self._standard(u)
 
     def _log_prob(self, z: Array) -> Array:
         e = (z - self.loc) / self.scale

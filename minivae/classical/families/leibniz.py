@@ -121,10 +121,10 @@ def leibniz_terms(
             f"inverse CDF, and numbers as parameters."
         )
     f, df = checks.function(f, "f"), checks.function(df, "df")
-    points = np.sort(checks.real(jumps, "jumps", None)).ravel()
+    points = np.sort(checks.real(jumps, "jumps").ravel())
     levels = [_level(family, c) for c in points.tolist()]
     u, w = uniform_nodes()
-    cuts = [0.0, *sorted(levels), 1.0]
+    cuts = [0.0, *sorted({0.5, *levels}), 1.0]  # the slope of a density may jump in its middle
     mean, score, path = 0.0, np.zeros(len(family.parameters)), np.zeros(len(family.parameters))
     for low, high in zip(cuts, cuts[1:], strict=False):
         inside = np.minimum(low + (high - low) * u, 1 - 2.0**-53)

@@ -144,7 +144,7 @@ class ByRejection(Family):
 
     def noise(self, rng: np.random.Generator, shape: tuple[int, ...] = ()) -> Array:
         """Draw accepted noise for this many draws, with as many as there are parameters where those are arrays."""
-        shape = np.broadcast_shapes(checks.shape_of(shape, "shape"), self._shape())
+        shape = self._with_parameters(checks.shape_of(shape, "shape"), "the noise")
         return self._proposal.noise(checks.generator(rng), (*shape, *self._parts))
 
     @spoken("log p(u)")
