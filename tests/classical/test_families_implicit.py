@@ -60,6 +60,19 @@ def test_beta_with_one_shape_of_one_has_a_formula():
         np.testing.assert_allclose(Beta(a, 1.0).path(u)[0], -z * np.log(u) / a**2, rtol=1e-12)
 
 
+@pytest.mark.parametrize("a", [0.003, 0.05, 0.5, 3.0, 40.0])
+def test_beta_with_a_shape_of_two_has_a_cdf(a):
+    # F = (a + 1) z^a - a z^(a + 1)
+    z = np.array([1e-30, 0.01, 0.3, 0.7, 0.95])
+    u = (a + 1) * z**a - a * z ** (a + 1)
+    z, u = z[u > 1e-15], u[u > 1e-15]
+    cdf_slope = z**a * (1 + (a + 1) * np.log(z)) - z ** (a + 1) * (1 + a * np.log(z))
+    wanted = -cdf_slope / (a * (a + 1) * z ** (a - 1) * (1 - z))
+    np.testing.assert_allclose(Beta(a, 2.0).path(u)[0], wanted, rtol=1e-9)
+    inner = z > 1e-3  # 1 - u has few digits of a u that is small
+    np.testing.assert_allclose(Beta(2.0, a).path(1 - u[inner])[1], -wanted[inner], rtol=1e-6)
+
+
 def test_draws_that_underflow_lie_just_inside_the_support_and_do_not_move():
     gamma = Gamma(0.01)
     assert 0 < gamma.sample(1e-6) < 1e-300

@@ -97,7 +97,7 @@ class Family:
         low, high = self.support
         least = _TINY if low == 0 else np.nextafter(low, np.inf) if np.isfinite(low) else low
         most = np.nextafter(high, -np.inf) if np.isfinite(high) else high
-        return np.clip(np.asarray(self._sample(self._looked_noise(u))), least, most)
+        return np.asarray(np.clip(self._sample(self._looked_noise(u)), least, most))
 
     @spoken("log p(z)")
     def log_prob(self, z: Any) -> Array:

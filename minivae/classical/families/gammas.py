@@ -21,12 +21,6 @@ def _gamma_quantile(alpha: Any, u: Array) -> tuple[Array, Array]:
     return z, np.where(z > _TINY, np.log(np.maximum(z, _TINY)), small)
 
 
-def _log_beta(a: Any, b: Any, u: Any, z: Array) -> Array:
-    """Return log z, z^a / (a B(a, b)) = u where z is tiny."""
-    small = (np.log(u) + np.log(a) + special.betaln(a, b)) / a
-    return np.where(z > _TINY, np.log(np.maximum(z, _TINY)), small)
-
-
 @dataclass(frozen=True)
 class Gamma(Family):
     """p = (z / scale)^(shape - 1) exp(-z / scale) / (scale Gamma(shape)), by implicit gradients.
@@ -90,10 +84,8 @@ class Beta(Family):
         return (self.a - 1) * np.log(z) + (self.b - 1) * np.log1p(-z) - special.betaln(self.a, self.b)
 
     def _path(self, u: Array, z: Array) -> Array:
-        a, b = self.a, self.b
-        z, rest = beta_quantiles(a, b, u)
-        moves = beta_logit_path(a, b, z, rest, _log_beta(a, b, u, z), _log_beta(b, a, 1 - u, rest))
-        return z * rest * moves
+        z, rest = beta_quantiles(self.a, self.b, u)
+        return z * rest * beta_logit_path(self.a, self.b, z, rest)
 
     def _score(self, z: Array) -> Array:
         both = special.digamma(self.a + self.b)

@@ -16,6 +16,8 @@ from scipy import special
 from minivae.classical.families.quadrature import half_line
 from minivae.core.arrays import Array
 
+_TINY = 1e-300
+
 
 def gamma_log_path(alpha: Any, z: Any, log_z: Any) -> Array:
     """Return dlog z/dalpha at fixed noise, z ~ Gamma(alpha, 1), whose score is log z - psi(alpha).
@@ -48,17 +50,15 @@ def beta_quantiles(a: Any, b: Any, u: Any) -> tuple[Array, Array]:
     return z, np.where(mirrored, special.betaincinv(b, a, 1 - u), 1 - z)
 
 
-def beta_logit_path(a: Any, b: Any, z: Any, rest: Any, log_z: Any = None, log_rest: Any = None) -> Array:
-    """Return dlogit(z)/d(a, b) at fixed noise, z ~ Beta(a, b), from z and rest = 1 - z, shape (2, *shape of z).
+def beta_logit_path(a: Any, b: Any, z: Any, rest: Any) -> Array:
+    """Return dlogit(z)/d(a, b) at fixed noise, z ~ Beta(a, b), shape (2, *shape of z).
 
-    Each of z and 1 - z to full accuracy, and their logarithms where they underflow.
+    z and rest = 1 - z each to full accuracy; of what underflows the logit is not known, and dz = 0.
     """
-    log_z = np.log(np.maximum(z, 1e-300)) if log_z is None else log_z
-    log_rest = np.log(np.maximum(rest, 1e-300)) if log_rest is None else log_rest
-    return np.stack([_beta_logit_path(a, b, z, rest, log_z), -_beta_logit_path(b, a, rest, z, log_rest)])
+    return np.stack([_beta_logit_path(a, b, z, rest), -_beta_logit_path(b, a, rest, z)])
 
 
-def _beta_logit_path(a: Any, b: Any, z: Any, rest: Any, log_z: Any) -> Array:
+def _beta_logit_path(a: Any, b: Any, z: Any, rest: Any) -> Array:
     """Return dlogit(z)/da; the score is log z - psi(a) + psi(a + b).
 
     Downwards t = z exp(-s), upwards 1 - t = (1 - z) exp(-s):
@@ -66,8 +66,8 @@ def _beta_logit_path(a: Any, b: Any, z: Any, rest: Any, log_z: Any) -> Array:
         dlogit z/da = 1/(1 - z) int exp(-a s) ((1 - t) / (1 - z))^(b - 1) (psi(a) - psi(a + b) - log t) ds
                     = 1/z int exp(-b s) (t / z)^(a - 1) (log t - psi(a) + psi(a + b)) ds
     """
-    a, b, z, rest, log_z = np.broadcast_arrays(a, b, z, rest, log_z)
-    found, turn = np.empty(z.shape), special.digamma(a) - special.digamma(a + b)
+    a, b, z, rest = np.broadcast_arrays(a, b, z, rest)
+    found, log_z, turn = np.empty(z.shape), np.log(np.maximum(z, _TINY)), special.digamma(a) - special.digamma(a + b)
     near = np.minimum(0.5, 1 / (a + b))  # so near to an end, a small a or b lets the far integral run over many scales
     down = ((log_z <= turn) | (z < near)) & (rest >= near)
     A, B, x, y, c = a[down], b[down], z[down], rest[down], (turn - log_z)[down]
