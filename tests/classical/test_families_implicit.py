@@ -112,12 +112,12 @@ def test_a_dirichlet_of_two_is_a_beta():
     np.testing.assert_allclose(one.score(z[5:9, 30]), Beta(a, b).score(z[5:9, 30, 0]), rtol=1e-9)
 
 
-def test_the_implicit_path_is_the_mean_of_the_explicit_one():
-    # Gamma(1, 1) = (eps_1^2 + eps_2^2) / 2: any path has the same mean flux, so E[z dz] of the scale is E[z^2]
+def test_the_slope_of_half_a_mean_square():
+    # E[z^2] / 2 = alpha (alpha + 1) scale^2 / 2
     u, w = uniform_nodes()
     gamma = Gamma(1.0, 1.0)
     assert w @ (gamma.sample(u) * gamma.path(u)[1]) == pytest.approx(2, abs=1e-9)
-    assert w @ (gamma.sample(u) * gamma.path(u)[0]) == pytest.approx(1.5, abs=1e-9)  # d E[z^2/2] = alpha + 1/2
+    assert w @ (gamma.sample(u) * gamma.path(u)[0]) == pytest.approx(1.5, abs=1e-9)  # alpha + 1/2
 
 
 @pytest.mark.parametrize("rate", [1e-3, 1.0, 1e5])
