@@ -14,7 +14,8 @@ from minivae.core import kernels
 from tests import hostile
 from tests.bad_values_rows import LEFT_OUT, ROWS, Row
 
-ROOMS = ("nn", "distributions", "estimators", "models", "classical", "datasets", "training", "studies", "exercises")
+ROOMS = ("nn", "distributions", "estimators", "models", "classical", "classical.families", "datasets", "training")
+ROOMS += ("studies", "exercises")
 
 
 def public() -> Iterator[str]:

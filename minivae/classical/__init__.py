@@ -1,4 +1,7 @@
-"""Where the answer is known: PCA three ways, probabilistic PCA, the linear autoencoder."""
+"""Where the answer is known: PCA three ways, probabilistic PCA, the linear autoencoder, reparameterizable families."""
+
+import importlib
+from types import ModuleType
 
 from minivae.classical.descent import Descent, descend, lbfgs
 from minivae.classical.linear_autoencoder import LinearAutoencoder
@@ -19,6 +22,7 @@ __all__ = [
     "deflate",
     "descend",
     "eigenpairs",
+    "families",
     "lbfgs",
     "power_components",
     "power_iteration",
@@ -27,3 +31,10 @@ __all__ = [
     "reverse_water_filling",
     "subspace_distance",
 ]
+
+
+def __getattr__(name: str) -> ModuleType:
+    """Load the families when they are first asked for: scipy.special takes a tenth of a second that only they need."""
+    if name == "families":
+        return importlib.import_module("minivae.classical.families")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -251,6 +251,14 @@ def real(value: Any, name: str, shape: tuple[int | None, ...] | None = None) -> 
     return squarable(found, name) if found.size else found
 
 
+def positive(value: Any, name: str) -> Array:
+    """Return positive finite numbers in float64, of whatever shape."""
+    found = real(value, name)
+    if not (found > 0).all():
+        raise ValueError(f"{name} must be positive, got {found[found <= 0].flat[0]:g}. Use exp of what you have, say.")
+    return found
+
+
 def triangular(value: Any, name: str, shape: tuple[int, ...]) -> Array:
     """Return lower triangular matrices with a positive diagonal in float64, one for each vector of a shape."""
     L = real(value, name, (*shape, shape[-1]))

@@ -19,7 +19,7 @@ from minivae.distributions.fixed import FixedGaussian
 from minivae.distributions.full import FullGaussian, packed_latents
 from minivae.distributions.priors import FairBits, StandardNormal
 from minivae.distributions.protocols import Posterior, Prior
-from minivae.distributions.symmetric import SymmetricGaussian, divided_differences
+from minivae.distributions.symmetric import SymmetricGaussian, divided_differences, packed_gradient
 
 
 class ClosedKl(Protocol):
@@ -206,7 +206,7 @@ class _SymmetricFromStandard:
         q = SymmetricGaussian(packed_latents(head.shape[1]))
         _, a, U = q.logarithm(head)
         dA = (U * np.expm1(2 * a)[:, None, :]) @ U.transpose(0, 2, 1)
-        return q.packed(head[:, : q.n_latent], dA) * dkl[:, None]
+        return packed_gradient(head[:, : q.n_latent], dA) * dkl[:, None]
 
     @errors.spoken("the gradient of the KL")
     def backward_per_latent(self, prior: Array, head: Array, dkl: Array, dprior: Array) -> Array:  # noqa: ARG002
@@ -215,7 +215,7 @@ class _SymmetricFromStandard:
         Ut = U.transpose(0, 2, 1)
         dA = U @ ((Ut * dkl[:, None, :]) @ U * divided_differences(2 * a)) @ Ut  # of tr[diag(dkl) exp(2 A)] / 2
         np.einsum("bii->bi", dA)[...] -= dkl  # a view of the diagonal
-        return q.packed(head[:, : q.n_latent] * dkl, dA)
+        return packed_gradient(head[:, : q.n_latent] * dkl, dA)
 
 
 def _packed(head: Array) -> tuple[Array, Array, Array]:

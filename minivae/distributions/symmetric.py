@@ -104,19 +104,7 @@ class SymmetricGaussian(RealPosterior, NoParameters):
         Ut = U.transpose(0, 2, 1)
         dA = U @ (Ut @ G @ U * divided_differences(a)) @ Ut
         np.einsum("bii->bi", dA)[...] -= dlog_q.sum(axis=0)[:, None]  # a view of the diagonal
-        return self.packed(dz.sum(axis=0), dA)
-
-    def packed(self, dmu: Array, dA: Array) -> Array:
-        """Return dhead, shape (B, n_head), for dmu (B, L) and a symmetric dA (B, L, L).
-
-        An entry that stands at two places counts twice.
-        """
-        n = self.n_latent
-        dhead = np.empty((len(dmu), self.n_head), dmu.dtype)
-        dhead[:, :n] = dmu
-        dhead[:, n : 2 * n] = np.diagonal(dA, axis1=1, axis2=2)
-        dhead[:, 2 * n :] = 2 * dA[:, *np.tril_indices(n, -1)]
-        return dhead
+        return packed_gradient(dz.sum(axis=0), dA)
 
     def slope(self, params: Array, cache: Any) -> Array:  # noqa: ARG002
         """Return d log q / dz = -S^-1 eps, shape (K, B, L)."""
@@ -135,6 +123,19 @@ class SymmetricGaussian(RealPosterior, NoParameters):
     def mean(self, params: Array, head: Array) -> Array:  # noqa: ARG002
         """Return mu."""
         return checks.look(head, "head", (None, self.n_head))[:, : self.n_latent]
+
+
+def packed_gradient(dmu: Array, dA: Array) -> Array:
+    """Return dhead, shape (B, n_head), for dmu (B, L) and a symmetric dA (B, L, L).
+
+    An entry that stands at two places counts twice.
+    """
+    n = dmu.shape[1]
+    dhead = np.empty((len(dmu), packed_width(n)), dmu.dtype)
+    dhead[:, :n] = dmu
+    dhead[:, n : 2 * n] = np.diagonal(dA, axis1=1, axis2=2)
+    dhead[:, 2 * n :] = 2 * dA[:, *np.tril_indices(n, -1)]
+    return dhead
 
 
 def _function(values: Array, U: Array) -> Array:

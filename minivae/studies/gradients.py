@@ -71,6 +71,12 @@ def _costs(rng: np.random.Generator) -> Iterator[GradientRow]:
         yield from check_cost(cost, rng=rng)
 
 
+def _families(rng: np.random.Generator) -> Iterator[GradientRow]:
+    from minivae.studies.gradients_families import family_rows  # scipy.special, which only these need
+
+    yield from family_rows(rng)
+
+
 GROUPS: dict[str, Callable[[np.random.Generator], Iterator[GradientRow]]] = {
     "layer": _layers,
     "posterior": _posteriors,
@@ -85,6 +91,7 @@ GROUPS: dict[str, Callable[[np.random.Generator], Iterator[GradientRow]]] = {
     "autoencoder": autoencoder_rows,
     "linear": linear_rows,
     "learned": lambda rng: iter([baseline_row(rng)]),
+    "family": _families,
 }
 
 
@@ -100,7 +107,7 @@ def gradient_checks(seed: int = 0, *groups: str) -> Iterator[GradientRow]:
         Another seed is another set of random inputs; every one passes.
     *groups : str
         Only these, of: layer, posterior, prior, likelihood, penalty, cost, ELBO, K-sample, annealed, estimator,
-        autoencoder, linear, learned. Each has random numbers of its own, so that its rows are the same by themselves.
+        autoencoder, linear, learned, family. Each has random numbers of its own, so that its rows are the same alone.
 
     Examples
     --------

@@ -15,6 +15,7 @@ from minivae.models.corruptions import CORRUPTIONS
 from minivae.models.penalties import SPARSITIES
 from minivae.nn.activations import ACTIVATIONS, Activation
 from minivae.studies.gradients import gradient_checks
+from minivae.studies.gradients_families import FAMILIES
 from tests.studies.boxes_of_ones_own import SharedScale
 
 
@@ -62,6 +63,7 @@ def test_the_suite_has_a_row_for_whatever_has_a_name():
     rows += [f"penalty {p}" for p in ("KLSparsity", "L1Sparsity", "Contraction")]
     rows += [f"cost {c}" for c in ("Linear", "Quadratic", "Exponential", "Cosine")]
     rows += ["linear autoencoder", "linear autoencoder, L2", "learned baseline, regression"]
+    rows += [f"family {type(family).__name__}" for family in FAMILIES]
     assert set(rows) <= set(found)
 
 

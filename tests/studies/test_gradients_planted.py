@@ -29,6 +29,7 @@ from minivae.nn.masked import MaskedDense
 from minivae.nn.sequential import Sequential
 from minivae.studies import gradient_rows
 from minivae.studies.gradients import gradient_checks
+from minivae.studies.gradients_families import FAMILIES, check_family
 from minivae.studies.gradients_models import elbo_rows, estimator_rows
 from minivae.studies.gradients_posteriors import check_kl
 from tests.studies.boxes_of_ones_own import DiagonalFromLearned, LearnedNormal
@@ -225,6 +226,35 @@ def test_a_planted_error_of_a_thousandth_is_caught(planted, monkeypatch):
 def test_an_error_is_planted_in_every_kernel_of_a_gradient():
     kernels_of_gradients = {name for name in kernels.__all__ if name.endswith(("_backward", "_score", "_slope"))}
     assert kernels_of_gradients <= {name for owner, name, *_ in PLANTED.values() if owner is kernels}
+
+
+BY_REJECTION = [family for family in FAMILIES if hasattr(family, "log_noise")]
+
+
+@pytest.mark.parametrize(
+    ("family", "which"),
+    [(family, which) for family in FAMILIES for which in ("_path", "_score")]
+    + [(family, "_correction") for family in BY_REJECTION],
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
+)
+def test_a_planted_error_in_a_family_is_caught(family, which, monkeypatch):
+    owner = next(one for one in type(family).__mro__ if which in vars(one))
+    right = getattr(owner, which)
+    for i, name in enumerate(family.parameters):
+        if which == "_correction" and name == "scale":
+            continue  # zero, and it stays so
+        factors = np.ones(len(family.theta))
+        factors[i] = 1.001
+
+        def wrong(self, *args, factors=factors):
+            rows = right(self, *args)
+            return factors.reshape(-1, *[1] * (rows.ndim - 1)) * rows
+
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, which, wrong)
+            row = check_family(family)
+        assert row.ok is False
+        assert f"the {which[1:]}" in row.message
 
 
 # methods that write into grads, the slice of the parameters that is off, and the rows that must see it, and no others
