@@ -11,6 +11,7 @@ A row names the callable, ``Class.method`` after the class that defines it, and 
 - ``names``: other words for an argument in messages.
 """
 
+import itertools
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -1227,6 +1228,40 @@ row(
     ok={"eigenvalues": REAL + "|long|wide"},
 )
 
+two = classical.GaussianMixture(np.array([0.5, 0.5]), x20[:2], np.array([np.eye(3), np.eye(3)]))
+r20 = two.responsibilities(x20)
+row(
+    "GaussianMixture",
+    classical.GaussianMixture,
+    {"weights": np.array([0.5, 0.5]), "means": x20[:2], "covariances": np.array([np.eye(3), np.eye(3)])},
+    ok={"weights": REAL, "means": REAL, "covariances": REAL + "|long|wide"},
+    skip={"weights": "integers", "covariances": "long|wide"},
+)
+for method in ("log_joint", "log_prob", "responsibilities"):
+    row(f"GaussianMixture.{method}", getattr(two, method), {"x": x20}, ok={"x": ROWS_})
+row("GaussianMixture.free_energy", two.free_energy, {"x": x20, "r": r20}, ok={"x": ROWS_, "r": REAL})
+row("GaussianMixture.sample", two.sample, {"n": 4, "rng": gen(0)})
+row(
+    "m_step",
+    classical.m_step,
+    {"x": x20, "r": r20, "covariance": "full", "floor": 0.5},
+    ok={"x": ANY, "r": REAL, "floor": "None|0|" + NUMBER},
+)
+row(
+    "em",
+    lambda x, start, floor: itertools.islice(classical.em(x, start, floor), 3),
+    {"x": x20, "start": two, "floor": 0.5},
+    ok={"x": ROWS_, "floor": "None|0|" + NUMBER},
+)
+FEW = {"n_starts": 2, "n_steps": 3, "tolerance": 0.5, "floor": 0.5}
+row(
+    "fit_mixture",
+    classical.fit_mixture,
+    {"x": x20, "n_components": 2, "rng": gen(0), "covariance": "full", **FEW},
+    ok={"x": ANY, "tolerance": "0|" + NUMBER, "floor": "None|0|" + NUMBER},
+)
+row("k_means_plus_plus", classical.k_means_plus_plus, {"x": x20, "n_components": 2, "rng": gen(0)}, ok={"x": ANY})
+
 # ------------------------------------------------------------------------------------------- data and training
 
 place = Path(tempfile.mkdtemp())
@@ -1468,6 +1503,7 @@ LEFT_OUT = {
     "PowerStep": "a result",
     "BetaOptimum": "a result",
     "Descent": "a result",
+    "EmStep": "a result",
     "Result": "a result",
     "EncoderDraws": "a result of encoder_draws and encoder_states",
     "Draws": "what the models hand to an estimator's row at every step",

@@ -1,6 +1,8 @@
 """Where the answer is known: PCA three ways, probabilistic PCA, the linear autoencoder."""
 
 from minivae.classical.descent import Descent, descend, lbfgs
+from minivae.classical.em import EmStep, em, fit_mixture, k_means_plus_plus, m_step
+from minivae.classical.gaussian_mixture import GaussianMixture
 from minivae.classical.linear_autoencoder import LinearAutoencoder
 from minivae.classical.pca import PCA
 from minivae.classical.power import PowerStep, deflate, power_components, power_iteration
@@ -12,6 +14,8 @@ __all__ = [
     "PCA",
     "BetaOptimum",
     "Descent",
+    "EmStep",
+    "GaussianMixture",
     "LinearAutoencoder",
     "PowerStep",
     "beta_vae_optimum",
@@ -19,7 +23,11 @@ __all__ = [
     "deflate",
     "descend",
     "eigenpairs",
+    "em",
+    "fit_mixture",
+    "k_means_plus_plus",
     "lbfgs",
+    "m_step",
     "power_components",
     "power_iteration",
     "ppca_optimum",
