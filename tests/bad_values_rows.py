@@ -1262,6 +1262,48 @@ row(
 )
 row("k_means_plus_plus", classical.k_means_plus_plus, {"x": x20, "n_components": 2, "rng": gen(0)}, ok={"x": ANY})
 
+PRIOR = classical.NormalGamma(0.25, 1.0, 2.0, 1.5)
+unknown = classical.UnknownNormal(x20[:, 0], PRIOR)
+regression = classical.BayesianLinear(x20[:, :2], x20[:, 2], 4.0, 0.5)
+VALUES = REAL + "|long|wide"  # real numbers in one row of any length
+row(
+    "NormalGamma",
+    classical.NormalGamma,
+    {"mean": 0.25, "count": 1.0, "shape": 2.0, "rate": 1.5},
+    ok={"mean": "0|-1|" + NUMBER, "count": NUMBER, "shape": NUMBER, "rate": NUMBER},
+)
+row("NormalGamma.given", PRIOR.given, {"x": x20[:, 0]}, ok={"x": VALUES})
+row("UnknownNormal", classical.UnknownNormal, {"x": x20[:, 0], "prior": PRIOR}, ok={"x": VALUES})
+row(
+    "BayesianLinear",
+    classical.BayesianLinear,
+    {"features": x20[:, :2], "y": x20[:, 2], "noise": 4.0, "prior": 0.5},
+    ok={"features": REAL + "|wide", "y": REAL, "noise": NUMBER, "prior": NUMBER},
+    skip={"features": "long"},  # y is short then
+)
+for name, density in (("NormalGamma", PRIOR), ("UnknownNormal", unknown), ("BayesianLinear", regression)):
+    for method in ("log_prob" if name == "NormalGamma" else "log_joint", "slope", "curvature"):
+        row(f"{name}.{method}", getattr(density, method), {"z": Z}, inner=True, ok={"z": "long"})
+row(
+    "cavi_linear",
+    lambda model, start: itertools.islice(classical.cavi_linear(model, start), 3),
+    {"model": regression, "start": np.ones(2)},
+    ok={"start": "None|" + REAL},
+)
+row(
+    "cavi_normal",
+    lambda model, rate: itertools.islice(classical.cavi_normal(model, rate), 3),
+    {"model": unknown, "rate": 1.0},
+    ok={"rate": NUMBER},
+)
+for call, model in (
+    (classical.mean_field_linear, regression),
+    (classical.cavi_linear_rate, regression),
+    (classical.mean_field_normal, unknown),
+    (classical.cavi_normal_rate, unknown),
+):
+    row(call.__name__, call, {"model": model})
+
 # ------------------------------------------------------------------------------------------- data and training
 
 place = Path(tempfile.mkdtemp())
@@ -1504,6 +1546,8 @@ LEFT_OUT = {
     "BetaOptimum": "a result",
     "Descent": "a result",
     "EmStep": "a result",
+    "LinearFactors": "a result",
+    "NormalGammaFactors": "a result",
     "Result": "a result",
     "EncoderDraws": "a result of encoder_draws and encoder_states",
     "Draws": "what the models hand to an estimator's row at every step",

@@ -1,9 +1,21 @@
 """Where the answer is known: PCA three ways, probabilistic PCA, the linear autoencoder."""
 
+from minivae.classical.bayesian_linear import BayesianLinear
+from minivae.classical.cavi import (
+    LinearFactors,
+    NormalGammaFactors,
+    cavi_linear,
+    cavi_linear_rate,
+    cavi_normal,
+    cavi_normal_rate,
+    mean_field_linear,
+    mean_field_normal,
+)
 from minivae.classical.descent import Descent, descend, lbfgs
 from minivae.classical.em import EmStep, em, fit_mixture, k_means_plus_plus, m_step
 from minivae.classical.gaussian_mixture import GaussianMixture
 from minivae.classical.linear_autoencoder import LinearAutoencoder
+from minivae.classical.normal_gamma import NormalGamma, UnknownNormal
 from minivae.classical.pca import PCA
 from minivae.classical.power import PowerStep, deflate, power_components, power_iteration
 from minivae.classical.probabilistic_pca import ppca_optimum, probabilistic_pca
@@ -12,13 +24,22 @@ from minivae.classical.subspaces import covariance, eigenpairs, subspace_distanc
 
 __all__ = [
     "PCA",
+    "BayesianLinear",
     "BetaOptimum",
     "Descent",
     "EmStep",
     "GaussianMixture",
     "LinearAutoencoder",
+    "LinearFactors",
+    "NormalGamma",
+    "NormalGammaFactors",
     "PowerStep",
+    "UnknownNormal",
     "beta_vae_optimum",
+    "cavi_linear",
+    "cavi_linear_rate",
+    "cavi_normal",
+    "cavi_normal_rate",
     "covariance",
     "deflate",
     "descend",
@@ -28,6 +49,8 @@ __all__ = [
     "k_means_plus_plus",
     "lbfgs",
     "m_step",
+    "mean_field_linear",
+    "mean_field_normal",
     "power_components",
     "power_iteration",
     "ppca_optimum",
