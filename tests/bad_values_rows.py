@@ -1304,6 +1304,61 @@ for call, model in (
 ):
     row(call.__name__, call, {"model": model})
 
+GRID = np.linspace(-4.0, 4.0, 33)
+HILL = -((GRID - 0.5) ** 2)
+Q = np.exp(-np.abs(GRID))
+row(
+    "functional_elbo",
+    classical.functional_elbo,
+    {"q": Q, "log_joint": HILL, "cell": 0.25},
+    ok={"q": REAL, "log_joint": REAL, "cell": NUMBER},
+)
+row(
+    "functional_derivative",
+    classical.functional_derivative,
+    {"q": Q, "log_joint": HILL},
+    ok={"log_joint": REAL, "q": REAL},
+)
+row(
+    "free_form_optimum",
+    classical.free_form_optimum,
+    {"log_joint": HILL, "cell": 0.25},
+    ok={"log_joint": REAL + "|3-d|deeper|wide|long", "cell": NUMBER},
+)
+row(
+    "free_form_ascent",
+    lambda q, log_joint, cell, step: itertools.islice(classical.free_form_ascent(q, log_joint, cell, step), 3),
+    {"q": Q, "log_joint": HILL, "cell": 0.25, "step": 0.5},
+    ok={"q": REAL, "log_joint": REAL, "cell": NUMBER, "step": "1.5"},
+    skip={"q": "integers"},
+)
+PLANE = HILL[::4, None] + HILL[None, ::8]
+row(
+    "mean_field_ascent",
+    lambda a, b, log_joint, cells, step: itertools.islice(
+        classical.mean_field_ascent([a, b], log_joint, cells, step), 3
+    ),
+    {"a": Q[::4], "b": Q[::8], "log_joint": PLANE, "cells": np.array([1.0, 2.0]), "step": 0.5},
+    ok={"a": REAL, "b": REAL, "log_joint": REAL, "cells": REAL, "step": "1.5"},
+    names={"log_joint": ("log_joint", "factors"), "a": ("factors",), "b": ("factors",)},
+    skip={"a": "integers", "b": "integers"},
+)
+row(
+    "gaussian_ascent",
+    lambda **k: itertools.islice(classical.gaussian_ascent(**k), 3),
+    {"z": GRID, "log_joint": HILL, "mean": 0.25, "variance": 0.5, "step": 0.5},
+    ok={"z": "float16|other float", "log_joint": REAL, "mean": "0|-1|1.5", "step": "1.5"},
+    names={"mean": ("mean", "z"), "variance": ("variance", "z"), "log_joint": ("log_joint", "z")},
+)
+row(
+    "decoder_joint",
+    classical.decoder_joint,
+    {"decode": lambda z: 2.0 * z, "x": np.array([0.5]), "variance": 0.5, "z": GRID},
+    ok={"x": REAL, "variance": NUMBER, "z": REAL + "|long|wide"},
+    names={"x": ("x", "decode"), "z": ("z", "decode")},
+    skip={"decode": "class"},
+)
+
 # ------------------------------------------------------------------------------------------- data and training
 
 place = Path(tempfile.mkdtemp())
@@ -1546,6 +1601,9 @@ LEFT_OUT = {
     "BetaOptimum": "a result",
     "Descent": "a result",
     "EmStep": "a result",
+    "FreeForm": "a result",
+    "FactorsOnGrid": "a result",
+    "GaussianOnGrid": "a result",
     "LinearFactors": "a result",
     "NormalGammaFactors": "a result",
     "Result": "a result",

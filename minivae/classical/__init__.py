@@ -13,6 +13,16 @@ from minivae.classical.cavi import (
 )
 from minivae.classical.descent import Descent, descend, lbfgs
 from minivae.classical.em import EmStep, em, fit_mixture, k_means_plus_plus, m_step
+from minivae.classical.free_form import (
+    FactorsOnGrid,
+    FreeForm,
+    free_form_ascent,
+    free_form_optimum,
+    functional_derivative,
+    functional_elbo,
+    mean_field_ascent,
+)
+from minivae.classical.gaussian_form import GaussianOnGrid, decoder_joint, gaussian_ascent
 from minivae.classical.gaussian_mixture import GaussianMixture
 from minivae.classical.linear_autoencoder import LinearAutoencoder
 from minivae.classical.normal_gamma import NormalGamma, UnknownNormal
@@ -28,7 +38,10 @@ __all__ = [
     "BetaOptimum",
     "Descent",
     "EmStep",
+    "FactorsOnGrid",
+    "FreeForm",
     "GaussianMixture",
+    "GaussianOnGrid",
     "LinearAutoencoder",
     "LinearFactors",
     "NormalGamma",
@@ -41,14 +54,21 @@ __all__ = [
     "cavi_normal",
     "cavi_normal_rate",
     "covariance",
+    "decoder_joint",
     "deflate",
     "descend",
     "eigenpairs",
     "em",
     "fit_mixture",
+    "free_form_ascent",
+    "free_form_optimum",
+    "functional_derivative",
+    "functional_elbo",
+    "gaussian_ascent",
     "k_means_plus_plus",
     "lbfgs",
     "m_step",
+    "mean_field_ascent",
     "mean_field_linear",
     "mean_field_normal",
     "power_components",
