@@ -1359,6 +1359,57 @@ row(
     skip={"decode": "class"},
 )
 
+chained = classical.random_walk(regression, Z, 0.5, 20, gen(0)).draws
+row("split_r_hat", classical.split_r_hat, {"draws": chained}, ok={"draws": REAL + "|wide|long"})
+row("effective_sample_size", classical.effective_sample_size, {"draws": chained}, ok={"draws": REAL + "|wide|long"})
+row(
+    "random_walk",
+    classical.random_walk,
+    {"joint": regression, "start": Z, "step": 0.5, "n_draws": 20, "rng": gen(0)},
+    ok={"start": REAL + "|long", "step": "1.5"},
+)
+row(
+    "leapfrog",
+    classical.leapfrog,
+    {"joint": regression, "z": Z, "momentum": Z, "step": 0.125, "n_steps": 3},
+    inner=True,
+    ok={"step": NUMBER},
+)
+row(
+    "hamiltonian",
+    classical.hamiltonian,
+    {"joint": regression, "start": Z, "step": 0.125, "n_leapfrog": 3, "n_draws": 20, "rng": gen(0)},
+    ok={"start": REAL + "|long"},
+    skip={"step": "1.5|10**12|10**30"},  # no move is accepted, which is said
+)
+row(
+    "laplace",
+    classical.laplace,
+    {"joint": unknown, "start": np.array([0.5, 0.25]), "n_steps": 30, "tolerance": 0.5},
+    ok={"start": REAL, "tolerance": NUMBER},
+)
+full_head = np.array([0.5, -0.25, 0.0, 0.25, 0.5])
+row(
+    "sgvb_gradient",
+    classical.sgvb_gradient,
+    {"joint": unknown, "head": full_head, "eps": Z, "estimator": "path", "covariance": "full"},
+    ok={"head": REAL, "eps": REAL + "|long"},
+)
+row(
+    "sgvb",
+    classical.sgvb,
+    {
+        "joint": unknown,
+        "rng": gen(0),
+        "estimator": "path",
+        "covariance": "full",
+        "n_steps": 3,
+        "n_draws": 4,
+        "optimizer": nn.Adam(0.05),
+    },
+    ok={"optimizer": "None"},
+)
+
 # ------------------------------------------------------------------------------------------- data and training
 
 place = Path(tempfile.mkdtemp())
@@ -1601,6 +1652,9 @@ LEFT_OUT = {
     "BetaOptimum": "a result",
     "Descent": "a result",
     "EmStep": "a result",
+    "Chains": "a result",
+    "Laplace": "a result",
+    "SgvbFit": "a result",
     "FreeForm": "a result",
     "FactorsOnGrid": "a result",
     "GaussianOnGrid": "a result",

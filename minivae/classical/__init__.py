@@ -1,4 +1,4 @@
-"""Where the answer is known: PCA three ways, probabilistic PCA, the linear autoencoder."""
+"""Where the answer is known: PCA, mixtures by EM, inference beside exact posteriors, calculus of variations."""
 
 from minivae.classical.bayesian_linear import BayesianLinear
 from minivae.classical.cavi import (
@@ -11,6 +11,7 @@ from minivae.classical.cavi import (
     mean_field_linear,
     mean_field_normal,
 )
+from minivae.classical.chain_diagnostics import effective_sample_size, split_r_hat
 from minivae.classical.descent import Descent, descend, lbfgs
 from minivae.classical.em import EmStep, em, fit_mixture, k_means_plus_plus, m_step
 from minivae.classical.free_form import (
@@ -24,29 +25,38 @@ from minivae.classical.free_form import (
 )
 from minivae.classical.gaussian_form import GaussianOnGrid, decoder_joint, gaussian_ascent
 from minivae.classical.gaussian_mixture import GaussianMixture
+from minivae.classical.joint import CurvedJoint, Joint
+from minivae.classical.laplace import Laplace, laplace
 from minivae.classical.linear_autoencoder import LinearAutoencoder
+from minivae.classical.mcmc import Chains, hamiltonian, leapfrog, random_walk
 from minivae.classical.normal_gamma import NormalGamma, UnknownNormal
 from minivae.classical.pca import PCA
 from minivae.classical.power import PowerStep, deflate, power_components, power_iteration
 from minivae.classical.probabilistic_pca import ppca_optimum, probabilistic_pca
 from minivae.classical.rate_distortion import BetaOptimum, beta_vae_optimum, reverse_water_filling
+from minivae.classical.sgvb import SgvbFit, sgvb, sgvb_gradient
 from minivae.classical.subspaces import covariance, eigenpairs, subspace_distance
 
 __all__ = [
     "PCA",
     "BayesianLinear",
     "BetaOptimum",
+    "Chains",
+    "CurvedJoint",
     "Descent",
     "EmStep",
     "FactorsOnGrid",
     "FreeForm",
     "GaussianMixture",
     "GaussianOnGrid",
+    "Joint",
+    "Laplace",
     "LinearAutoencoder",
     "LinearFactors",
     "NormalGamma",
     "NormalGammaFactors",
     "PowerStep",
+    "SgvbFit",
     "UnknownNormal",
     "beta_vae_optimum",
     "cavi_linear",
@@ -57,6 +67,7 @@ __all__ = [
     "decoder_joint",
     "deflate",
     "descend",
+    "effective_sample_size",
     "eigenpairs",
     "em",
     "fit_mixture",
@@ -65,8 +76,11 @@ __all__ = [
     "functional_derivative",
     "functional_elbo",
     "gaussian_ascent",
+    "hamiltonian",
     "k_means_plus_plus",
+    "laplace",
     "lbfgs",
+    "leapfrog",
     "m_step",
     "mean_field_ascent",
     "mean_field_linear",
@@ -75,6 +89,10 @@ __all__ = [
     "power_iteration",
     "ppca_optimum",
     "probabilistic_pca",
+    "random_walk",
     "reverse_water_filling",
+    "sgvb",
+    "sgvb_gradient",
+    "split_r_hat",
     "subspace_distance",
 ]

@@ -126,8 +126,8 @@ class UnknownNormal:
             raise ValueError(
                 f"prior must be a NormalGamma, got {checks.shown(self.prior)}. Use NormalGamma(0.0, 1.0, 1.0, 1.0)."
             )
-        _statistics(self.x)
         object.__setattr__(self, "x", checks.real(self.x, "x", (None,)))
+        object.__setattr__(self, "_sums", _statistics(self.x))
 
     @property
     def n_latent(self) -> int:
@@ -157,7 +157,7 @@ class UnknownNormal:
     def log_joint(self, z: Array) -> Array:
         """Return log p(x, mu, log tau), shape (n,), for z of shape (n, 2), nats."""
         mu, log_tau, tau = _split(z)
-        n, centre, squares = _statistics(self.x)
+        n, centre, squares = self._sums  # type: ignore[attr-defined]
         with np.errstate(over="ignore", invalid="ignore"):
             distance = squares + n * np.square(mu - centre)
             return self.prior.log_prob(z) + 0.5 * (n * (log_tau - LOG_2PI) - tau * distance)
@@ -165,7 +165,7 @@ class UnknownNormal:
     def slope(self, z: Array) -> Array:
         """Return d log p(x, z) / dz, shape (n, 2)."""
         mu, _, tau = _split(z)
-        n, centre, squares = _statistics(self.x)
+        n, centre, squares = self._sums  # type: ignore[attr-defined]
         with np.errstate(over="ignore", invalid="ignore"):
             down = n * tau * (mu - centre)
             return self.prior.slope(z) - np.stack(
@@ -175,7 +175,7 @@ class UnknownNormal:
     def curvature(self, z: Array) -> Array:
         """Return d^2 log p(x, z) / dz dz^T, shape (n, 2, 2)."""
         mu, _, tau = _split(z)
-        n, centre, squares = _statistics(self.x)
+        n, centre, squares = self._sums  # type: ignore[attr-defined]
         with np.errstate(over="ignore", invalid="ignore"):
             cross = n * tau * (mu - centre)
             rows = [[n * tau, cross], [cross, 0.5 * tau * (squares + n * np.square(mu - centre))]]
