@@ -1627,6 +1627,13 @@ row(
     },
 )
 
+row(
+    "compare_inference",
+    lambda **k: [t.mean_error for t in studies.compare_inference(**k)],  # not the seconds
+    {"seed": 0, "n_draws": 60, "n_steps": 2},
+    ok={"seed": "10**12"},
+)
+row("inference_problems", studies.inference_problems, {})
 LEFT_OUT = {
     "Exercise": "written in code, once, by whoever adds one",
     "Exercise.<lambda>": "the default of compare",
@@ -1652,6 +1659,9 @@ LEFT_OUT = {
     "BetaOptimum": "a result",
     "Descent": "a result",
     "EmStep": "a result",
+    "InferenceTrace": "a result",
+    "InferenceTrace.row": "takes nothing",
+    "inference_figure": "takes what compare_inference gave",
     "Chains": "a result",
     "Laplace": "a result",
     "SgvbFit": "a result",

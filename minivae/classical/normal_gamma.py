@@ -97,6 +97,26 @@ class NormalGamma:
         mean = np.array([self.mean, digamma(self.shape) - math.log(self.rate)])
         return mean, np.array([spread, float(polygamma(1, self.shape))])
 
+    @property
+    def laplace_moments(self) -> tuple[Array, Array]:
+        """Means and variances of mu and log tau by Laplace's approximation, which has no correlation here.
+
+        log tau = log((a + 1/2) / b) with the variance 1 / (a + 1/2);  mu = m with the variance b / (lambda (a + 1/2))
+        """
+        a = self.shape + 0.5
+        return np.array([self.mean, math.log(a / self.rate)]), np.array([self.rate / (self.count * a), 1 / a])
+
+    @property
+    def best_gaussian(self) -> tuple[Array, Array]:
+        """Means and variances of the Gaussian in mu and log tau with the least KL to this, which has no correlation.
+
+        log tau = log(a / b) - v / 2 with the variance v = 1 / (a + 1/2), so that E tau is exact;
+        mu = m with the variance b / (lambda a)
+        """
+        v = 1 / (self.shape + 0.5)
+        mean = np.array([self.mean, math.log(self.shape / self.rate) - v / 2])
+        return mean, np.array([self.rate / (self.count * self.shape), v])
+
 
 @dataclass(frozen=True)
 class UnknownNormal:
