@@ -1410,6 +1410,35 @@ row(
     ok={"optimizer": "None"},
 )
 
+SHARES = np.array([0.5, 0.25, 0.25])
+row(
+    "empirical_distribution",
+    classical.empirical_distribution,
+    {"x": np.array([0, 2, 1, 2]), "n_values": 4},
+    ok={"x": "long|wide"},
+)
+row("entropy", classical.entropy, {"p": SHARES}, ok={"p": REAL + "|3-d|deeper"})
+for call in (classical.cross_entropy, classical.kl_divergence):
+    row(call.__name__, call, {"p": SHARES, "q": SHARES[::-1].copy()}, ok={"p": REAL, "q": REAL}, skip={"q": "integers"})
+row(
+    "kl_from_samples",
+    classical.kl_from_samples,
+    {"log_p": x20[:, 0], "log_q": x20[:, 1]},
+    ok={"log_p": REAL, "log_q": REAL},
+)
+row(
+    "expected_fit_error",
+    classical.expected_fit_error,
+    {"S": COV, "n": 20, "model_class": "full"},
+    ok={"S": REAL},
+)
+row(
+    "fit_errors",
+    classical.fit_errors,
+    {"S": COV, "n": 20, "model_class": "full", "n_fits": 2, "rng": gen(0)},
+    ok={"S": REAL},
+)
+
 # ------------------------------------------------------------------------------------------- data and training
 
 place = Path(tempfile.mkdtemp())
@@ -1633,6 +1662,12 @@ row(
     {"seed": 0, "n_draws": 60, "n_steps": 2},
     ok={"seed": "10**12"},
 )
+row(
+    "latent_posteriors",
+    studies.latent_posteriors,
+    {"xs": np.array([1.0, 1.5])},
+    ok={"xs": REAL + "|long|wide"},
+)
 row("inference_problems", studies.inference_problems, {})
 LEFT_OUT = {
     "Exercise": "written in code, once, by whoever adds one",
@@ -1659,6 +1694,9 @@ LEFT_OUT = {
     "BetaOptimum": "a result",
     "Descent": "a result",
     "EmStep": "a result",
+    "LatentPosterior": "a result",
+    "latent_posteriors_figure": "takes what latent_posteriors gave",
+    "FitError": "a result",
     "InferenceTrace": "a result",
     "InferenceTrace.row": "takes nothing",
     "inference_figure": "takes what compare_inference gave",

@@ -28,6 +28,16 @@ from minivae.classical.gaussian_mixture import GaussianMixture
 from minivae.classical.joint import CurvedJoint, Joint
 from minivae.classical.laplace import Laplace, laplace
 from minivae.classical.linear_autoencoder import LinearAutoencoder
+from minivae.classical.maximum_likelihood import (
+    FitError,
+    cross_entropy,
+    empirical_distribution,
+    entropy,
+    expected_fit_error,
+    fit_errors,
+    kl_divergence,
+    kl_from_samples,
+)
 from minivae.classical.mcmc import Chains, hamiltonian, leapfrog, random_walk
 from minivae.classical.normal_gamma import NormalGamma, UnknownNormal
 from minivae.classical.pca import PCA
@@ -46,6 +56,7 @@ __all__ = [
     "Descent",
     "EmStep",
     "FactorsOnGrid",
+    "FitError",
     "FreeForm",
     "GaussianMixture",
     "GaussianOnGrid",
@@ -64,12 +75,17 @@ __all__ = [
     "cavi_normal",
     "cavi_normal_rate",
     "covariance",
+    "cross_entropy",
     "decoder_joint",
     "deflate",
     "descend",
     "effective_sample_size",
     "eigenpairs",
     "em",
+    "empirical_distribution",
+    "entropy",
+    "expected_fit_error",
+    "fit_errors",
     "fit_mixture",
     "free_form_ascent",
     "free_form_optimum",
@@ -78,6 +94,8 @@ __all__ = [
     "gaussian_ascent",
     "hamiltonian",
     "k_means_plus_plus",
+    "kl_divergence",
+    "kl_from_samples",
     "laplace",
     "lbfgs",
     "leapfrog",

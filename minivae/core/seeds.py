@@ -28,7 +28,6 @@ class Stream(IntEnum):
     ATTRIBUTE = 14  # bits of the training set whose codes are averaged, and a random direction to compare with
     STROKES = 15  # which images of digits-stroke have the stroke, for ever
     INFERENCE = 20  # chains and noise of ``minivae infer``, one more number for each problem and method
-    FITS = 21  # data whose fits are measured against their exact expectation
 
 
 def stream(seed: int, name: Stream, *more: int) -> np.random.Generator:

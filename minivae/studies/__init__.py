@@ -13,6 +13,7 @@ from minivae.studies.blur import (
     sharpness,
 )
 from minivae.studies.collapse import collapse, mutual_information
+from minivae.studies.em_stops import LatentPosterior, latent_posteriors, latent_posteriors_figure
 from minivae.studies.gradients import gradient_checks
 from minivae.studies.inference import InferenceTrace, compare_inference, inference_figure, inference_problems
 from minivae.studies.limit import Approach, limit_to_autoencoder
@@ -22,6 +23,7 @@ from minivae.studies.rate_distortion import rate_distortion
 __all__ = [
     "Approach",
     "InferenceTrace",
+    "LatentPosterior",
     "OneBit",
     "SharedCode",
     "best_one_bit",
@@ -32,6 +34,8 @@ __all__ = [
     "gradient_checks",
     "inference_figure",
     "inference_problems",
+    "latent_posteriors",
+    "latent_posteriors_figure",
     "limit_to_autoencoder",
     "measure_attribute",
     "measure_sharpness",
