@@ -13,7 +13,6 @@ from minivae.classical.cavi import (
 )
 from minivae.classical.chain_diagnostics import effective_sample_size, split_r_hat
 from minivae.classical.descent import Descent, descend, lbfgs
-from minivae.classical.em import EmStep, em, fit_mixture, k_means_plus_plus, m_step
 from minivae.classical.free_form import (
     FactorsOnGrid,
     FreeForm,
@@ -26,7 +25,7 @@ from minivae.classical.free_form import (
 from minivae.classical.gaussian_form import GaussianOnGrid, decoder_joint, gaussian_ascent
 from minivae.classical.gaussian_mixture import GaussianMixture
 from minivae.classical.joint import CurvedJoint, Joint
-from minivae.classical.laplace import Laplace, laplace
+from minivae.classical.laplace_approximation import Laplace, laplace
 from minivae.classical.linear_autoencoder import LinearAutoencoder
 from minivae.classical.maximum_likelihood import (
     FitError,
@@ -39,12 +38,13 @@ from minivae.classical.maximum_likelihood import (
     kl_from_samples,
 )
 from minivae.classical.mcmc import Chains, hamiltonian, leapfrog, random_walk
+from minivae.classical.mixture_em import EmStep, em, fit_mixture, k_means_plus_plus, m_step
 from minivae.classical.normal_gamma import NormalGamma, UnknownNormal
 from minivae.classical.pca import PCA
 from minivae.classical.power import PowerStep, deflate, power_components, power_iteration
 from minivae.classical.probabilistic_pca import ppca_optimum, probabilistic_pca
 from minivae.classical.rate_distortion import BetaOptimum, beta_vae_optimum, reverse_water_filling
-from minivae.classical.sgvb import SgvbFit, sgvb, sgvb_gradient
+from minivae.classical.stochastic_gradient_vb import SgvbFit, sgvb, sgvb_gradient
 from minivae.classical.subspaces import covariance, eigenpairs, subspace_distance
 
 __all__ = [

@@ -9,6 +9,7 @@ import numpy as np
 
 from minivae.classical.free_form import free_form_optimum
 from minivae.classical.gaussian_form import decoder_joint, gaussian_ascent
+from minivae.core import checks
 from minivae.core.arrays import Array
 from minivae.nn.sequential import Sequential, mlp
 from minivae.studies import plots
@@ -45,18 +46,20 @@ def latent_posteriors(xs: Sequence[float] = (-0.5, 1.0, 1.9)) -> list[LatentPost
     """Return p(z | x) for z ~ N(0, 1) and x ~ N(f(z), 0.05): f linear, then f a network with two hidden units.
 
     The E-step of EM needs p(z | x). With f(z) = z it is a Gaussian for every x, its moments are formulas. With the
-    network f(z) = tanh(2 z + 2) - tanh(2 z - 2) its normaliser int p(x | z) p(z) dz has no formula, and it takes another
+    network f(z) = tanh(2 z + 2) - tanh(2 z - 2) its normaliser int p(x | z) p(z) dz has no formula, and it has another
     form for each x: two hills, or a plateau.
 
     Parameters
     ----------
     xs : sequence of float
+        Between -5 and 5.
 
     Examples
     --------
     >>> [(found.decoder, round(found.gap, 3) + 0.0) for found in latent_posteriors([1.0])]
     [('linear', 0.0), ('network', 0.699)]
     """
+    xs = [checks.number(x, "xs", low=-5, high=5) for x in checks.real(xs, "xs", (None,)).tolist()]
     z = np.linspace(-6.0, 6.0, 2401)
     found = []
     for name, (network, params) in _decoders().items():

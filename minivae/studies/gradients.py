@@ -19,6 +19,7 @@ from minivae.nn.masked import MaskedDense
 from minivae.nn.sequential import mlp
 from minivae.studies.gradient_rows import N_LATENT, N_X, GradientRow
 from minivae.studies.gradients_distributions import check_likelihood, check_prior
+from minivae.studies.gradients_inference import inference_rows
 from minivae.studies.gradients_layers import check_cost, check_layer, check_penalty
 from minivae.studies.gradients_models import (
     autoencoder_rows,
@@ -76,3 +77,4 @@ def gradient_checks(seed: int = 0) -> Iterator[GradientRow]:
     yield from autoencoder_rows(rng)
     yield from linear_rows(rng)
     yield baseline_row(rng)
+    yield from inference_rows(rng)

@@ -18,10 +18,10 @@ from minivae.classical.cavi import (
     mean_field_normal,
 )
 from minivae.classical.chain_diagnostics import effective_sample_size, split_r_hat
-from minivae.classical.laplace import laplace
+from minivae.classical.laplace_approximation import laplace
 from minivae.classical.mcmc import Chains, hamiltonian, random_walk
 from minivae.classical.normal_gamma import NormalGamma, UnknownNormal
-from minivae.classical.sgvb import sgvb
+from minivae.classical.stochastic_gradient_vb import sgvb
 from minivae.core import checks
 from minivae.core.arrays import Array
 from minivae.core.seeds import Stream, stream

@@ -6,7 +6,7 @@ import pytest
 from minivae.classical.bayesian_linear import BayesianLinear
 from minivae.classical.cavi import mean_field_linear
 from minivae.classical.normal_gamma import NormalGamma, UnknownNormal
-from minivae.classical.sgvb import sgvb, sgvb_gradient
+from minivae.classical.stochastic_gradient_vb import sgvb, sgvb_gradient
 from minivae.distributions.nodes import gauss_hermite
 from minivae.nn.gradcheck import check_gradient
 from minivae.nn.optim import SGD

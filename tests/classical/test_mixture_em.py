@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from minivae.classical.em import em, fit_mixture, k_means_plus_plus, m_step
 from minivae.classical.gaussian_mixture import GaussianMixture
+from minivae.classical.mixture_em import em, fit_mixture, k_means_plus_plus, m_step
 from tests.support import assert_within_standard_errors
 
 # worked out apart from this package

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from minivae.classical.bayesian_linear import BayesianLinear
-from minivae.classical.laplace import laplace
+from minivae.classical.laplace_approximation import laplace
 from minivae.classical.normal_gamma import NormalGamma, UnknownNormal
 from minivae.core.errors import NonFiniteError
 
