@@ -224,3 +224,21 @@ def test_what_is_refused():
         m_step([[0.0], [1.0]], [[1.0, 0.0], [1.0, 0.0]])
     with pytest.raises(ValueError, match="r must hold one distribution over components a row"):
         m_step([[0.0], [1.0]], [[1.0, 0.1], [1.0, 0.0]])
+
+
+def test_of_several_starts_the_best_end_counts_and_ends_on_one_point_come_last():
+    g = np.random.default_rng(5)
+    x = np.concatenate([g.standard_normal((12, 1)) + centre for centre in (-6, -2, 2, 6)])
+    alone = np.random.default_rng(1)
+    ends = [fit_mixture(x, 4, alone, n_starts=1, floor=1e-4) for _ in range(6)]
+    best = fit_mixture(x, 4, np.random.default_rng(1), n_starts=6, floor=1e-4)
+    sound = [end.log_lik for end in ends if not end.at_floor]
+    assert len({round(value, 3) for value in sound}) > 1
+    assert best.log_lik == max(sound)
+    spike = np.concatenate([g.standard_normal((20, 1)), np.full((3, 1), 0.25)])  # three rows alike: a likelihood trap
+    alone = np.random.default_rng(0)
+    ends = [fit_mixture(spike, 2, alone, n_starts=1) for _ in range(8)]
+    floored = [end.log_lik for end in ends if end.at_floor]
+    sound = [end.log_lik for end in ends if not end.at_floor]
+    assert max(floored) > max(sound)  # and yet no model of these rows
+    assert fit_mixture(spike, 2, np.random.default_rng(0), n_starts=8).log_lik == max(sound)
