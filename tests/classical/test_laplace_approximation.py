@@ -31,6 +31,7 @@ def test_the_normal_gamma_in_closed_form(start):
     tau = (p.shape + 0.5) / p.rate
     np.testing.assert_allclose(found.mean, [p.mean, math.log(tau)], atol=1e-9)
     np.testing.assert_allclose(found.covariance, [[1 / (p.count * tau), 0], [0, 1 / (p.shape + 0.5)]], atol=1e-9)
+    np.testing.assert_allclose(p.laplace_moments, found.moments, atol=1e-9)
     # the integral of p(z | x) that it takes for 1
     a = p.shape
     log_mass = 0.5 * math.log(2 * math.pi) - math.lgamma(a) + (a - 0.5) * math.log(a + 0.5) - (a + 0.5)

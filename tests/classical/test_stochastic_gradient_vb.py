@@ -129,8 +129,10 @@ def test_the_best_gaussian_of_a_normal_gamma(estimator):
     np.testing.assert_allclose(found.mean, [p.mean, np.log(p.shape / p.rate) - v / 2], rtol=0, atol=2e-2)
     exact = np.diag([p.rate / (p.count * p.shape), v])
     np.testing.assert_allclose(found.covariance, exact, rtol=0, atol=2e-2)
+    mean, variance = p.best_gaussian
+    np.testing.assert_allclose(variance, np.diag(exact), rtol=1e-12)
     # the gradient there is 0
-    head = np.array([p.mean, np.log(p.shape / p.rate) - v / 2, *(0.5 * np.log(np.diag(exact))), 0.0])
+    head = np.array([*mean, *(0.5 * np.log(variance)), 0.0])
     nodes, weights = gauss_hermite(30, 2)
     each = [sgvb_gradient(NORMAL, head, e[None])[1] for e in nodes.reshape(-1, 2)]
     np.testing.assert_allclose(weights @ np.array(each), 0, atol=1e-10)
