@@ -94,9 +94,8 @@ def _ess(halves: Array) -> float:
     pairs = rho[0:usable:2] + rho[1:usable:2]
     ends = np.flatnonzero(pairs <= 0)
     k = int(ends[0]) if len(ends) else len(pairs) - 1
-    tau = (
-        -1 + 2 * float(np.minimum.accumulate(pairs[:k]).sum()) + max(0.0, float(rho[2 * k]))
-    )  # half of the pair that ends
+    tau = -1 + 2 * float(np.minimum.accumulate(pairs[:k]).sum())
+    tau += max(0.0, float(rho[2 * k]))  # half of the pair that ends it
     return n * m / max(tau, 1 / np.log10(n * m))
 
 

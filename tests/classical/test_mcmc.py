@@ -232,3 +232,21 @@ def test_both_are_arvizs(phi, n):
 def test_hamiltonians_slope_is_checked_as_any_gradient(rng):
     z = rng.standard_normal(2)
     assert not check_gradient(lambda v: LINEAR.log_joint(v[None])[0], -LINEAR.slope(z[None])[0], z).ok
+
+
+@pytest.mark.parametrize(("phi", "n"), [(0.9, 60), (0.5, 61), (-0.6, 80), (0.99, 40)])
+def test_the_effective_sample_size_by_its_formula(phi, n):
+    """Lag by lag, without a transform: short chains, whose last lags count."""
+    x = autoregression(phi, n, 3, seed=n)
+    half = n // 2
+    halves = [*x[:half].T, *x[n - half :].T]
+    lags = [np.mean([((c := h - h.mean())[: half - t] * c[t:]).sum() / half for h in halves]) for t in range(half)]
+    within = lags[0] * half / (half - 1)
+    total = lags[0] + np.var([h.mean() for h in halves], ddof=1)
+    rho = [1.0] + [1 - (within - lag) / total for lag in lags[1:]]
+    tau, before, t = -1.0, np.inf, 0
+    while t < 2 * ((half - 1) // 2) - 2 and rho[t] + rho[t + 1] > 0:
+        before = min(before, rho[t] + rho[t + 1])
+        tau, t = tau + 2 * before, t + 2
+    tau += max(0.0, rho[t])
+    assert effective_sample_size(x) == pytest.approx(x[: 2 * half].size / max(tau, 1 / np.log10(6 * half)), rel=1e-10)
