@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.special import digamma, polygamma
 
 from minivae import cli
 from minivae.classical import mean_field_linear, mean_field_normal
@@ -41,6 +42,8 @@ def test_the_closed_forms(traces):
         assert limits["regression", method] == pytest.approx((0, 0), abs=1e-9)
     assert limits["normal", "CAVI"][1] == pytest.approx(2 / 9, rel=1e-9)
     assert limits["normal", "Laplace"][1] == pytest.approx(0.3, rel=1e-9)  # Var mu: 1 - 3.5 / 5
+    mode = (np.log(5) - digamma(4.5)) / np.sqrt(polygamma(1, 4.5))  # of log tau less its mean, in standard deviations
+    assert limits["normal", "Laplace"][0] == pytest.approx(mode, rel=1e-9)
     assert limits["normal", "SGVB, path"] == limits["normal", "SGVB, score"]
     assert limits["normal", "SGVB, path"][1] == pytest.approx(2 / 9, rel=1e-9)
     assert limits["normal", "Metropolis"] == (0, 0)
