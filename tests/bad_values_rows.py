@@ -11,6 +11,7 @@ A row names the callable, ``Class.method`` after the class that defines it, and 
 - ``names``: other words for an argument in messages.
 """
 
+import itertools
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -1230,6 +1231,217 @@ row(
     ok={"eigenvalues": REAL + "|long|wide"},
 )
 
+two = classical.GaussianMixture(np.array([0.5, 0.5]), x20[:2], np.array([np.eye(3), np.eye(3)]))
+r20 = two.responsibilities(x20)
+row(
+    "GaussianMixture",
+    classical.GaussianMixture,
+    {"weights": np.array([0.5, 0.5]), "means": x20[:2], "covariances": np.array([np.eye(3), np.eye(3)])},
+    ok={"weights": REAL, "means": REAL, "covariances": REAL + "|long|wide"},
+    skip={"weights": "integers", "covariances": "long|wide"},
+)
+for method in ("log_joint", "log_prob", "responsibilities"):
+    row(f"GaussianMixture.{method}", getattr(two, method), {"x": x20}, ok={"x": ROWS_})
+row("GaussianMixture.free_energy", two.free_energy, {"x": x20, "r": r20}, ok={"x": ROWS_, "r": REAL})
+row("GaussianMixture.sample", two.sample, {"n": 4, "rng": gen(0)})
+row(
+    "m_step",
+    classical.m_step,
+    {"x": x20, "r": r20, "covariance": "full", "floor": 0.5},
+    ok={"x": ANY, "r": REAL, "floor": "None|0|" + NUMBER},
+)
+row(
+    "em",
+    lambda x, start, floor: itertools.islice(classical.em(x, start, floor), 3),
+    {"x": x20, "start": two, "floor": 0.5},
+    ok={"x": ROWS_, "floor": "None|0|" + NUMBER},
+)
+FEW = {"n_starts": 2, "n_steps": 3, "tolerance": 0.5, "floor": 0.5}
+row(
+    "fit_mixture",
+    classical.fit_mixture,
+    {"x": x20, "n_components": 2, "rng": gen(0), "covariance": "full", **FEW},
+    ok={"x": ANY, "tolerance": "0|" + NUMBER, "floor": "None|0|" + NUMBER},
+)
+row("k_means_plus_plus", classical.k_means_plus_plus, {"x": x20, "n_components": 2, "rng": gen(0)}, ok={"x": ANY})
+
+PRIOR = classical.NormalGamma(0.25, 1.0, 2.0, 1.5)
+unknown = classical.UnknownNormal(x20[:, 0], PRIOR)
+regression = classical.BayesianLinear(x20[:, :2], x20[:, 2], 4.0, 0.5)
+VALUES = REAL + "|long|wide"  # real numbers in one row of any length
+row(
+    "NormalGamma",
+    classical.NormalGamma,
+    {"mean": 0.25, "count": 1.0, "shape": 2.0, "rate": 1.5},
+    ok={"mean": "0|-1|" + NUMBER, "count": NUMBER, "shape": NUMBER, "rate": NUMBER},
+)
+row("NormalGamma.given", PRIOR.given, {"x": x20[:, 0]}, ok={"x": VALUES})
+row("UnknownNormal", classical.UnknownNormal, {"x": x20[:, 0], "prior": PRIOR}, ok={"x": VALUES})
+row(
+    "BayesianLinear",
+    classical.BayesianLinear,
+    {"features": x20[:, :2], "y": x20[:, 2], "noise": 4.0, "prior": 0.5},
+    ok={"features": REAL + "|wide", "y": REAL, "noise": NUMBER, "prior": NUMBER},
+    skip={"features": "long"},  # y is short then
+)
+for name, density in (("NormalGamma", PRIOR), ("UnknownNormal", unknown), ("BayesianLinear", regression)):
+    for method in ("log_prob" if name == "NormalGamma" else "log_joint", "slope", "curvature"):
+        row(f"{name}.{method}", getattr(density, method), {"z": Z}, inner=True, ok={"z": "long"})
+row(
+    "cavi_linear",
+    lambda model, start: itertools.islice(classical.cavi_linear(model, start), 3),
+    {"model": regression, "start": np.ones(2)},
+    ok={"start": "None|" + REAL},
+)
+row(
+    "cavi_normal",
+    lambda model, rate: itertools.islice(classical.cavi_normal(model, rate), 3),
+    {"model": unknown, "rate": 1.0},
+    ok={"rate": NUMBER},
+)
+for call, model in (
+    (classical.mean_field_linear, regression),
+    (classical.cavi_linear_rate, regression),
+    (classical.mean_field_normal, unknown),
+    (classical.cavi_normal_rate, unknown),
+):
+    row(call.__name__, call, {"model": model})
+
+GRID = np.linspace(-4.0, 4.0, 33)
+HILL = -((GRID - 0.5) ** 2)
+Q = np.exp(-np.abs(GRID))
+row(
+    "functional_elbo",
+    classical.functional_elbo,
+    {"q": Q, "log_joint": HILL, "cell": 0.25},
+    ok={"q": REAL, "log_joint": REAL, "cell": NUMBER},
+)
+row(
+    "functional_derivative",
+    classical.functional_derivative,
+    {"q": Q, "log_joint": HILL},
+    ok={"log_joint": REAL, "q": REAL},
+)
+row(
+    "free_form_optimum",
+    classical.free_form_optimum,
+    {"log_joint": HILL, "cell": 0.25},
+    ok={"log_joint": REAL + "|3-d|deeper|wide|long", "cell": NUMBER},
+)
+row(
+    "free_form_ascent",
+    lambda q, log_joint, cell, step: itertools.islice(classical.free_form_ascent(q, log_joint, cell, step), 3),
+    {"q": Q, "log_joint": HILL, "cell": 0.25, "step": 0.5},
+    ok={"q": REAL, "log_joint": REAL, "cell": NUMBER, "step": "1.5"},
+    skip={"q": "integers"},
+)
+PLANE = HILL[::4, None] + HILL[None, ::8]
+row(
+    "mean_field_ascent",
+    lambda a, b, log_joint, cells, step: itertools.islice(
+        classical.mean_field_ascent([a, b], log_joint, cells, step), 3
+    ),
+    {"a": Q[::4], "b": Q[::8], "log_joint": PLANE, "cells": np.array([1.0, 2.0]), "step": 0.5},
+    ok={"a": REAL, "b": REAL, "log_joint": REAL, "cells": REAL, "step": "1.5"},
+    names={"log_joint": ("log_joint", "factors"), "a": ("factors",), "b": ("factors",)},
+    skip={"a": "integers", "b": "integers"},
+)
+row(
+    "gaussian_ascent",
+    lambda **k: itertools.islice(classical.gaussian_ascent(**k), 3),
+    {"z": GRID, "log_joint": HILL, "mean": 0.25, "variance": 0.5, "step": 0.5},
+    ok={"z": "float16|other float", "log_joint": REAL, "mean": "0|-1|1.5", "step": "1.5"},
+    names={"mean": ("mean", "z"), "variance": ("variance", "z"), "log_joint": ("log_joint", "z")},
+)
+row(
+    "decoder_joint",
+    classical.decoder_joint,
+    {"decode": lambda z: 2.0 * z, "x": np.array([0.5]), "variance": 0.5, "z": GRID},
+    ok={"x": REAL, "variance": NUMBER, "z": REAL + "|long|wide"},
+    names={"x": ("x", "decode"), "z": ("z", "decode")},
+    skip={"decode": "class"},
+)
+
+chained = classical.random_walk(regression, Z, 0.5, 20, gen(0)).draws
+row("split_r_hat", classical.split_r_hat, {"draws": chained}, ok={"draws": REAL + "|wide|long"})
+row("effective_sample_size", classical.effective_sample_size, {"draws": chained}, ok={"draws": REAL + "|wide|long"})
+row(
+    "random_walk",
+    classical.random_walk,
+    {"joint": regression, "start": Z, "step": 0.5, "n_draws": 20, "rng": gen(0)},
+    ok={"start": REAL + "|long", "step": "1.5"},
+)
+row(
+    "leapfrog",
+    classical.leapfrog,
+    {"joint": regression, "z": Z, "momentum": Z, "step": 0.125, "n_steps": 3},
+    inner=True,
+    ok={"step": NUMBER},
+)
+row(
+    "hamiltonian",
+    classical.hamiltonian,
+    {"joint": regression, "start": Z, "step": 0.125, "n_leapfrog": 3, "n_draws": 20, "rng": gen(0)},
+    ok={"start": REAL + "|long"},
+    skip={"step": "1.5|10**12|10**30"},  # no move is accepted, which is said
+)
+row(
+    "laplace",
+    classical.laplace,
+    {"joint": unknown, "start": np.array([0.5, 0.25]), "n_steps": 30, "tolerance": 0.5},
+    ok={"start": REAL, "tolerance": NUMBER},
+)
+full_head = np.array([0.5, -0.25, 0.0, 0.25, 0.5])
+row(
+    "sgvb_gradient",
+    classical.sgvb_gradient,
+    {"joint": unknown, "head": full_head, "eps": Z, "estimator": "path", "covariance": "full"},
+    ok={"head": REAL, "eps": REAL + "|long"},
+)
+row(
+    "sgvb",
+    classical.sgvb,
+    {
+        "joint": unknown,
+        "rng": gen(0),
+        "estimator": "path",
+        "covariance": "full",
+        "n_steps": 3,
+        "n_draws": 4,
+        "optimizer": nn.Adam(0.05),
+    },
+    ok={"optimizer": "None"},
+)
+
+SHARES = np.array([0.5, 0.25, 0.25])
+row(
+    "empirical_distribution",
+    classical.empirical_distribution,
+    {"x": np.array([0, 2, 1, 2]), "n_values": 4},
+    ok={"x": "long|wide"},
+)
+row("entropy", classical.entropy, {"p": SHARES}, ok={"p": REAL + "|3-d|deeper"})
+for call in (classical.cross_entropy, classical.kl_divergence):
+    row(call.__name__, call, {"p": SHARES, "q": SHARES[::-1].copy()}, ok={"p": REAL, "q": REAL}, skip={"q": "integers"})
+row(
+    "kl_from_samples",
+    classical.kl_from_samples,
+    {"log_p": x20[:, 0], "log_q": x20[:, 1]},
+    ok={"log_p": REAL, "log_q": REAL},
+)
+row(
+    "expected_fit_error",
+    classical.expected_fit_error,
+    {"S": COV, "n": 20, "model_class": "full"},
+    ok={"S": REAL},
+)
+row(
+    "fit_errors",
+    classical.fit_errors,
+    {"S": COV, "n": 20, "model_class": "full", "n_fits": 2, "rng": gen(0)},
+    ok={"S": REAL},
+)
+
 # ------------------------------------------------------------------------------------------- data and training
 
 place = Path(tempfile.mkdtemp())
@@ -1452,6 +1664,19 @@ row(
     },
 )
 
+row(
+    "compare_inference",
+    lambda **k: [t.mean_error for t in studies.compare_inference(**k)],  # not the seconds
+    {"seed": 0, "n_draws": 60, "n_steps": 2},
+    ok={"seed": "10**12"},
+)
+row(
+    "latent_posteriors",
+    studies.latent_posteriors,
+    {"xs": np.array([1.0, 1.5])},
+    ok={"xs": REAL + "|long|wide"},
+)
+row("inference_problems", studies.inference_problems, {})
 # ------------------------------------------------------------------------------------------------------- families
 
 EACH = REAL + "|0-d|empty|3-d|deeper|wide|long|list|[]|big-endian"  # numbers of any shape
@@ -1520,6 +1745,21 @@ LEFT_OUT = {
     "PowerStep": "a result",
     "BetaOptimum": "a result",
     "Descent": "a result",
+    "EmStep": "a result",
+    "LatentPosterior": "a result",
+    "latent_posteriors_figure": "takes what latent_posteriors gave",
+    "FitError": "a result",
+    "InferenceTrace": "a result",
+    "InferenceTrace.row": "takes nothing",
+    "inference_figure": "takes what compare_inference gave",
+    "Chains": "a result",
+    "Laplace": "a result",
+    "SgvbFit": "a result",
+    "FreeForm": "a result",
+    "FactorsOnGrid": "a result",
+    "GaussianOnGrid": "a result",
+    "LinearFactors": "a result",
+    "NormalGammaFactors": "a result",
     "Result": "a result",
     "EncoderDraws": "a result of encoder_draws and encoder_states",
     "Draws": "what the models hand to an estimator's row at every step",

@@ -28,6 +28,7 @@ class Stream(IntEnum):
     ATTRIBUTE = 14  # bits of the training set whose codes are averaged, and a random direction to compare with
     STROKES = 15  # which images of digits-stroke have the stroke, for ever
     GRADIENTS = 16  # inputs of the gradient checks, one more number for each group of rows
+    INFERENCE = 20  # chains and noise of ``minivae infer``, one more number for each problem and method
 
 
 def stream(seed: int, name: Stream, *more: int) -> np.random.Generator:

@@ -20,6 +20,7 @@ from minivae.nn.masked import MaskedDense
 from minivae.nn.sequential import mlp
 from minivae.studies.gradient_rows import N_LATENT, N_X, GradientRow
 from minivae.studies.gradients_distributions import check_likelihood, check_prior
+from minivae.studies.gradients_inference import inference_rows
 from minivae.studies.gradients_layers import check_cost, check_layer, check_penalty
 from minivae.studies.gradients_models import (
     autoencoder_rows,
@@ -92,6 +93,7 @@ GROUPS: dict[str, Callable[[np.random.Generator], Iterator[GradientRow]]] = {
     "linear": linear_rows,
     "learned": lambda rng: iter([baseline_row(rng)]),
     "family": _families,
+    "inference": inference_rows,
 }
 
 
@@ -107,7 +109,7 @@ def gradient_checks(seed: int = 0, *groups: str) -> Iterator[GradientRow]:
         Another seed is another set of random inputs; every one passes.
     *groups : str
         Only these, of: layer, posterior, prior, likelihood, penalty, cost, ELBO, K-sample, annealed, estimator,
-        autoencoder, linear, learned, family. Each has random numbers of its own, so that its rows are the same alone.
+        autoencoder, linear, learned, family, inference. Each has random numbers of its own, so a group may go alone.
 
     Examples
     --------

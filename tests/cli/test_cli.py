@@ -692,5 +692,5 @@ def test_module_and_command_are_one_and_help_names_every_verb():
     process = spawn("--help")
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 0
-    for verb in ("train", "evaluate", "sample", "pca", "gradcheck", "info"):
+    for verb in ("train", "evaluate", "sample", "pca", "infer", "gradcheck", "info"):
         assert verb in output

@@ -1,10 +1,14 @@
 """An error of a thousandth that is planted in a gradient is caught by the row of that gradient."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from minivae.classical import free_form, gaussian_form
+from minivae.classical.bayesian_linear import BayesianLinear
+from minivae.classical.normal_gamma import NormalGamma, UnknownNormal
 from minivae.core import kernels
 from minivae.distributions import likelihoods
 from minivae.distributions.autoregressive import InverseAutoregressiveFlow
@@ -109,6 +113,19 @@ PLANTED = {
         for name, make in POSTERIORS.items()
         for method, row in (("backward", "draw"), ("score", "log q at fixed z"))
     },
+    **{
+        f"{density.__name__} {method}": (density, method, 0, f"inference, {row}, {method}")
+        for density, row in (
+            (NormalGamma, "Normal-Gamma"),
+            (UnknownNormal, "unknown normal"),
+            (BayesianLinear, "regression"),
+        )
+        for method in ("slope", "curvature")
+    },
+    "functional derivative": (free_form, "functional_derivative", 0, "inference, functional derivative"),
+    "full path, SGVB": (FullGaussian, "backward", 0, "inference, SGVB, full, path"),
+    "diagonal path, SGVB": (DiagonalGaussian, "backward", 0, "inference, SGVB, diagonal, path"),
+    "slope of the joint, SGVB": (UnknownNormal, "slope", 0, "inference, SGVB, full, path"),
     "fixed score, estimator": (FixedGaussian, "score", 0, "estimator score, fixed, closed KL"),
     "fixed path, ELBO": (FixedGaussian, "backward", 0, "ELBO fixed, closed KL, K=5, beta=4"),
     "fixed path, autoencoder": (FixedGaussian, "backward", 0, "autoencoder with noise in the code, K=5"),
@@ -221,6 +238,15 @@ def test_a_planted_error_of_a_thousandth_is_caught(planted, monkeypatch):
     owner, name, part, row = PLANTED[planted]
     monkeypatch.setattr(owner, name, off_by(1.001, getattr(owner, name), part))
     assert row_called(row).ok is False
+
+
+@pytest.mark.parametrize("name", ["dmean", "dlog_var"])
+def test_a_planted_error_in_the_slopes_of_a_gaussian_on_a_grid_is_caught(name, monkeypatch):
+    right = gaussian_form.GaussianOnGrid
+    monkeypatch.setattr(
+        gaussian_form, "GaussianOnGrid", lambda *a: replace(right(*a), **{name: 1.001 * getattr(right(*a), name)})
+    )
+    assert row_called("inference, Gaussian on a grid").ok is False
 
 
 def test_an_error_is_planted_in_every_kernel_of_a_gradient():
