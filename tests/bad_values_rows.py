@@ -247,6 +247,11 @@ f, r = distributions.FullGaussian(2), distributions.SymmetricGaussian(2)
 PACKED = rng.standard_normal((3, 5))
 for cls in (type(q), type(f), type(r), type(b), distributions.StandardNormal, distributions.FairBits):
     row(cls.__name__, cls, {"n_latent": 2})
+c = distributions.Categorical(2)
+CODES = np.stack([BITS[..., 0], 1 - BITS[..., 0]], axis=-1)
+row("Categorical", distributions.Categorical, {"n_latent": 6, "n_categories": 3}, ok={"n_categories": "None"})
+row("UniformCategories", distributions.UniformCategories, {"n_latent": 6, "n_categories": 3}, ok={"n_categories": "1"})
+row("all_codes", distributions.all_codes, {"n_groups": 2, "n_categories": 3})
 fixed_q = distributions.FixedGaussian(2, 0.5)
 row("FixedGaussian", distributions.FixedGaussian, {"n_latent": 2, "variance": 0.5}, ok={"variance": NUMBER})
 for posterior, head, eps, z in (
@@ -254,6 +259,7 @@ for posterior, head, eps, z in (
     (f, PACKED, EPS, EPS),
     (r, PACKED, EPS, EPS),
     (b, DY, U, BITS),
+    (c, DY, U, CODES),
     (fixed_q, DY, EPS, EPS),
 ):
     name = type(posterior).__name__
@@ -277,7 +283,7 @@ for posterior, head, eps, z in (
     row(f"{name}.mean", posterior.mean, {"params": NONE, "head": head}, **how | {"ok": alone})
     row(f"{real}.code", posterior.code, {"params": NONE, "head": head}, **how | {"ok": alone})
     row(f"{name}.backward", posterior.backward, back, **how, asis="cache")
-    scored = name if type(posterior) in (type(q), type(b)) else real
+    scored = name if type(posterior) in (type(q), type(b), type(c)) else real
     row(f"{scored}.score", posterior.score, {k: v for k, v in back.items() if k != "dz"}, **how, asis="cache")
     if scored != name:
         row(
@@ -338,32 +344,29 @@ row("gaussian_kl", distributions.gaussian_kl, PAIR, ok=REALS)
 row(
     "gaussian_kl_backward", distributions.gaussian_kl_backward, PAIR | {"dkl": np.arange(3.0)}, ok=REALS | {"dkl": REAL}
 )
-row(
-    "Bits.check_noise",
-    b.check_noise,
-    {"eps": U},
-    inner=True,
-    ok={"eps": "0-d|3-d|deeper|wide|long|other float|float16"},
-)
+for codes in (b, c):
+    name, one = type(codes).__name__, {"inner": True, "ok": {"head": "long|other float"}}
+    looked = {"eps": "0-d|3-d|deeper|wide|long|other float|float16"}
+    row(f"{name}.check_noise", codes.check_noise, {"eps": U}, inner=True, ok=looked)
+    row(f"{name}.states", codes.states, {"params": NONE, "head": DY}, unused="params", **one)
+    row(f"{name}.behind", codes.behind, {"head": DY, "eps": U}, inner=True, ok={"eps": "long"})
+    row(f"{name}.behind_backward", codes.behind_backward, {"head": DY, "dy": EPS}, inner=True, ok={"dy": "long"})
+row("Categorical.log_theta", c.log_theta, {"head": DY}, inner=True, ok={"head": "long|other float"})
 row("DiagonalGaussian.split", q.split, {"head": HEAD}, inner=True, ok={"head": "long|other float"})
-row(
-    "Bits.states",
-    b.states,
-    {"params": NONE, "head": DY},
-    inner=True,
-    unused="params",
-    ok={"head": "long|other float"},
-)
-for prior, z in ((distributions.StandardNormal(2), EPS), (distributions.FairBits(2), BITS)):
+for prior, z in (
+    (distributions.StandardNormal(2), EPS),
+    (distributions.FairBits(2), BITS),
+    (distributions.UniformCategories(2, 2), CODES),
+):
     name = type(prior).__name__
-    how = {"inner": True, "unused": "params grads" + (" dlog_prob" if name == "FairBits" else "")}
+    how = {"inner": True, "unused": "params grads" + ("" if name == "StandardNormal" else " dlog_prob")}
     row(f"{name}.log_prob", prior.log_prob, {"params": NONE, "z": z}, **how, ok={"z": "long|other float"})
     row(
         f"{name}.backward",
         prior.backward,
         {"params": NONE, "z": z, "dlog_prob": Q, "grads": NONE},
         **how,
-        ok={"z": "long|other float" if name == "FairBits" else ""},
+        ok={"z": "" if name == "StandardNormal" else "long|other float"},
     )
     row(
         f"{name}.sample",
@@ -1445,6 +1448,11 @@ row(
 )
 
 LEFT_OUT = {
+    **{
+        f"{codes}.{method}": "inside of an estimator: takes what behind and sample gave"
+        for codes in ("Bits", "Categorical")
+        for method in ("left_free", "relaxed", "relaxed_backward", "relaxed_bend")
+    },
     "Exercise": "written in code, once, by whoever adds one",
     "Exercise.<lambda>": "the default of compare",
     "Outcome": "a result",

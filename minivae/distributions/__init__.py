@@ -2,6 +2,7 @@
 
 from minivae.distributions.autoregressive import InverseAutoregressiveFlow
 from minivae.distributions.bits import Bits, all_states
+from minivae.distributions.categorical import Categorical, all_codes
 from minivae.distributions.diagonal import DiagonalGaussian
 from minivae.distributions.families import POSTERIORS, PRIORS, named_posterior, named_prior
 from minivae.distributions.fixed import FixedGaussian
@@ -12,8 +13,8 @@ from minivae.distributions.linear_gaussian import LinearGaussian
 from minivae.distributions.mixtures import AsksTheEncoder, MixtureOfGaussians, VampPrior
 from minivae.distributions.nodes import gauss_hermite, normal_nodes
 from minivae.distributions.planar import PlanarFlow
-from minivae.distributions.priors import FairBits, StandardNormal
-from minivae.distributions.protocols import Likelihood, Posterior, Prior
+from minivae.distributions.priors import FairBits, StandardNormal, UniformCategories
+from minivae.distributions.protocols import Likelihood, Posterior, Prior, Relaxable
 from minivae.distributions.symmetric import SymmetricGaussian
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "AsksTheEncoder",
     "Bernoulli",
     "Bits",
+    "Categorical",
     "ClosedKl",
     "DiagonalGaussian",
     "FairBits",
@@ -38,9 +40,12 @@ __all__ = [
     "PlanarFlow",
     "Posterior",
     "Prior",
+    "Relaxable",
     "StandardNormal",
     "SymmetricGaussian",
+    "UniformCategories",
     "VampPrior",
+    "all_codes",
     "all_states",
     "closed_kl",
     "closes",

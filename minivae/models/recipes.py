@@ -5,8 +5,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from minivae.core import checks
 from minivae.core.arrays import Array
 from minivae.core.registry import Table
+from minivae.distributions.categorical import Categorical
 from minivae.distributions.families import POSTERIORS, PRIORS
 from minivae.distributions.fixed import FixedGaussian
 from minivae.distributions.mixtures import MixtureOfGaussians
@@ -57,6 +59,15 @@ class Recipe:
 
 def _vae(x: Array, common: dict[str, Any], own: Mapping[str, Any]) -> Model:  # noqa: ARG001
     own = {"n_components" if name == "components" else name: value for name, value in own.items()}
+    if own.get("posterior") == "categorical":
+        n_categories = checks.width(own.pop("categories", _CATEGORIES), "categories")
+        width = checks.width(common["n_latent"], "n_latent") * n_categories
+        return VAE.mlp(**common | {"n_latent": width}, **own | {"posterior": Categorical(width, n_categories)})
+    if "categories" in own:
+        raise ValueError(
+            f"categories must be given with posterior='categorical' only, got it with "
+            f"{own.get('posterior', 'diagonal')!r}. Drop it."
+        )
     if "variance" not in own:
         return VAE.mlp(**common, **own)
     name, variance = own.get("posterior", "fixed"), own.pop("variance")
@@ -96,10 +107,12 @@ _WEIGHT = Option(
 )
 _LEVELS = ", ".join(f"{name} {getattr(cls, cls.level):g}" for name, cls in CORRUPTIONS.items())
 
+_CATEGORIES = 10
+
 RECIPES: Table[Recipe] = Table("model")
 _POSTERIORS = (
     f"q(z|x): {', '.join(POSTERIORS)} (default diagonal); full, symmetric: correlations; iaf, planar: flows; fixed: a "
-    f"given variance"
+    f"given variance; bits, categorical: discrete codes"
 )
 RECIPES.add(
     "vae",
@@ -108,6 +121,7 @@ RECIPES.add(
         (
             Option("posterior", str, _POSTERIORS),
             Option("variance", float, f"of q(z|x), posterior fixed (default {FixedGaussian.variance:g})"),
+            Option("categories", int, f"of each latent, posterior categorical (default {_CATEGORIES})"),
             Option("prior", str, f"p(z): {', '.join(PRIORS)} (default: the posterior's own)"),
             Option("components", int, f"of a prior that is a mixture (default {MixtureOfGaussians.n_components})"),
         ),

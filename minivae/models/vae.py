@@ -134,7 +134,7 @@ class VAE(EncoderDecoder):
         likelihood : Likelihood or str
             Or its name: bernoulli, gaussian, gaussian-learned, gaussian-per-pixel. Bernoulli() unless given.
         posterior : Posterior or str
-            Or its name: diagonal, full, symmetric, iaf, planar, bits, fixed.
+            Or its name: diagonal, full, symmetric, iaf, planar, bits, categorical, fixed.
         prior : Prior or str, optional
             Or its name: normal, mixture, vamp. The posterior's own unless given.
         n_components : int, optional
