@@ -350,6 +350,7 @@ for codes in (b, c):
     row(f"{name}.check_noise", codes.check_noise, {"eps": U}, inner=True, ok=looked)
     row(f"{name}.states", codes.states, {"params": NONE, "head": DY}, unused="params", **one)
     row(f"{name}.behind", codes.behind, {"head": DY, "eps": U}, inner=True, ok={"eps": "long"})
+    row(f"{name}.behind_forward", codes.behind_forward, {"head": DY, "dhead": EPS}, inner=True, ok={"dhead": "long"})
     row(f"{name}.behind_backward", codes.behind_backward, {"head": DY, "dy": EPS}, inner=True, ok={"dy": "long"})
 row("Categorical.log_theta", c.log_theta, {"head": DY}, inner=True, ok={"head": "long|other float"})
 row("DiagonalGaussian.split", q.split, {"head": HEAD}, inner=True, ok={"head": "long|other float"})
@@ -707,6 +708,38 @@ row(
     ok={"baseline": REAL + "|0|-1|1.5|10**12|10**30|0-d"},
 )
 row("BernoulliExpectation.leave_one_out", be.leave_one_out, {"n_draws": 3})
+form = estimators.QuadraticForm(0.5, [1.0, -1.0], [[0.5, 1.0], [0.0, 0.25]])
+SIGNED = "0|-1|" + NUMBER
+row(
+    "QuadraticForm",
+    estimators.QuadraticForm,
+    {"a": 0.5, "c": form.c, "Q": form.Q},
+    ok={"a": SIGNED, "c": REAL, "Q": REAL},
+)
+row("QuadraticForm.value", form.value, {"z": DY}, inner=True, ok={"z": "long|other float"})
+row("QuadraticForm.gradient", form.gradient, {"z": DY}, inner=True, ok={"z": "long|other float"})
+row("squared_distance", estimators.squared_distance, {"t": 0.45}, ok={"t": SIGNED})
+CODE = {"cost": form, "posterior": b, "head": np.array([0.5, -1.0])}
+OWN = {"head": REAL, "temperature": "None|" + NUMBER, "baseline": SIGNED + "|0-d", "eps": REAL + "|long"}
+row(
+    "code_gradients",
+    estimators.code_gradients,
+    {"estimator": "score", **CODE, "eps": U[0], "baseline": 0.5},
+    ok=OWN,
+)
+row(
+    "code_gradients", estimators.code_gradients, {"estimator": "rebar", **CODE, "eps": U[0], "temperature": 0.5}, ok=OWN
+)
+row("code_moments", estimators.code_moments, {"estimator": "score-leave-one-out", **CODE, "n_draws": 2}, ok=OWN)
+row(
+    "gumbel_softmax_slope",
+    estimators.gumbel_softmax_slope,
+    {"cost": estimators.squared_distance(0.45), "head": [0.5]},
+    ok=OWN,
+)
+row("BernoulliExpectation.vimco", be.vimco, {"n_draws": 3})
+row("BernoulliExpectation.arm", be.arm, {})
+row("BernoulliExpectation.disarm", be.disarm, {})
 
 vae = mv.VAE.mlp(4, 2, [3], "tanh")
 vbits = mv.VAE.mlp(4, 2, [3], "tanh", posterior="bits")
@@ -722,6 +755,7 @@ row(
     {"estimator": "score", "beta": 0.5, "kl": "sampled"},
     ok={"estimator": "None", "kl": "None", "beta": "0|" + NUMBER},
 )
+row("Elbo", mv.Elbo, {"estimator": "rebar", "temperature": 0.3}, ok={"temperature": "None|" + NUMBER})
 warmup, cycle = estimators.Warmup(4), estimators.Cycle(4)
 row("Elbo", mv.Elbo, {"beta": warmup, "free_bits": 0.5}, ok={"beta": "0|" + NUMBER, "free_bits": "0|" + NUMBER})
 ends = {"start": "0|" + NUMBER, "final": "0|" + NUMBER}
@@ -830,6 +864,51 @@ for rule in (ma, lb):
         unused="x" if name == "MovingAverage" else "",
         ok={"f": ("wide|long|" if name == "MovingAverage" else "") + "other float|float16|deeper|3-d"},
     )
+control_net = estimators.ControlNetwork(2, 4, 3)
+row("ControlNetwork", estimators.ControlNetwork, {"n_y": 2, "n_x": 4, "n_hidden": 3})
+LEARNT = {"network": "None"}
+row("ControlNetwork.init", control_net.init, {"rng": gen(0), "dtype": np.float32}, ok={})
+learnt = estimators.LearnedControl(control_net)
+row(
+    "LearnedControl",
+    estimators.LearnedControl,
+    {"network": control_net, "optimizer": nn.SGD(0.5)},
+    ok={"network": "None"},
+)
+row("LearnedControl.init", learnt.init, {"rng": gen(0), "dtype": np.float32}, ok={})
+row(
+    "LearnedControl.predict",
+    learnt.predict,
+    {"state": learnt.init(gen(0)), "x": R},
+    inner=True,
+    asis="state",
+    ok={"x": "long|other float"},
+)
+nvil = estimators.NormalisedBaseline.mlp(4, [3])
+row(
+    "NormalisedBaseline",
+    estimators.NormalisedBaseline,
+    {"network": nvil.network, "optimizer": nn.SGD(0.5), "average": ma},
+)
+row("NormalisedBaseline.init", nvil.init, {"rng": gen(0), "dtype": np.float32}, ok={})
+row(
+    "NormalisedBaseline.predict",
+    nvil.predict,
+    {"state": nvil.init(gen(0)), "x": R},
+    inner=True,
+    asis="state",
+    ok={"x": "long"},
+)
+row(
+    "NormalisedBaseline.update",
+    nvil.update,
+    {"state": nvil.init(gen(0)), "x": R, "f": np.array([0.5, 1.0, 1.5])},
+    inner=True,
+    names={"x": ("x", "f")},
+    asis="state",
+    writes="state",
+    ok={"f": "other float|float16|deeper|3-d"},
+)
 row(
     "LearnedBaseline.loss_and_grad",
     lb.loss_and_grad,
@@ -1448,6 +1527,18 @@ row(
 )
 
 LEFT_OUT = {
+    **{
+        f"{name}.bend": "inside of an estimator: takes what forward made"
+        for name in ("Bernoulli", "Gaussian", "GaussianPerPixel")
+    },
+    "QuadraticForm.bend": "inside of an estimator: takes what it made",
+    "Centred": "what a baseline predicts for nvil's row",
+    "Control": "what a baseline predicts for rebar and relax",
+    "SecondPass": "what the models hand to an estimator's own gradient at every step",
+    "Estimator.suits": "takes the model's own posterior",
+    "LearnedControl.update": "takes what a step has left in the state",
+    "ControlNetwork.forward": "inside of an estimator: takes what it made",
+    "ControlNetwork.backward": "inside of an estimator: takes what forward made",
     **{
         f"{codes}.{method}": "inside of an estimator: takes what behind and sample gave"
         for codes in ("Bits", "Categorical")

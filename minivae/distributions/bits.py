@@ -83,6 +83,7 @@ class Bits(NoParameters):
 
     n_latent: int
     has_path = False
+    antithetic = True  # the noise 1 - u draws bits, too
 
     def __post_init__(self) -> None:
         checks.width(self.n_latent, "n_latent")
@@ -167,6 +168,11 @@ class Bits(NoParameters):
         """Return dhead of each draw through y at fixed noise: dy."""
         head = checks.look(head, "head", (None, self.n_latent))
         return checks.look(dy, "dy", (None, len(head), self.n_latent), head.dtype)
+
+    def behind_forward(self, head: Array, dhead: Array) -> Array:
+        """Return dy of each draw along a direction of the head, shape (K, B, L): the direction."""
+        head = checks.look(head, "head", (None, self.n_latent))
+        return checks.look(dhead, "dhead", (None, len(head), self.n_latent), head.dtype)
 
     def left_free(self, head: Array, y: Array, z: Array) -> Array:
         """Return d(y - y~)/dphi, y~ being y given z, at the draw where y~ = y.

@@ -180,6 +180,12 @@ class Categorical(NoParameters):
         dy = checks.look(dy, "dy", (None, len(head), self.n_latent), head.dtype)
         return dy - self.relaxed(head) * self._spread(self._groups(dy).sum(axis=-1))
 
+    def behind_forward(self, head: Array, dhead: Array) -> Array:
+        """Return dy of each draw along a direction of the head, (K, B, L): dhead - sum of the group's theta dhead."""
+        head = checks.look(head, "head", (None, self.n_latent))
+        dhead = checks.look(dhead, "dhead", (None, len(head), self.n_latent), head.dtype)
+        return dhead - self._spread(self._groups(self.relaxed(head) * dhead).sum(axis=-1))
+
     def left_free(self, head: Array, y: Array, z: Array) -> Array:  # noqa: ARG002
         """Return d(y - y~)/dlog theta, entry by entry, y~ being y given z, at the draw where y~ = y: exp(y - max y).
 

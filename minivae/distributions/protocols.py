@@ -98,6 +98,9 @@ class Relaxable(Posterior, Protocol):
     def behind_backward(self, head: Array, dy: Array) -> Array:
         """Return dhead of each draw, shape (K, B, n_head), through y at fixed noise."""
 
+    def behind_forward(self, head: Array, dhead: Array) -> Array:
+        """Return dy of each draw along a direction of the head: the transpose of ``behind_backward``."""
+
     def left_free(self, head: Array, y: Array, z: Array) -> Array:
         """Return what of dy/dhead is left where the derivative of y given z is taken off, entry by entry."""
 

@@ -18,6 +18,7 @@ from minivae.nn.layer import Layer
 from minivae.nn.masked import MaskedDense
 from minivae.nn.sequential import mlp
 from minivae.studies.gradient_rows import N_LATENT, N_X, GradientRow
+from minivae.studies.gradients_codes import code_rows
 from minivae.studies.gradients_distributions import check_likelihood, check_prior
 from minivae.studies.gradients_layers import check_cost, check_layer, check_penalty
 from minivae.studies.gradients_models import (
@@ -73,6 +74,7 @@ def gradient_checks(seed: int = 0) -> Iterator[GradientRow]:
     yield from bound_rows(rng)
     yield from joint_rows(rng)
     yield from estimator_rows(rng)
+    yield from code_rows(np.random.default_rng([seed, 1]))
     yield from autoencoder_rows(rng)
     yield from linear_rows(rng)
     yield baseline_row(rng)

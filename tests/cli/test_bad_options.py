@@ -29,6 +29,7 @@ BASE = {
 # what must stand beside an option for its word to be looked at
 BESIDE = {
     "weight": ["--model", "contractive"],
+    "temperature": ["--posterior", "bits", "--estimator", "rebar"],
     "categories": ["--posterior", "categorical"],
     "target": ["--model", "sparse"],
     "sparsity": ["--model", "sparse"],

@@ -9,6 +9,7 @@ from minivae.core import kernels
 from minivae.distributions import likelihoods
 from minivae.distributions.autoregressive import InverseAutoregressiveFlow
 from minivae.distributions.bits import Bits
+from minivae.distributions.categorical import Categorical
 from minivae.distributions.diagonal import DiagonalGaussian
 from minivae.distributions.families import POSTERIORS
 from minivae.distributions.fixed import FixedGaussian
@@ -20,19 +21,25 @@ from minivae.distributions.priors import FairBits, StandardNormal
 from minivae.distributions.symmetric import SymmetricGaussian
 from minivae.estimators import costs, weights
 from minivae.estimators.baselines import LearnedBaseline
+from minivae.estimators.control import ControlNetwork
 from minivae.estimators.objectives import Elbo
 from minivae.models import contraction, penalties, vae
+from minivae.models.code_costs import CodeCostAt
 from minivae.models.vae import VAE
 from minivae.nn.activations import ACTIVATIONS
 from minivae.nn.dense import Dense
 from minivae.nn.masked import MaskedDense
 from minivae.nn.sequential import Sequential
 from minivae.studies.gradients import gradient_checks
+from minivae.studies.gradients_codes import code_rows
 from minivae.studies.gradients_models import autoencoder_rows, bound_rows, elbo_rows, estimator_rows, joint_rows
 from minivae.studies.gradients_posteriors import check_kl
 from tests.studies.boxes_of_ones_own import DiagonalFromLearned, LearnedNormal
 
 BY_FIRST_WORD = {
+    "relaxed": code_rows,
+    "control": code_rows,
+    "log": code_rows,
     "ELBO": elbo_rows,
     "K-sample": bound_rows,
     "annealed": joint_rows,
@@ -133,6 +140,24 @@ PLANTED = {
         "ELBO fixed, closed KL, K=1, beta=1",
     ),
     "bits score, all states": (Bits, "score", 0, "posterior Bits, all states"),
+    **{
+        f"{name} {method}": (make, method, 0, f"relaxed draw, {name}{row}")
+        for name, make in (("bits", Bits), ("categorical", Categorical))
+        for method, row in (("relaxed_backward", ""), ("behind_backward", ""), ("relaxed_bend", ", bend"))
+    },
+    **{
+        f"{name} {method}, control": (make, method, 0, f"control variate, {name}, its variance")
+        for name, make in (("bits", Bits), ("categorical", Categorical))
+        for method in ("relaxed_backward", "relaxed_bend", "behind_forward")
+    },
+    **{
+        f"{name} bend": (type(likelihood), "bend", 0, f"log p(x|z) between codes, {name}, bend")
+        for name, likelihood in LIKELIHOODS.items()
+    },
+    "slope between codes": (CodeCostAt, "slope", 0, "log p(x|z) between codes, bernoulli"),
+    "bend between codes": (CodeCostAt, "bend", 0, "log p(x|z) between codes, gaussian, bend"),
+    "bend between codes, control": (CodeCostAt, "bend", 0, "control variate, bits, its variance"),
+    "the network's slope, control": (ControlNetwork, "forward", 1, "control network and its slope"),
     "bits score, exact ELBO": (Bits, "score", 0, "ELBO bits by enumeration, sampled KL, beta=4"),
     "diagonal score, estimator": (DiagonalGaussian, "score", 0, "estimator score, diagonal, closed KL"),
     "diagonal score, sticking the landing": (
