@@ -25,7 +25,7 @@ pytestmark = needs_jit
 
 COLUMNS = [
     *["problem", "estimator", "parameter", "n_samples", "mean", "exact_mean", "z_mean", "variance", "exact_variance"],
-    *["z_variance", "reference_variance", "variance_ratio", "snr", "ns_per_draw"],
+    *["z_variance", "reference_variance", "exact_bias", "variance_ratio", "snr", "ns_per_draw"],
 ]
 QUICK = ["quadratic", "exponential", "cosine", "linear-gaussian"]
 

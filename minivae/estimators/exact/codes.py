@@ -23,7 +23,7 @@ from minivae.estimators.objectives import Elbo, check_path
 from minivae.estimators.second_pass import SecondPass, arm, disarm, muprop, straight_through
 from minivae.estimators.weights import ESTIMATORS
 
-_NODES = {1: 200, 2: 64, 3: 40}  # in each piece of an axis, by the number of axes
+_NODES = {1: 200, 2: 64, 3: 32}  # in each piece of an axis, by the number of axes
 
 
 def unit_nodes(n: int) -> tuple[Array, Array]:
