@@ -85,6 +85,25 @@ row(
     asis="cache",
 )
 row("MaskedDense", nn.MaskedDense, {"in_degrees": [0, 1, 2], "out_degrees": [1, 2], "strict": True})
+front = nn.Front(4, 2)
+row("Front", nn.Front, {"n_in": 4, "n_out": 2})
+row("Front.named", front.named, {"params": NONE}, unused="params")
+row(
+    "Front.forward",
+    front.forward,
+    {"params": NONE, "x": R},
+    inner=True,
+    unused="params",
+    ok={"x": "long|other float|complex"},
+)
+row(
+    "Front.backward",
+    front.backward,
+    {"params": NONE, "cache": None, "dy": DY, "grads": NONE, "need_dx": True},
+    inner=True,
+    unused="params cache grads",
+    ok={"dy": "long|other float"},
+)
 masked = nn.MaskedDense([0, 1, 2, 2], [1, 2])
 row("MaskedDense.init", masked.init, {"rng": gen(0), "dtype": np.float32}, ok={})
 for method in ("unpack", "named", "masked", "out_bias"):
@@ -344,6 +363,53 @@ row("gaussian_kl", distributions.gaussian_kl, PAIR, ok=REALS)
 row(
     "gaussian_kl_backward", distributions.gaussian_kl_backward, PAIR | {"dkl": np.arange(3.0)}, ok=REALS | {"dkl": REAL}
 )
+belief, layered = distributions.BeliefBits(1, 1), distributions.BeliefPrior(1, 1)
+row("BeliefBits", distributions.BeliefBits, {"n_lower": 2, "n_upper": 3})
+row("BeliefPrior", distributions.BeliefPrior, {"n_lower": 2, "n_upper": 3})
+own, ONE = belief.init(gen(0)), DY[:, :1].copy()
+inner, heads = {"inner": True}, {"head": "long"}
+row("BeliefBits.init", belief.init, {"rng": gen(0), "dtype": np.float32}, ok={})
+row("BeliefBits.named", belief.named, {"params": own}, inner=True, ok={"params": "other float|complex"})
+row(
+    "BeliefBits.draw_noise",
+    belief.draw_noise,
+    {"rng": gen(0), "shape": (2, 3, 2), "dtype": np.float32},
+    ok={"shape": "[]"},
+)
+row(
+    "BeliefBits.check_noise",
+    belief.check_noise,
+    {"eps": U},
+    inner=True,
+    ok={"eps": "0-d|3-d|deeper|wide|long|other float|float16"},
+)
+row("BeliefBits.prior", belief.prior, {})
+row("BeliefBits.sample", belief.sample, {"params": own, "head": ONE, "eps": U}, **inner, ok={"eps": "long"})
+row("BeliefBits.log_prob", belief.log_prob, {"params": own, "head": ONE, "z": BITS}, **inner, ok={"z": "long"})
+for method in ("mean", "code", "states"):
+    row(f"BeliefBits.{method}", getattr(belief, method), {"params": own, "head": ONE}, **inner, ok=heads)
+back = {
+    "params": own,
+    "cache": belief.sample(own, ONE, U)[2],
+    "dz": EPS,
+    "dlog_q": Q,
+    "grads": np.zeros_like(own),
+}
+row("BeliefBits.backward", belief.backward, back, **inner, asis="cache", writes="grads")
+scored = {k: v for k, v in back.items() if k != "dz"}
+row("BeliefBits.score", belief.score, scored, **inner, asis="cache", writes="grads")
+theirs = layered.init(gen(0))
+row("BeliefPrior.init", layered.init, {"rng": gen(0), "dtype": np.float32}, ok={})
+row("BeliefPrior.named", layered.named, {"params": theirs}, inner=True, ok={"params": "other float|complex"})
+row("BeliefPrior.log_prob", layered.log_prob, {"params": theirs, "z": BITS}, **inner, ok={"z": "long"})
+row(
+    "BeliefPrior.backward",
+    layered.backward,
+    {"params": theirs, "z": BITS, "dlog_prob": Q, "grads": np.zeros_like(theirs)},
+    **inner,
+    writes="grads",
+)
+row("BeliefPrior.sample", layered.sample, {"params": theirs, "n": 3, "rng": gen(0)}, inner=True)
 for codes in (b, c):
     name, one = type(codes).__name__, {"inner": True, "ok": {"head": "long|other float"}}
     looked = {"eps": "0-d|3-d|deeper|wide|long|other float|float16"}
@@ -925,6 +991,12 @@ row(
 
 # ------------------------------------------------------------------------------------------------------ models
 
+row(
+    "belief_network",
+    models.belief_network,
+    {"n_x": 4, "n_latent": 2, "n_upper": 3, "n_hidden": [3], "activation": "tanh", "likelihood": "bernoulli"},
+    ok={"n_upper": "None", "likelihood": "None", "n_hidden": "[]|empty"},
+)
 row(
     "VAE",
     mv.VAE,

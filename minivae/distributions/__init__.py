@@ -1,6 +1,7 @@
 """q(z|x), p(z) and p(x|z); a model whose log p(x) is known, and noise nodes that integrate exactly."""
 
 from minivae.distributions.autoregressive import InverseAutoregressiveFlow
+from minivae.distributions.belief import BeliefBits, BeliefPrior
 from minivae.distributions.bits import Bits, all_states
 from minivae.distributions.categorical import Categorical, all_codes
 from minivae.distributions.diagonal import DiagonalGaussian
@@ -22,6 +23,8 @@ __all__ = [
     "POSTERIORS",
     "PRIORS",
     "AsksTheEncoder",
+    "BeliefBits",
+    "BeliefPrior",
     "Bernoulli",
     "Bits",
     "Categorical",

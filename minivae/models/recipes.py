@@ -14,6 +14,7 @@ from minivae.distributions.fixed import FixedGaussian
 from minivae.distributions.mixtures import MixtureOfGaussians
 from minivae.models.autoencoder import Autoencoder
 from minivae.models.base import Model
+from minivae.models.belief import belief_network
 from minivae.models.contraction import Contraction
 from minivae.models.corruptions import CORRUPTIONS
 from minivae.models.penalties import SPARSITIES, KLSparsity, L1Sparsity
@@ -76,6 +77,10 @@ def _vae(x: Array, common: dict[str, Any], own: Mapping[str, Any]) -> Model:  # 
     return VAE.mlp(**common, **own | {"posterior": FixedGaussian(common["n_latent"], variance)})
 
 
+def _belief(x: Array, common: dict[str, Any], own: Mapping[str, Any]) -> Model:  # noqa: ARG001
+    return belief_network(**common, n_upper=own.get("upper"))
+
+
 def _plain(x: Array, common: dict[str, Any], own: Mapping[str, Any]) -> Model:  # noqa: ARG001
     return Autoencoder.mlp(**common)
 
@@ -125,6 +130,14 @@ RECIPES.add(
             Option("prior", str, f"p(z): {', '.join(PRIORS)} (default: the posterior's own)"),
             Option("components", int, f"of a prior that is a mixture (default {MixtureOfGaussians.n_components})"),
         ),
+    ),
+)
+RECIPES.add(
+    "belief",
+    Recipe(
+        _belief,
+        (Option("upper", int, "belief: bits of the upper of its two layers (default: as many as --latent)"),),
+        n_latent=8,
     ),
 )
 RECIPES.add("ae", Recipe(_plain))

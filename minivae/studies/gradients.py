@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from minivae.core import checks
+from minivae.distributions.belief import BeliefBits
 from minivae.distributions.families import POSTERIORS, PRIORS
 from minivae.distributions.likelihoods import LIKELIHOODS
 from minivae.distributions.protocols import Prior
@@ -14,6 +15,7 @@ from minivae.models.penalties import SPARSITIES
 from minivae.models.vae import VAE
 from minivae.nn.activations import ACTIVATIONS
 from minivae.nn.dense import Dense
+from minivae.nn.front import Front
 from minivae.nn.layer import Layer
 from minivae.nn.masked import MaskedDense
 from minivae.nn.sequential import mlp
@@ -24,6 +26,7 @@ from minivae.studies.gradients_layers import check_cost, check_layer, check_pena
 from minivae.studies.gradients_models import (
     autoencoder_rows,
     baseline_row,
+    belief_rows,
     bound_rows,
     elbo_rows,
     estimator_rows,
@@ -51,7 +54,7 @@ def gradient_checks(seed: int = 0) -> Iterator[GradientRow]:
     """
     rng = np.random.default_rng(checks.seed(seed))
     masked = MaskedDense([0, 1, 2, 3], [1, 2, 3], strict=True)
-    layers: list[Layer] = [Dense(5, 4), masked, *ACTIVATIONS.values(), mlp([5, 4, 3], "tanh")]
+    layers: list[Layer] = [Dense(5, 4), Front(5, 3), masked, *ACTIVATIONS.values(), mlp([5, 4, 3], "tanh")]
     for layer in layers:
         yield from check_layer(layer, rng=rng)
     priors: dict[type, tuple[Prior, str | None]] = {}  # each once, though two posteriors may share it
@@ -59,6 +62,8 @@ def gradient_checks(seed: int = 0) -> Iterator[GradientRow]:
         posterior = make(N_LATENT)
         yield from check_posterior(posterior, rng=rng)
         priors[type(posterior.prior())] = (posterior.prior(), None)
+    yield from check_posterior(belief := BeliefBits(N_LATENT, N_LATENT + 1), rng=np.random.default_rng([seed, 2]))
+    yield from check_prior(belief.prior(), rng=np.random.default_rng([seed, 3]))
     for kind in PRIORS:
         prior = VAE.mlp(N_X, N_LATENT, prior=kind).prior
         priors.setdefault(type(prior), (prior, f"prior {kind}"))
@@ -74,6 +79,7 @@ def gradient_checks(seed: int = 0) -> Iterator[GradientRow]:
     yield from bound_rows(rng)
     yield from joint_rows(rng)
     yield from estimator_rows(rng)
+    yield from belief_rows(np.random.default_rng([seed, 4]))
     yield from code_rows(np.random.default_rng([seed, 1]))
     yield from autoencoder_rows(rng)
     yield from linear_rows(rng)

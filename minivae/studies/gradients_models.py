@@ -18,6 +18,7 @@ from minivae.estimators.second_pass import SecondPass
 from minivae.estimators.weights import ESTIMATORS, KL_MODES, Draws, Estimator, KlMode
 from minivae.models.annealing import Joint
 from minivae.models.autoencoder import Autoencoder
+from minivae.models.belief import belief_network
 from minivae.models.code_costs import CodeCost
 from minivae.models.contraction import Contraction
 from minivae.models.corruptions import CORRUPTIONS, GaussianNoise
@@ -235,6 +236,16 @@ def _estimator(
 
     whole = [_all("the gradient", model, params, grads)]
     return compare(name, surrogate, whole, n_directions=_directions(model), rng=rng)
+
+
+def belief_rows(rng: np.random.Generator) -> Iterator[GradientRow]:
+    """Yield the rows of a belief network: its ELBO over all states, and what draws give."""
+    model = belief_network(N_X, N_LATENT, N_LATENT + 1, [5])
+    for beta in (1.0, 4.0):
+        name = f"belief network by enumeration, beta={beta:g}"
+        yield _elbo(name, model, Elbo("exact", beta, "sampled"), 1, rng)
+    for estimator in ("score-leave-one-out", "iwae-vimco"):
+        yield _estimator(f"belief network, {estimator}", model, estimator, ESTIMATORS[estimator], "sampled", rng)
 
 
 def autoencoder_rows(rng: np.random.Generator) -> Iterator[GradientRow]:

@@ -30,6 +30,7 @@ BASE = {
 BESIDE = {
     "weight": ["--model", "contractive"],
     "temperature": ["--posterior", "bits", "--estimator", "rebar"],
+    "upper": ["--model", "belief"],
     "categories": ["--posterior", "categorical"],
     "target": ["--model", "sparse"],
     "sparsity": ["--model", "sparse"],

@@ -8,6 +8,7 @@ import pytest
 from minivae.core import kernels
 from minivae.distributions import likelihoods
 from minivae.distributions.autoregressive import InverseAutoregressiveFlow
+from minivae.distributions.belief import BeliefBits
 from minivae.distributions.bits import Bits
 from minivae.distributions.categorical import Categorical
 from minivae.distributions.diagonal import DiagonalGaussian
@@ -28,16 +29,25 @@ from minivae.models.code_costs import CodeCostAt
 from minivae.models.vae import VAE
 from minivae.nn.activations import ACTIVATIONS
 from minivae.nn.dense import Dense
+from minivae.nn.front import Front
 from minivae.nn.masked import MaskedDense
 from minivae.nn.sequential import Sequential
 from minivae.studies.gradients import gradient_checks
 from minivae.studies.gradients_codes import code_rows
-from minivae.studies.gradients_models import autoencoder_rows, bound_rows, elbo_rows, estimator_rows, joint_rows
+from minivae.studies.gradients_models import (
+    autoencoder_rows,
+    belief_rows,
+    bound_rows,
+    elbo_rows,
+    estimator_rows,
+    joint_rows,
+)
 from minivae.studies.gradients_posteriors import check_kl
 from tests.studies.boxes_of_ones_own import DiagonalFromLearned, LearnedNormal
 
 BY_FIRST_WORD = {
     "relaxed": code_rows,
+    "belief": belief_rows,
     "control": code_rows,
     "log": code_rows,
     "ELBO": elbo_rows,
@@ -158,6 +168,9 @@ PLANTED = {
     "bend between codes": (CodeCostAt, "bend", 0, "log p(x|z) between codes, gaussian, bend"),
     "bend between codes, control": (CodeCostAt, "bend", 0, "control variate, bits, its variance"),
     "the network's slope, control": (ControlNetwork, "forward", 1, "control network and its slope"),
+    "belief posterior": (BeliefBits, "score", 0, "belief network by enumeration, beta=4"),
+    "belief posterior, draws": (BeliefBits, "score", 0, "belief network, iwae-vimco"),
+    "Front dx": (Front, "backward", 0, "layer Front"),
     "bits score, exact ELBO": (Bits, "score", 0, "ELBO bits by enumeration, sampled KL, beta=4"),
     "diagonal score, estimator": (DiagonalGaussian, "score", 0, "estimator score, diagonal, closed KL"),
     "diagonal score, sticking the landing": (
