@@ -221,9 +221,8 @@ class BeliefPrior:
         for name, view in self._lower.named(params[self.n_upper :]):
             yield f"lower.{name}", view
 
-    def _parts(self, params: Array, z: Any) -> tuple[Array, Array, Array, Array]:
+    def _parts(self, params: Array, z: Array) -> tuple[Array, Array, Array, Array]:
         """Return z1 and z2 as rows, and the logits of both."""
-        z = checks.look(z, "z", (None, None, self.n_latent))
         checks.parameters(params, self.n_params)
         rows = np.ascontiguousarray(z).reshape(-1, self.n_latent)
         upper = np.ascontiguousarray(rows[:, self.n_lower :])
@@ -232,11 +231,13 @@ class BeliefPrior:
 
     def log_prob(self, params: Array, z: Array) -> Array:
         """Return log p(z), shape (K, B)."""
+        z = checks.look(z, "z", (None, None, self.n_latent))
         lower, upper, logits, c = self._parts(params, z)
         return (_log_bits(logits, lower) + _log_bits(c, upper)).reshape(z.shape[:2])
 
     def backward(self, params: Array, z: Array, dlog_prob: Array, grads: Array) -> Array:
         """Overwrite ``grads`` and return zero: z is a whole number."""
+        z = checks.look(z, "z", (None, None, self.n_latent))
         lower, upper, logits, c = self._parts(params, z)
         dlog_prob = checks.look(dlog_prob, "dlog_prob", (len(z), None), lower.dtype)
         checks.place(grads, self.n_params, lower.dtype)

@@ -157,7 +157,7 @@ def test_training_by_enumeration_raises_log_p_and_a_saved_one_is_the_same(tmp_pa
     log_p = model.log_prob(result.params, x).mean()
     assert -np.log(2) - 0.1 < log_p <= -np.log(2)  # two images, each as often
     save_model(tmp_path / "m.npz", model, result.params)
-    loaded, params = load_model(tmp_path / "m.npz")
+    loaded, params, *_ = load_model(tmp_path / "m.npz")
     np.testing.assert_array_equal(loaded.log_prob(params, x), model.log_prob(result.params, x))
 
 
