@@ -9,7 +9,7 @@ chose its rates by a search. A stage is five epochs, 10,420 steps; with --checkp
 
 The variance is that of one draw's gradient for the encoder's head, summed over the bits and averaged over 100 images,
 of all estimators at the same parameters; what REBAR and RELAX learn, and NVIL's baseline, they learn there from other
-draws. The KL is in closed form for all but VIMCO, whose bound is the K-sample one: its ELBO is given beside.
+draws (NVIL's is that before it divides its signal). The KL is in closed form for all but VIMCO, whose bound is the K-sample one: its ELBO is given beside.
 """
 
 import argparse
@@ -101,8 +101,7 @@ def variances(
             known = rule.predict(state, x)
         draws = encoder_draws(model, params, x, model.draw_noise(rng, n_draws, len(x), float))
         if row.own is None and rule is not None:
-            c, spread = getattr(known, "c", known), max(1.0, getattr(known, "spread", 1.0))
-            rows = draws.rows(mv.Elbo("score"), np.asarray(c)[:, None]) / spread
+            rows = draws.rows(mv.Elbo("score"), np.asarray(getattr(known, "c", known))[:, None])
         else:
             rows = draws.rows(objective, known, row.least_draws)
         found[name] = float(rows.var(axis=0, ddof=1).sum(axis=1).mean())
