@@ -89,6 +89,25 @@ row(
     asis="cache",
 )
 row("MaskedDense", nn.MaskedDense, {"in_degrees": [0, 1, 2], "out_degrees": [1, 2], "strict": True})
+front = nn.Front(4, 2)
+row("Front", nn.Front, {"n_in": 4, "n_out": 2})
+row("Front.named", front.named, {"params": NONE}, unused="params")
+row(
+    "Front.forward",
+    front.forward,
+    {"params": NONE, "x": R},
+    inner=True,
+    unused="params",
+    ok={"x": "long|other float|complex"},
+)
+row(
+    "Front.backward",
+    front.backward,
+    {"params": NONE, "cache": None, "dy": DY, "grads": NONE, "need_dx": True},
+    inner=True,
+    unused="params cache grads",
+    ok={"dy": "long|other float"},
+)
 masked = nn.MaskedDense([0, 1, 2, 2], [1, 2])
 row("MaskedDense.init", masked.init, {"rng": gen(0), "dtype": np.float32}, ok={})
 for method in ("unpack", "named", "masked", "out_bias"):
@@ -251,6 +270,11 @@ f, r = distributions.FullGaussian(2), distributions.SymmetricGaussian(2)
 PACKED = rng.standard_normal((3, 5))
 for cls in (type(q), type(f), type(r), type(b), distributions.StandardNormal, distributions.FairBits):
     row(cls.__name__, cls, {"n_latent": 2})
+c = distributions.Categorical(2)
+CODES = np.stack([BITS[..., 0], 1 - BITS[..., 0]], axis=-1)
+row("Categorical", distributions.Categorical, {"n_latent": 6, "n_categories": 3}, ok={"n_categories": "None"})
+row("UniformCategories", distributions.UniformCategories, {"n_latent": 6, "n_categories": 3}, ok={"n_categories": "1"})
+row("all_codes", distributions.all_codes, {"n_groups": 2, "n_categories": 3})
 fixed_q = distributions.FixedGaussian(2, 0.5)
 row("FixedGaussian", distributions.FixedGaussian, {"n_latent": 2, "variance": 0.5}, ok={"variance": NUMBER})
 for posterior, head, eps, z in (
@@ -258,6 +282,7 @@ for posterior, head, eps, z in (
     (f, PACKED, EPS, EPS),
     (r, PACKED, EPS, EPS),
     (b, DY, U, BITS),
+    (c, DY, U, CODES),
     (fixed_q, DY, EPS, EPS),
 ):
     name = type(posterior).__name__
@@ -281,7 +306,7 @@ for posterior, head, eps, z in (
     row(f"{name}.mean", posterior.mean, {"params": NONE, "head": head}, **how | {"ok": alone})
     row(f"{real}.code", posterior.code, {"params": NONE, "head": head}, **how | {"ok": alone})
     row(f"{name}.backward", posterior.backward, back, **how, asis="cache")
-    scored = name if type(posterior) in (type(q), type(b)) else real
+    scored = name if type(posterior) in (type(q), type(b), type(c)) else real
     row(f"{scored}.score", posterior.score, {k: v for k, v in back.items() if k != "dz"}, **how, asis="cache")
     if posterior.has_path:
         row(
@@ -342,32 +367,77 @@ row("gaussian_kl", distributions.gaussian_kl, PAIR, ok=REALS)
 row(
     "gaussian_kl_backward", distributions.gaussian_kl_backward, PAIR | {"dkl": np.arange(3.0)}, ok=REALS | {"dkl": REAL}
 )
+belief, layered = distributions.BeliefBits(1, 1), distributions.BeliefPrior(1, 1)
+row("BeliefBits", distributions.BeliefBits, {"n_lower": 2, "n_upper": 3})
+row("BeliefPrior", distributions.BeliefPrior, {"n_lower": 2, "n_upper": 3})
+own, ONE = belief.init(gen(0)), DY[:, :1].copy()
+inner, heads = {"inner": True}, {"head": "long"}
+row("BeliefBits.init", belief.init, {"rng": gen(0), "dtype": np.float32}, ok={})
+row("BeliefBits.named", belief.named, {"params": own}, inner=True, ok={"params": "other float|complex"})
 row(
-    "Bits.check_noise",
-    b.check_noise,
+    "BeliefBits.draw_noise",
+    belief.draw_noise,
+    {"rng": gen(0), "shape": (2, 3, 2), "dtype": np.float32},
+    ok={"shape": "[]"},
+)
+row(
+    "BeliefBits.check_noise",
+    belief.check_noise,
     {"eps": U},
     inner=True,
     ok={"eps": "0-d|3-d|deeper|wide|long|other float|float16"},
 )
-row("DiagonalGaussian.split", q.split, {"head": HEAD}, inner=True, ok={"head": "long|other float"})
+row("BeliefBits.prior", belief.prior, {})
+row("BeliefBits.sample", belief.sample, {"params": own, "head": ONE, "eps": U}, **inner, ok={"eps": "long"})
+row("BeliefBits.log_prob", belief.log_prob, {"params": own, "head": ONE, "z": BITS}, **inner, ok={"z": "long"})
+for method in ("mean", "code", "states"):
+    row(f"BeliefBits.{method}", getattr(belief, method), {"params": own, "head": ONE}, **inner, ok=heads)
+back = {
+    "params": own,
+    "cache": belief.sample(own, ONE, U)[2],
+    "dz": EPS,
+    "dlog_q": Q,
+    "grads": np.zeros_like(own),
+}
+row("BeliefBits.backward", belief.backward, back, **inner, asis="cache", writes="grads")
+scored = {k: v for k, v in back.items() if k != "dz"}
+row("BeliefBits.score", belief.score, scored, **inner, asis="cache", writes="grads")
+theirs = layered.init(gen(0))
+row("BeliefPrior.init", layered.init, {"rng": gen(0), "dtype": np.float32}, ok={})
+row("BeliefPrior.named", layered.named, {"params": theirs}, inner=True, ok={"params": "other float|complex"})
+row("BeliefPrior.log_prob", layered.log_prob, {"params": theirs, "z": BITS}, **inner, ok={"z": "long"})
 row(
-    "Bits.states",
-    b.states,
-    {"params": NONE, "head": DY},
-    inner=True,
-    unused="params",
-    ok={"head": "long|other float"},
+    "BeliefPrior.backward",
+    layered.backward,
+    {"params": theirs, "z": BITS, "dlog_prob": Q, "grads": np.zeros_like(theirs)},
+    **inner,
+    writes="grads",
 )
-for prior, z in ((distributions.StandardNormal(2), EPS), (distributions.FairBits(2), BITS)):
+row("BeliefPrior.sample", layered.sample, {"params": theirs, "n": 3, "rng": gen(0)}, inner=True)
+for codes in (b, c):
+    name, one = type(codes).__name__, {"inner": True, "ok": {"head": "long|other float"}}
+    looked = {"eps": "0-d|3-d|deeper|wide|long|other float|float16"}
+    row(f"{name}.check_noise", codes.check_noise, {"eps": U}, inner=True, ok=looked)
+    row(f"{name}.states", codes.states, {"params": NONE, "head": DY}, unused="params", **one)
+    row(f"{name}.behind", codes.behind, {"head": DY, "eps": U}, inner=True, ok={"eps": "long"})
+    row(f"{name}.behind_forward", codes.behind_forward, {"head": DY, "dhead": EPS}, inner=True, ok={"dhead": "long"})
+    row(f"{name}.behind_backward", codes.behind_backward, {"head": DY, "dy": EPS}, inner=True, ok={"dy": "long"})
+row("Categorical.log_theta", c.log_theta, {"head": DY}, inner=True, ok={"head": "long|other float"})
+row("DiagonalGaussian.split", q.split, {"head": HEAD}, inner=True, ok={"head": "long|other float"})
+for prior, z in (
+    (distributions.StandardNormal(2), EPS),
+    (distributions.FairBits(2), BITS),
+    (distributions.UniformCategories(2, 2), CODES),
+):
     name = type(prior).__name__
-    how = {"inner": True, "unused": "params grads" + (" dlog_prob" if name == "FairBits" else "")}
+    how = {"inner": True, "unused": "params grads" + ("" if name == "StandardNormal" else " dlog_prob")}
     row(f"{name}.log_prob", prior.log_prob, {"params": NONE, "z": z}, **how, ok={"z": "long|other float"})
     row(
         f"{name}.backward",
         prior.backward,
         {"params": NONE, "z": z, "dlog_prob": Q, "grads": NONE},
         **how,
-        ok={"z": "long|other float" if name == "FairBits" else ""},
+        ok={"z": "" if name == "StandardNormal" else "long|other float"},
     )
     row(
         f"{name}.sample",
@@ -708,6 +778,38 @@ row(
     ok={"baseline": REAL + "|0|-1|1.5|10**12|10**30|0-d"},
 )
 row("BernoulliExpectation.leave_one_out", be.leave_one_out, {"n_draws": 3})
+form = estimators.QuadraticForm(0.5, [1.0, -1.0], [[0.5, 1.0], [0.0, 0.25]])
+SIGNED = "0|-1|" + NUMBER
+row(
+    "QuadraticForm",
+    estimators.QuadraticForm,
+    {"a": 0.5, "c": form.c, "Q": form.Q},
+    ok={"a": SIGNED, "c": REAL, "Q": REAL},
+)
+row("QuadraticForm.value", form.value, {"z": DY}, inner=True, ok={"z": "long|other float"})
+row("QuadraticForm.gradient", form.gradient, {"z": DY}, inner=True, ok={"z": "long|other float"})
+row("squared_distance", estimators.squared_distance, {"t": 0.45}, ok={"t": SIGNED})
+CODE = {"cost": form, "posterior": b, "head": np.array([0.5, -1.0])}
+OWN = {"head": REAL, "temperature": "None|" + NUMBER, "baseline": SIGNED + "|0-d", "eps": REAL + "|long"}
+row(
+    "code_gradients",
+    estimators.code_gradients,
+    {"estimator": "score", **CODE, "eps": U[0], "baseline": 0.5},
+    ok=OWN,
+)
+row(
+    "code_gradients", estimators.code_gradients, {"estimator": "rebar", **CODE, "eps": U[0], "temperature": 0.5}, ok=OWN
+)
+row("code_moments", estimators.code_moments, {"estimator": "score-leave-one-out", **CODE, "n_draws": 2}, ok=OWN)
+row(
+    "gumbel_softmax_slope",
+    estimators.gumbel_softmax_slope,
+    {"cost": estimators.squared_distance(0.45), "head": [0.5]},
+    ok=OWN,
+)
+row("BernoulliExpectation.vimco", be.vimco, {"n_draws": 3})
+row("BernoulliExpectation.arm", be.arm, {})
+row("BernoulliExpectation.disarm", be.disarm, {})
 
 vae = mv.VAE.mlp(4, 2, [3], "tanh")
 vbits = mv.VAE.mlp(4, 2, [3], "tanh", posterior="bits")
@@ -723,6 +825,7 @@ row(
     {"estimator": "score", "beta": 0.5, "kl": "sampled"},
     ok={"estimator": "None", "kl": "None", "beta": "0|" + NUMBER},
 )
+row("Elbo", mv.Elbo, {"estimator": "rebar", "temperature": 0.3}, ok={"temperature": "None|" + NUMBER})
 warmup, cycle = estimators.Warmup(4), estimators.Cycle(4)
 row("Elbo", mv.Elbo, {"beta": warmup, "free_bits": 0.5}, ok={"beta": "0|" + NUMBER, "free_bits": "0|" + NUMBER})
 ends = {"start": "0|" + NUMBER, "final": "0|" + NUMBER}
@@ -831,6 +934,51 @@ for rule in (ma, lb):
         unused="x" if name == "MovingAverage" else "",
         ok={"f": ("wide|long|" if name == "MovingAverage" else "") + "other float|float16|deeper|3-d"},
     )
+control_net = estimators.ControlNetwork(2, 4, 3)
+row("ControlNetwork", estimators.ControlNetwork, {"n_y": 2, "n_x": 4, "n_hidden": 3})
+LEARNT = {"network": "None"}
+row("ControlNetwork.init", control_net.init, {"rng": gen(0), "dtype": np.float32}, ok={})
+learnt = estimators.LearnedControl(control_net)
+row(
+    "LearnedControl",
+    estimators.LearnedControl,
+    {"network": control_net, "optimizer": nn.SGD(0.5)},
+    ok={"network": "None"},
+)
+row("LearnedControl.init", learnt.init, {"rng": gen(0), "dtype": np.float32}, ok={})
+row(
+    "LearnedControl.predict",
+    learnt.predict,
+    {"state": learnt.init(gen(0)), "x": R},
+    inner=True,
+    asis="state",
+    ok={"x": "long|other float"},
+)
+nvil = estimators.NormalisedBaseline.mlp(4, [3])
+row(
+    "NormalisedBaseline",
+    estimators.NormalisedBaseline,
+    {"network": nvil.network, "optimizer": nn.SGD(0.5), "average": ma},
+)
+row("NormalisedBaseline.init", nvil.init, {"rng": gen(0), "dtype": np.float32}, ok={})
+row(
+    "NormalisedBaseline.predict",
+    nvil.predict,
+    {"state": nvil.init(gen(0)), "x": R},
+    inner=True,
+    asis="state",
+    ok={"x": "long"},
+)
+row(
+    "NormalisedBaseline.update",
+    nvil.update,
+    {"state": nvil.init(gen(0)), "x": R, "f": np.array([0.5, 1.0, 1.5])},
+    inner=True,
+    names={"x": ("x", "f")},
+    asis="state",
+    writes="state",
+    ok={"f": "other float|float16|deeper|3-d"},
+)
 row(
     "LearnedBaseline.loss_and_grad",
     lb.loss_and_grad,
@@ -847,6 +995,12 @@ row(
 
 # ------------------------------------------------------------------------------------------------------ models
 
+row(
+    "belief_network",
+    models.belief_network,
+    {"n_x": 4, "n_latent": 2, "n_upper": 3, "n_hidden": [3], "activation": "tanh", "likelihood": "bernoulli"},
+    ok={"n_upper": "None", "likelihood": "None", "n_hidden": "[]|empty"},
+)
 row(
     "VAE",
     mv.VAE,
@@ -1722,6 +1876,23 @@ LEFT_OUT = {
     "Family": "a base without a function",
     "LeibnizTerms": "a result",
     "NoncentralChiSquare.as_gamma": "always refuses: there is none; tested in test_families",
+    **{
+        f"{name}.bend": "inside of an estimator: takes what forward made"
+        for name in ("Bernoulli", "Gaussian", "GaussianPerPixel")
+    },
+    "QuadraticForm.bend": "inside of an estimator: takes what it made",
+    "Centred": "what a baseline predicts for nvil's row",
+    "Control": "what a baseline predicts for rebar and relax",
+    "SecondPass": "what the models hand to an estimator's own gradient at every step",
+    "Estimator.suits": "takes the model's own posterior",
+    "LearnedControl.update": "takes what a step has left in the state",
+    "ControlNetwork.forward": "inside of an estimator: takes what it made",
+    "ControlNetwork.backward": "inside of an estimator: takes what forward made",
+    **{
+        f"{codes}.{method}": "inside of an estimator: takes what behind and sample gave"
+        for codes in ("Bits", "Categorical")
+        for method in ("left_free", "relaxed", "relaxed_backward", "relaxed_bend")
+    },
     "Exercise": "written in code, once, by whoever adds one",
     "Exercise.<lambda>": "the default of compare",
     "Outcome": "a result",

@@ -2,6 +2,7 @@
 
 from minivae.nn.activations import ACTIVATIONS, ELU, Activation, ReLU, Sigmoid, Softplus, Tanh
 from minivae.nn.dense import Dense
+from minivae.nn.front import Front
 from minivae.nn.gradcheck import GradCheck, check_gradient
 from minivae.nn.layer import Layer
 from minivae.nn.masked import MaskedDense
@@ -16,6 +17,7 @@ __all__ = [
     "Activation",
     "Adam",
     "Dense",
+    "Front",
     "GradCheck",
     "Layer",
     "MaskedDense",

@@ -30,6 +30,9 @@ BASE = {
 # what must stand beside an option for its word to be looked at
 BESIDE = {
     "weight": ["--model", "contractive"],
+    "temperature": ["--posterior", "bits", "--estimator", "rebar"],
+    "upper": ["--model", "belief"],
+    "categories": ["--posterior", "categorical"],
     "target": ["--model", "sparse"],
     "sparsity": ["--model", "sparse"],
     "corruption": ["--model", "denoising"],

@@ -12,7 +12,9 @@ from minivae.classical.normal_gamma import NormalGamma, UnknownNormal
 from minivae.core import kernels
 from minivae.distributions import likelihoods
 from minivae.distributions.autoregressive import InverseAutoregressiveFlow
+from minivae.distributions.belief import BeliefBits
 from minivae.distributions.bits import Bits
+from minivae.distributions.categorical import Categorical
 from minivae.distributions.diagonal import DiagonalGaussian
 from minivae.distributions.families import POSTERIORS
 from minivae.distributions.fixed import FixedGaussian
@@ -24,11 +26,14 @@ from minivae.distributions.priors import FairBits, StandardNormal
 from minivae.distributions.symmetric import SymmetricGaussian
 from minivae.estimators import costs, weights
 from minivae.estimators.baselines import LearnedBaseline
+from minivae.estimators.control import ControlNetwork
 from minivae.estimators.objectives import Elbo
 from minivae.models import contraction, penalties, vae
+from minivae.models.code_costs import CodeCostAt
 from minivae.models.vae import VAE
 from minivae.nn.activations import ACTIVATIONS
 from minivae.nn.dense import Dense
+from minivae.nn.front import Front
 from minivae.nn.masked import MaskedDense
 from minivae.nn.sequential import Sequential
 from minivae.studies import gradient_rows
@@ -40,8 +45,9 @@ from tests.studies.boxes_of_ones_own import DiagonalFromLearned, LearnedNormal
 
 
 def row_called(name):
-    """Return the row of that name, which stands in the group of its first word, or with its posterior."""
-    group = re.split(r"[ ,]", name)[0].replace("KL", "posterior")
+    """Return the row of that name, which stands in the group of its first word, or of its box."""
+    word = re.split(r"[ ,]", name)[0]
+    group = {"KL": "posterior", "relaxed": "code", "control": "code", "log": "code"}.get(word, word)
     return next(row for row in gradient_checks(0, group) if row.name == name)
 
 
@@ -142,6 +148,27 @@ PLANTED = {
         "ELBO fixed, closed KL, K=1, beta=1",
     ),
     "bits score, all states": (Bits, "score", 0, "posterior Bits, all states"),
+    **{
+        f"{name} {method}": (make, method, 0, f"relaxed draw, {name}{row}")
+        for name, make in (("bits", Bits), ("categorical", Categorical))
+        for method, row in (("relaxed_backward", ""), ("behind_backward", ""), ("relaxed_bend", ", bend"))
+    },
+    **{
+        f"{name} {method}, control": (make, method, 0, f"control variate, {name}, its variance")
+        for name, make in (("bits", Bits), ("categorical", Categorical))
+        for method in ("relaxed_backward", "relaxed_bend", "behind_forward")
+    },
+    **{
+        f"{name} bend": (type(likelihood), "bend", 0, f"log p(x|z) between codes, {name}, bend")
+        for name, likelihood in LIKELIHOODS.items()
+    },
+    "slope between codes": (CodeCostAt, "slope", 0, "log p(x|z) between codes, bernoulli"),
+    "bend between codes": (CodeCostAt, "bend", 0, "log p(x|z) between codes, gaussian, bend"),
+    "bend between codes, control": (CodeCostAt, "bend", 0, "control variate, bits, its variance"),
+    "the network's slope, control": (ControlNetwork, "forward", 1, "control network and its slope"),
+    "belief posterior": (BeliefBits, "score", 0, "belief network by enumeration, beta=4"),
+    "belief posterior, draws": (BeliefBits, "score", 0, "belief network, iwae-vimco"),
+    "Front dx": (Front, "backward", 0, "layer Front"),
     "bits score, exact ELBO": (Bits, "score", 0, "ELBO bits by enumeration, sampled KL, beta=4"),
     "diagonal score, estimator": (DiagonalGaussian, "score", 0, "estimator score, diagonal, closed KL"),
     "diagonal score, sticking the landing": (
