@@ -27,6 +27,7 @@ class Stream(IntEnum):
     NEAR = 13  # draws of q(z|x), in figures
     ATTRIBUTE = 14  # bits of the training set whose codes are averaged, and a random direction to compare with
     STROKES = 15  # which images of digits-stroke have the stroke, for ever
+    TOY_BITS = 30  # draws of the toy problems of one bit, and what learns along there
 
 
 def stream(seed: int, name: Stream, *more: int) -> np.random.Generator:

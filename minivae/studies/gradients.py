@@ -62,8 +62,8 @@ def gradient_checks(seed: int = 0) -> Iterator[GradientRow]:
         posterior = make(N_LATENT)
         yield from check_posterior(posterior, rng=rng)
         priors[type(posterior.prior())] = (posterior.prior(), None)
-    yield from check_posterior(belief := BeliefBits(N_LATENT, N_LATENT + 1), rng=np.random.default_rng([seed, 2]))
-    yield from check_prior(belief.prior(), rng=np.random.default_rng([seed, 3]))
+    yield from check_posterior(belief := BeliefBits(N_LATENT, N_LATENT + 1), rng=rng)
+    yield from check_prior(belief.prior(), rng=rng)
     for kind in PRIORS:
         prior = VAE.mlp(N_X, N_LATENT, prior=kind).prior
         priors.setdefault(type(prior), (prior, f"prior {kind}"))
@@ -79,8 +79,8 @@ def gradient_checks(seed: int = 0) -> Iterator[GradientRow]:
     yield from bound_rows(rng)
     yield from joint_rows(rng)
     yield from estimator_rows(rng)
-    yield from belief_rows(np.random.default_rng([seed, 4]))
-    yield from code_rows(np.random.default_rng([seed, 1]))
+    yield from belief_rows(rng)
+    yield from code_rows(rng)
     yield from autoencoder_rows(rng)
     yield from linear_rows(rng)
     yield baseline_row(rng)
