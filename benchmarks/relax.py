@@ -9,7 +9,8 @@ chose its rates by a search. A stage is five epochs, 10,420 steps; with --checkp
 
 The variance is that of one draw's gradient for the encoder's head, summed over the bits and averaged over 100 images,
 of all estimators at the same parameters; what REBAR and RELAX learn, and NVIL's baseline, they learn there from other
-draws (NVIL's is that before it divides its signal). The KL is in closed form for all but VIMCO, whose bound is the K-sample one: its ELBO is given beside.
+draws (NVIL's is that before it divides its signal). The KL is in closed form for all but VIMCO, whose bound is the
+K-sample one: its ELBO is given beside.
 """
 
 import argparse

@@ -40,7 +40,7 @@ _HOW = {
 _CODES = {"interrupted": 130, "terminated": 143}
 _FREE = ("epochs", "patience")  # these may change when a run is resumed
 _OBJECTIVE = ("estimator", "beta", "kl", "bound", "free_bits", "temperature", "beta_warmup", "beta_cycle")
-_SCHEDULES = {"beta_warmup": Warmup, "beta_cycle": Cycle}
+_SCHEDULES = {"beta_cycle": Cycle, "beta_warmup": Warmup}
 # options that are fields of Settings under another name, or its own, with their types
 _SETTINGS = {"batch_size": "batch_size", "clip_norm": "clip_norm", "draws": "n_draws", "dtype": "dtype", "seed": "seed"}
 _COMMON = {"hidden": "n_hidden", "activation": "activation"}  # of every model

@@ -29,6 +29,7 @@ class Stream(IntEnum):
     STROKES = 15  # which images of digits-stroke have the stroke, for ever
     GRADIENTS = 16  # inputs of the gradient checks, one more number for each group of rows
     INFERENCE = 20  # chains and noise of ``minivae infer``, one more number for each problem and method
+    TOY_BITS = 30  # draws of the toy problems of one bit, and what learns along there
 
 
 def stream(seed: int, name: Stream, *more: int) -> np.random.Generator:

@@ -7,8 +7,8 @@ With y the real numbers whose rounding z is, and y~ the same given z, at the dra
 ``free`` being what of dy/dhead is left (``Relaxable.left_free``). E[c(y~) s + dc(y~)/dhead] = dE[c(y)]/dhead for any c,
 so g has no bias, whatever c is:
 
-    rebar  c(y) = eta f(relaxed(y / temperature))                    eta and the temperature learn [1]_
-    relax  c(y) = eta f(relaxed(y / temperature)) + r(y, x)          r a small network, which learns along [2]_
+    rebar  c(y) = eta f(relaxed(y / temperature))                eta and the temperature learn, by Tucker et al.
+    relax  c(y) = eta f(relaxed(y / temperature)) + r(y, x)      r a network that learns along, by Grathwohl et al.
 
 At eta = 0 rebar is the score function. What they learn is a descent of the measured variance: as E[g] does not depend
 on c, the gradient of E|g|^2 is that of the variance. With a = g . s and w = free o (dy/dhead g), both of each draw,
@@ -17,10 +17,10 @@ on c, the gradient of E|g|^2 is that of the variance. With a = g . s and w = fre
 
 References
 ----------
-.. [1] G. Tucker, A. Mnih, C. Maddison, J. Lawson, J. Sohl-Dickstein, "REBAR: low-variance, unbiased gradient estimates
-   for discrete latent variable models", 2017.
-.. [2] W. Grathwohl, D. Choi, Y. Wu, G. Roeder, D. Duvenaud, "Backpropagation through the void: optimizing control
-   variates for black-box gradient estimation", 2018.
+G. Tucker, A. Mnih, C. Maddison, J. Lawson, J. Sohl-Dickstein, "REBAR: low-variance, unbiased gradient estimates for
+discrete latent variable models", 2017.
+W. Grathwohl, D. Choi, Y. Wu, G. Roeder, D. Duvenaud, "Backpropagation through the void: optimizing control variates for
+black-box gradient estimation", 2018.
 """
 
 from collections.abc import Iterator

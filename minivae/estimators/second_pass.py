@@ -4,11 +4,11 @@ Three weights a draw do not say what these do, so they give a gradient for the h
 counted as the decoder counts it. With z the draw, s = z - theta its score, y the real numbers whose rounding z is,
 zeta = relaxed(y / temperature) a code between the states, and J the derivative of ``relaxed``:
 
-    straight-through  J(theta) f'(z)                                            biased [1]_
-    gumbel-softmax    J(zeta) f'(zeta) / temperature dy/dhead                   biased [2]_ [3]_
-    muprop            [f(z) - f(theta) - f'(theta) . (z - theta)] s + J(theta) f'(theta)          [4]_
-    arm               (f(z) - f(z')) (u - 1/2)           z' the bits of the noise 1 - u           [5]_
-    disarm            1/2 (f(z) - f(z')) (z - z') sigmoid(|phi|): arm's mean given the two codes  [6]_
+    straight-through  J(theta) f'(z)                                            biased Bengio et al.
+    gumbel-softmax    J(zeta) f'(zeta) / temperature dy/dhead                   biased Jang et al.; Maddison et al.
+    muprop            [f(z) - f(theta) - f'(theta) . (z - theta)] s + J(theta) f'(theta)          Gu et al.
+    arm               (f(z) - f(z')) (u - 1/2)           z' the bits of the noise 1 - u           Yin, Zhou
+    disarm            1/2 (f(z) - f(z')) (z - z') sigmoid(|phi|): arm's mean given the two codes  Dong et al.
 
 The decoder learns from the draws, whatever the encoder does. For bits the Gumbel-softmax's bias is
 
@@ -18,12 +18,12 @@ The decoder learns from the draws, whatever the encoder does. For bits the Gumbe
 
 References
 ----------
-.. [1] Y. Bengio, N. Leonard, A. Courville, "Estimating or propagating gradients through stochastic neurons", 2013.
-.. [2] E. Jang, S. Gu, B. Poole, "Categorical reparameterization with Gumbel-softmax", 2017.
-.. [3] C. Maddison, A. Mnih, Y. W. Teh, "The concrete distribution", 2017.
-.. [4] S. Gu, S. Levine, I. Sutskever, A. Mnih, "MuProp: unbiased backpropagation for stochastic neural networks", 2016.
-.. [5] M. Yin, M. Zhou, "ARM: augment-REINFORCE-merge gradient for stochastic binary networks", 2019.
-.. [6] Z. Dong, A. Mnih, G. Tucker, "DisARM: an antithetic gradient estimator for binary latent variables", 2020.
+Y. Bengio, N. Leonard, A. Courville, "Estimating or propagating gradients through stochastic neurons", 2013.
+E. Jang, S. Gu, B. Poole, "Categorical reparameterization with Gumbel-softmax", 2017.
+C. Maddison, A. Mnih, Y. W. Teh, "The concrete distribution", 2017.
+S. Gu, S. Levine, I. Sutskever, A. Mnih, "MuProp: unbiased backpropagation for stochastic neural networks", 2016.
+M. Yin, M. Zhou, "ARM: augment-REINFORCE-merge gradient for stochastic binary networks", 2019.
+Z. Dong, A. Mnih, G. Tucker, "DisARM: an antithetic gradient estimator for binary latent variables", 2020.
 """
 
 from collections.abc import Callable

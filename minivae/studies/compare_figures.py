@@ -190,7 +190,7 @@ def learning_curves(problem: DigitsProblem, ways: Sequence[str], seed: int, adva
 
 
 def learning_codes(problem: CodeProblem, seed: int, advance: Callable[[], Any]) -> "Figure":
-    """Train a VAE on the digits, its code bits or categories, with each estimator that suits it, one draw a step."""
+    """Train a VAE on the digits, its code bits or categories, with each estimator, four draws a step."""
     digits = datasets.load("digits-threshold")
     model = VAE.mlp(digits.n_x, 18, [64], "tanh", posterior=replace(problem.posterior, n_latent=18))
     histories = {}

@@ -16,6 +16,7 @@ import numpy as np
 
 from minivae.core import checks
 from minivae.core.arrays import Array, sigmoid
+from minivae.core.seeds import Stream, stream
 from minivae.distributions.bits import Bits
 from minivae.estimators.baselines import Centred
 from minivae.estimators.codes import seen_at, squared_distance
@@ -83,7 +84,7 @@ def toy_run(
     row = ESTIMATORS.choose(estimator)
     checks.number(t, "t", low=0, closed=True, high=1)
     n_steps, every = checks.width(n_steps, "n_steps"), checks.width(every, "every")
-    rng, cost, q = np.random.default_rng(checks.seed(seed)), squared_distance(t), Bits(1)
+    rng, cost, q = stream(seed, Stream.TOY_BITS), squared_distance(t), Bits(1)
     phi, grads = np.zeros(1), np.zeros(1)
     adam = Adam(learning_rate)
     state, rule, learnt = adam.init(phi), _rule(estimator, learning_rate), {}

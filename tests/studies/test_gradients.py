@@ -52,6 +52,19 @@ def test_the_suite_has_a_row_for_whatever_has_a_name():
         rows += [f"ELBO bits by enumeration, {kl} KL, beta={beta}"]
     rows += [f"estimator {how}, diagonal, {kl} KL" for how in ("pathwise", "score") for kl in ("closed", "sampled")]
     rows += [f"estimator {how}, bits, closed KL" for how in ("score", "score-leave-one-out")]
+    rows += [
+        f"estimator {how}, {q}, closed KL"
+        for how in ("muprop", "rebar", "gumbel-softmax")
+        for q in ("bits", "categorical")
+    ]
+    rows += [f"relaxed draw, {q}{more}" for q in ("bits", "categorical") for more in ("", ", bend")]
+    rows += [f"log p(x|z) between codes, {name}, bend" for name in LIKELIHOODS]
+    rows += [
+        "control variate, bits, its variance",
+        "belief network by enumeration, beta=4",
+        "prior BeliefPrior",
+        "layer Front",
+    ]
     rows += ["estimator path-derivative, diagonal, sampled KL", "ELBO, draws of unequal weight"]
     rows += [f"estimator {how}, diagonal, sampled KL" for how in ("iwae", "iwae-stl", "iwae-dreg")]
     rows += [f"estimator {how}, {q}, sampled KL" for how in ("iwae-score", "iwae-vimco") for q in ("diagonal", "bits")]
