@@ -23,7 +23,8 @@ from minivae.estimators.objectives import Elbo, check_path
 from minivae.estimators.second_pass import SecondPass, arm, disarm, muprop, straight_through
 from minivae.estimators.weights import ESTIMATORS
 
-_NODES = {1: 200, 2: 64, 3: 32}  # in each piece of an axis, by the number of axes
+_NODES = {1: 200, 2: 64, 3: 32}  # in each piece of an axis, by the number of bits
+_NODES_OF_A_GROUP = {1: 400, 2: 128, 3: 48}  # in an axis, by the number of categories
 
 
 def unit_nodes(n: int) -> tuple[Array, Array]:
@@ -72,9 +73,9 @@ def noise_nodes(posterior: Any, head: Any, *, antithetic: bool = False) -> tuple
             pieces = [(a + (b - a) * u, (b - a) * w) for a, b in itertools.pairwise(cuts) if b > a]
             axes.append((np.concatenate([p for p, _ in pieces]), np.concatenate([p for _, p in pieces])))
         return _product(axes)
-    if isinstance(posterior, Categorical) and posterior.n_groups == 1 and posterior.n_latent in _NODES:
+    if isinstance(posterior, Categorical) and posterior.n_groups == 1 and posterior.n_latent in _NODES_OF_A_GROUP:
         n, theta = posterior.n_latent, posterior.relaxed(head)
-        v, w = _product([unit_nodes(_NODES[n] if n > 2 else 2 * _NODES[n])] * n)
+        v, w = _product([unit_nodes(_NODES_OF_A_GROUP[n])] * n)
         parts = []
         for c in range(n):
             eps = v * v[:, c : c + 1] ** theta
