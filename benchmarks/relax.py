@@ -39,7 +39,7 @@ def model_of(n_x: int, n_bits: int = N_BITS) -> mv.VAE:
     """Return the VAE of one affine layer each way.
 
     >>> model_of(784).n_params
-    314384
+    314584
     """
     return mv.VAE.mlp(n_x, n_bits, [], likelihood=mv.Bernoulli(), posterior="bits")
 

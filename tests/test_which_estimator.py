@@ -10,6 +10,7 @@ from minivae.distributions.bits import Bits
 from minivae.estimators.codes import squared_distance
 from minivae.estimators.exact.codes import code_moments, gumbel_softmax_slope
 from minivae.studies.compare_codes import CODES_BITS, CODES_CATEGORICAL
+from minivae.studies.toy_bits import toy_run
 
 PAGE = (Path(__file__).parent.parent / "lectures" / "which_estimator.md").read_text()
 PHI, COST = np.log([0.3 / 0.7]), squared_distance(0.45)
@@ -64,6 +65,12 @@ def test_the_numbers_of_the_single_bit():
         for number, value in zip(re.findall(r"-?[\d.]+", text), np.atleast_1d(values), strict=True):
             digits = len(number.split(".")[1]) if "." in number else 0
             assert abs(float(number) - value) <= 0.51 * 10.0**-digits, (text, value)
+
+
+def test_disarm_arrives_when_the_page_says():
+    for t, column in ((0.45, 1), (0.499, 2)):
+        row = next(row for row in CELLS if len(row) == 3 and row[0] == "disarm" and "," in row[1])
+        assert f"{toy_run('disarm', t, 1500, every=60).arrived(t, 0.05):,}" == row[column]
 
 
 def test_figures_of_the_page_are_there():

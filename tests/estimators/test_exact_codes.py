@@ -239,6 +239,10 @@ def test_nvil_is_a_score_function_on_another_scale():
     np.testing.assert_allclose(within.variance, f.variance, rtol=1e-14)
     np.testing.assert_allclose(beyond.mean, f.mean / 4, rtol=1e-14)
     np.testing.assert_allclose(beyond.variance, f.variance / 16, rtol=1e-14)
+    eps = np.array([[0.2], [0.9]])
+    one, other = (code_gradients("nvil", F, BIT, PHI, eps, baseline=Centred(0.2, spread)) for spread in (0.5, 4.0))
+    np.testing.assert_allclose(one, code_gradients("score", F, BIT, PHI, eps, baseline=0.2), rtol=1e-14)
+    np.testing.assert_allclose(other, one / 4, rtol=1e-14)
 
 
 @pytest.mark.parametrize("t", [0.1, 1.0])
