@@ -785,6 +785,7 @@ row(
     estimators.QuadraticForm,
     {"a": 0.5, "c": form.c, "Q": form.Q},
     ok={"a": SIGNED, "c": REAL, "Q": REAL},
+    names={"c": ("c", "Q")},
 )
 row("QuadraticForm.value", form.value, {"z": DY}, inner=True, ok={"z": "long|other float"})
 row("QuadraticForm.gradient", form.gradient, {"z": DY}, inner=True, ok={"z": "long|other float"})
@@ -1944,10 +1945,6 @@ LEFT_OUT = {
     "Sequential.flat_layers": "takes nothing",
     "Sequential.steps": "inside a penalty: takes the caches that forward gave",
     "RealPosterior.states": "always refuses: a real z has no states; tested in test_diagonal",
-    "RealPosterior.backward": "a base without a function",
-    "RealPosterior.slope": "a base without a function",
-    "RealPosterior.mean": "a base without a function",
-    "Flow.sample": "a base without a function",
     "_Sparsity.forward": "inside loss_and_grad: takes what the encoder's forward gave",
     "_Sparsity.backward": "inside loss_and_grad: takes what its forward gave",
     "Contraction.forward": "inside loss_and_grad: takes what the encoder's forward gave",
