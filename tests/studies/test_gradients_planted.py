@@ -44,11 +44,24 @@ from minivae.studies.gradients_posteriors import check_kl
 from tests.studies.boxes_of_ones_own import DiagonalFromLearned, LearnedNormal
 
 
+@pytest.fixture
+def unexplained(monkeypatch):
+    """Leave out the search for what is wrong in a row, where the time goes."""
+    monkeypatch.setattr(gradient_rows, "_explain", lambda *_: "wrong")
+
+
 def row_called(name):
     """Return the row of that name, which stands in the group of its first word, or of its box."""
     word = re.split(r"[ ,]", name)[0]
     group = {"KL": "posterior", "relaxed": "code", "control": "code", "log": "code"}.get(word, word)
     return next(row for row in gradient_checks(0, group) if row.name == name)
+
+
+def quick_and_long(planted):
+    """Return the names, those that are looked for in a whole model marked: its rows take seconds, a box's none."""
+    whole = ("ELBO", "estimator", "K-sample", "autoencoder")
+    rows = {name: [part for part in how if isinstance(part, str)][-1] for name, how in planted.items()}
+    return [pytest.param(n, marks=pytest.mark.long) if row.startswith(whole) else n for n, row in rows.items()]
 
 
 def off_by(factor, right, part=0):
@@ -260,7 +273,8 @@ PLANTED = {
 }
 
 
-@pytest.mark.parametrize("planted", PLANTED)
+@pytest.mark.usefixtures("unexplained")
+@pytest.mark.parametrize("planted", quick_and_long(PLANTED))
 def test_a_planted_error_of_a_thousandth_is_caught(planted, monkeypatch):
     owner, name, part, row = PLANTED[planted]
     monkeypatch.setattr(owner, name, off_by(1.001, getattr(owner, name), part))
@@ -369,13 +383,15 @@ def off_in_grads(right, place, argument):
     return wrong
 
 
-@pytest.mark.parametrize("planted", WRITTEN)
+@pytest.mark.usefixtures("unexplained")
+@pytest.mark.parametrize("planted", quick_and_long(WRITTEN))
 def test_a_planted_error_in_what_is_written_is_caught(planted, monkeypatch):
     owner, name, place, argument, row, _ = WRITTEN[planted]
     monkeypatch.setattr(owner, name, off_in_grads(getattr(owner, name), place, argument))
     assert row_called(row).ok is False
 
 
+@pytest.mark.usefixtures("unexplained")
 @pytest.mark.long
 @pytest.mark.parametrize("planted", [name for name, (*_, only) in WRITTEN.items() if only])
 def test_a_planted_error_in_what_is_written_is_caught_by_its_own_rows_alone(planted, monkeypatch):
@@ -384,6 +400,7 @@ def test_a_planted_error_in_what_is_written_is_caught_by_its_own_rows_alone(plan
     assert {check.name for check in gradient_checks() if not check.ok} == only
 
 
+@pytest.mark.usefixtures("unexplained")
 @pytest.mark.parametrize("part", [0, 3], ids=["encoder", "decoder"])
 def test_a_planted_error_in_the_whole_gradient_is_caught_by_every_elbo(part, monkeypatch):
     right = VAE.loss_and_grad
@@ -394,13 +411,13 @@ def test_a_planted_error_in_the_whole_gradient_is_caught_by_every_elbo(part, mon
         return result
 
     monkeypatch.setattr(VAE, "loss_and_grad", wrong)
-    monkeypatch.setattr(gradient_rows, "_explain", lambda *_: "wrong")  # where the time goes
     rng = np.random.default_rng(0)
     rows = [*elbo_rows(rng), *estimator_rows(rng)]
     assert len(rows) > 25
     assert [row.name for row in rows if row.ok] == []
 
 
+@pytest.mark.usefixtures("unexplained")
 def test_a_planted_error_in_what_the_prior_tells_the_encoder_is_caught(monkeypatch):
     right = VAE._asked_backward
 
