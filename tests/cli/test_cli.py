@@ -94,6 +94,7 @@ def test_train_json_is_one_object(capsys):
     assert all(Path(p).is_file() for p in result["settings"]["figures"])
 
 
+POLITE = (signal.SIGINT, signal.SIGTERM)  # signals that may be answered
 QUICK = [
     ["--model", "ae", "--data", "digits-grey", "--likelihood", "gaussian"],
     ["--model", "denoising", "--corruption", "salt-and-pepper"],
@@ -199,7 +200,7 @@ def test_training_on_files_of_ones_own(capsys, rng):
         assert run_json(capsys, "sample", name[:5], "--out", f"{name}-drawn")[0] == 0
 
 
-LARGE = [pytest.param(name, marks=needs_jit) for name in ("mnist-dynamic", "mnist-fixed")]
+LARGE = [pytest.param(name, marks=[needs_jit, pytest.mark.long]) for name in ("mnist-dynamic", "mnist-fixed")]
 
 
 @pytest.mark.parametrize("name", [*LARGE, "frey", "iris", "wine"])
@@ -668,7 +669,7 @@ def spawn(*words):
 
 
 @pytest.mark.usefixtures("heeded_interrupts")
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("how", [signal.SIGKILL, *(pytest.param(how, marks=pytest.mark.long) for how in POLITE)])
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(how):
     words = ["--data", "digits-threshold", "--hidden", "8", "--batch-size", "64", "--epochs"]
     process = spawn("train", *words, "100000", "--out", "run")

@@ -77,6 +77,7 @@ def test_every_gradient_of_the_package_is_right_and_whatever_has_a_name_has_a_ro
     assert set(rows) <= set(found)
 
 
+@pytest.mark.long
 def test_a_registered_layer_likelihood_posterior_and_estimator_have_rows(monkeypatch):
     class Late(Activation):
         """Softsign, of which no curvature is given."""

@@ -344,7 +344,11 @@ WRITTEN = {
         slice(None),
         4,
         "likelihood gaussian-learned",
-        {"likelihood gaussian-learned", "ELBO, likelihood gaussian-learned"},
+        {
+            "likelihood gaussian-learned",
+            "ELBO, likelihood gaussian-learned",
+            "K-sample bound, draws of unequal weight",
+        },
     ),
     "mixture, logits": (MixtureOfGaussians, "backward", slice(10), 4, "prior mixture", None),
     "mixture, means": (MixtureOfGaussians, "backward", slice(10, 30), 4, "prior mixture", None),
