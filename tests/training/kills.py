@@ -1,13 +1,14 @@
 """Kill trainings at random moments, resume them, and compare with the training that nobody disturbed.
 
 ``python -m tests.training.kills --kills 1000 --seed 1`` does more of what the suite does. Children are forked from one
-process that has loaded everything, so that a kill falls into training and writing and not into importing. Every epoch
-writes a checkpoint.
+process that has loaded everything, so that a kill falls into training and writing and not into importing. That process
+has one thread, for a fork copies no other and may find their locks held. Every epoch writes a checkpoint.
 """
 
 import argparse
 import contextlib
 import csv
+import faulthandler
 import functools
 import json
 import os
@@ -21,6 +22,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from minivae.cli import train as verb
 from minivae.cli.main import main
@@ -34,17 +36,18 @@ EPOCHS = 80
 WORDS = ["--hidden", "8", "--batch-size", "64", "--epochs", str(EPOCHS), "--quiet"]
 
 
-def forked(words):
-    """Start ``minivae`` with these words in a forked child; return its process id."""
+def forked(words, errors):
+    """Start ``minivae`` with these words in a forked child, its errors in that file; return its process id."""
+    assert len(os.listdir("/proc/self/task") if os.path.isdir("/proc/self/task") else "1") == 1, "start with one thread"
     sys.stdout.flush()
     pid = os.fork()
     if pid == 0:
         code = 70
         try:
             os.setsid()
-            null = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(null, 1)
-            os.dup2(null, 2)
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            os.dup2(os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
+            faulthandler.enable()
             code = main(words)
         finally:
             os._exit(code)
@@ -101,10 +104,12 @@ def kill(n_kills, seed, work):
     np.save(data, np.random.default_rng(seed).normal(size=(400, 6)) @ np.random.default_rng(1).normal(size=(6, 6)))
     words = ["train", "--data", str(data), *WORDS, "--out"]
     verb.train = functools.partial(train, checkpoint_seconds=0)
+    tqdm.monitor_interval = 0  # else a thread watches bars that nobody sees
     with contextlib.redirect_stdout(None):
         main([*words, str(work / "warm")])  # loads kernels, fonts and the data into this process
     start = time.monotonic()
-    assert exit_code(forked([*words, str(whole)])) == 0
+    errors = work / "errors"
+    assert exit_code(forked([*words, str(whole)], errors)) == 0, errors.read_text()
     seconds = time.monotonic() - start
     training = json.loads((whole / "summary.json").read_text())["seconds"]
     seen = Counter()
@@ -113,16 +118,15 @@ def kill(n_kills, seed, work):
             break
         run = work / f"run{number}"
         while True:
-            pid = forked(
-                ["train", "--resume", str(run), "--quiet"] if (run / "run.json").exists() else [*words, str(run)]
-            )
+            resume = ["train", "--resume", str(run), "--quiet"]
+            pid = forked(resume if (run / "run.json").exists() else [*words, str(run)], errors)
             before = done(run)
             longest = 0.7 * training if before < EPOCHS else 1.5 * (seconds - training)
             time.sleep(rng.uniform(0, longest))
             how = rng.choice([signal.SIGKILL] * 4 + [signal.SIGTERM])
             os.kill(pid, how)
             code = exit_code(pid)
-            assert code in (0, -how, 143), code
+            assert code in (0, -how, 143), (code, how, errors.read_text())
             assert_whole(run)
             assert done(run) >= before, "a saved epoch was lost"
             if code == 0:

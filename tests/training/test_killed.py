@@ -24,7 +24,8 @@ ROOT = Path(__file__).parents[2]
 def test_a_hundred_kills_at_random_moments_change_no_bit():
     # in a process of its own: what pytest has started would be forked along
     words = [sys.executable, "-m", "tests.training.kills", "--kills", "100", "--seed", "7"]
-    result = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    one_thread = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    result = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, env=one_thread)
     assert result.returncode == 0, result.stderr
     seen = json.loads(result.stdout)
     assert seen["kills"] >= 100
