@@ -1,6 +1,5 @@
 """The errors that minivae raises, beside ValueError; and how the first non-finite array is found and named."""
 
-import dataclasses
 import functools
 from collections.abc import Callable, Iterable
 from typing import Any, ParamSpec, TypeVar
@@ -68,8 +67,13 @@ def speak_of(name: str, result: Array, **sources: Array) -> None:
     )
 
 
-def spoken(what: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Let a method raise NonFiniteError where what it returns is not finite, in place of NumPy's warnings; as above."""
+def spoken(
+    what: str, parts: Callable[[Any], Any] = lambda result: result
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Let a method raise NonFiniteError where what it returns is not finite, in place of NumPy's warnings; as above.
+
+    What is looked at are the ``parts`` of the result: an array, or a tuple of arrays.
+    """
 
     def decorate(method: Callable[P, R]) -> Callable[P, R]:
         @functools.wraps(method)
@@ -78,7 +82,7 @@ def spoken(what: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
                 return method(*args, **kwargs)
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
                 result = method(*args, **kwargs)
-            for array in _arrays(result):
+            for array in _arrays(parts(result)):
                 if array.dtype.kind == "f" and not np.isfinite(array).all():
                     raise NonFiniteError(
                         f"{what} holds {int((~np.isfinite(array)).sum())} NaN or infinite value(s) of {array.size}",
@@ -97,6 +101,3 @@ def _arrays(result: Any) -> Iterable[np.ndarray]:
     elif isinstance(result, tuple):
         for part in result:
             yield from _arrays(part)
-    elif dataclasses.is_dataclass(result):
-        for field in dataclasses.fields(result):
-            yield from _arrays(getattr(result, field.name))

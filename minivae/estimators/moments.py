@@ -205,11 +205,15 @@ class RunningMoments:
                 f"rows of one estimator."
             )
         checks.squarable(checks.finite(rows, "rows"), "rows")
-        values = rows.reshape(-1, self.n_group, *rows.shape[1:]).mean(axis=1, dtype=np.float64)
+        values = rows.astype(np.float64)
+        if self.n_group > 1:
+            values = values.reshape(-1, self.n_group, *rows.shape[1:]).mean(axis=1)
         before, new = self.n_draws // self.n_group, len(values)
         mean = _mean(values)
+        values -= mean
         shift = mean - self.mean
-        self._squares = self._squares + ((values - mean) ** 2).sum(axis=0) + shift**2 * (before * new / (before + new))
+        squares = np.einsum("k...,k...->...", values, values)
+        self._squares = self._squares + squares + shift**2 * (before * new / (before + new))
         self.mean = self.mean + shift * (new / (before + new))
         self.n_draws += len(rows)
 

@@ -15,6 +15,7 @@ import numpy as np
 from minivae.core import checks, errors
 from minivae.core.arrays import Array
 from minivae.core.parallel import for_each_chunk, row_chunks
+from minivae.core.trust import inside
 from minivae.estimators.backward import head_gradient
 from minivae.estimators.k_sample import Bound
 from minivae.estimators.moments import RunningMoments
@@ -266,6 +267,7 @@ def head_moments(
     shape = (len(x), model.posterior.n_head)
     like = np.empty(shape, params.dtype)
     baselines = {name: _baseline(how.baseline, like) for name, how in estimators.items()}
+    objectives = {name: how.objective.resolved(model) for name, how in estimators.items()}
     at_once = math.lcm(*(how.n_group for how in estimators.values()))
     if n_draws % at_once:
         raise ValueError(f"n_draws must hold whole groups of {at_once}, got {n_draws}. Use a multiple of {at_once}.")
@@ -274,10 +276,12 @@ def head_moments(
     def study(rows: slice, rng: np.random.Generator) -> list[RunningMoments]:
         moments = [RunningMoments(how.n_group) for how in estimators.values()]
         for start in range(0, n_draws, at_once):
-            eps = model.draw_noise(rng, min(at_once, n_draws - start), rows.stop - rows.start, params.dtype)
-            draws = _draws(model, params, x[rows], cast(Array, eps))
-            for (name, how), running in zip(estimators.items(), moments, strict=True):
-                running.add(draws.rows(how.objective, baselines[name][rows], how.n_group))
+            with inside(model):
+                eps = model.draw_noise(rng, min(at_once, n_draws - start), rows.stop - rows.start, params.dtype)
+                draws = _draws(model, params, x[rows], cast(Array, eps))
+                blocks = [draws.rows(objectives[n], baselines[n][rows], how.n_group) for n, how in estimators.items()]
+            for block, running in zip(blocks, moments, strict=True):
+                running.add(block)
         return moments
 
     parts = for_each_chunk(study, row_chunks(len(x), -(-at_once // 4)), rng)
@@ -339,7 +343,7 @@ def encoder_states(model: Variational, params: Array, x: Any) -> EncoderDraws:
     return _draws(model, params, checked_rows(model, params, x), None)
 
 
-@errors.spoken("log p(x|z) or q(z|x)")
+@errors.spoken("log p(x|z) or q(z|x)", lambda draws: (draws.z, draws.log_q, draws.log_lik))
 def _draws(model: Any, params: Array, x: Array, eps: Array | None) -> EncoderDraws:
     encoder, posterior, _, decoder, likelihood = model.unpack(params)
     head, _ = model.encoder.forward(encoder, x)
