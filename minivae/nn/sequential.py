@@ -49,7 +49,7 @@ class Sequential:
         object.__setattr__(self, "layers", tuple(layers))
         if not self.layers:
             raise ValueError("layers must hold at least one layer, got none. Add a Dense.")
-        width = None
+        width, image = None, None
         for i, layer in enumerate(self.layers):
             if isinstance(layer, type) or not isinstance(layer, Layer):
                 raise ValueError(f"layers[{i}] must be a layer, got {checks.shown(layer)}. Pass Tanh(), not Tanh.")
@@ -59,6 +59,13 @@ class Sequential:
                     f"got n_in={layer.n_in}. Make neighbouring widths agree."
                 )
             width = layer.n_out if layer.n_out is not None else width
+            shape = getattr(layer, "shape", None)
+            if shape is not None and image is not None and shape != image:
+                raise ValueError(
+                    f"layers[{i}] must take the images of the layer before it, channels, height and width {image}, "
+                    f"got {shape}. Make neighbouring shapes agree."
+                )
+            image = getattr(layer, "out_shape", None) if layer.n_out is not None else image
         checks.size(self.n_params, "layers", self.layers)
 
     @cached_property
@@ -75,6 +82,17 @@ class Sequential:
     def n_out(self) -> int | None:
         """Width that the last layer with a width gives."""
         return next((layer.n_out for layer in reversed(self.layers) if layer.n_out is not None), None)
+
+    @cached_property
+    def shape(self) -> Any:
+        """Shape of the images that the first layer with a width takes, (channels, height, width), or None."""
+        return next((getattr(layer, "shape", None) for layer in self.layers if layer.n_in is not None), None)
+
+    @cached_property
+    def out_shape(self) -> Any:
+        """Shape of the images that the last layer with a width gives, or None."""
+        own = (getattr(layer, "out_shape", None) for layer in reversed(self.layers) if layer.n_out is not None)
+        return next(own, None)
 
     @cached_property
     def slices(self) -> tuple[slice, ...]:
@@ -100,7 +118,7 @@ class Sequential:
     def flat_layers(self) -> Iterator[Layer]:
         """Yield each layer, those inside others too."""
         for layer in self.layers:
-            if isinstance(layer, Sequential):
+            if hasattr(layer, "flat_layers"):
                 yield from layer.flat_layers()
             else:
                 yield layer

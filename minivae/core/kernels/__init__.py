@@ -9,6 +9,7 @@ holds one NumPy line for each.
 """
 
 from minivae.core.kernels.compiled import LOG_2PI
+from minivae.core.kernels.convolution import conv, conv_backward, conv_transpose, conv_transpose_backward
 from minivae.core.kernels.estimators import earlier_average, pathwise_rows, score_rows
 from minivae.core.kernels.flows import (
     gate,
@@ -44,6 +45,10 @@ __all__ = [
     "adam",
     "bernoulli_backward",
     "bernoulli_log_prob",
+    "conv",
+    "conv_backward",
+    "conv_transpose",
+    "conv_transpose_backward",
     "dense",
     "dense_backward",
     "diagonal_kl",
