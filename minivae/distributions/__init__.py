@@ -14,6 +14,7 @@ from minivae.distributions.nodes import gauss_hermite, normal_nodes
 from minivae.distributions.planar import PlanarFlow
 from minivae.distributions.priors import FairBits, StandardNormal
 from minivae.distributions.protocols import Likelihood, Posterior, Prior
+from minivae.distributions.sequences import EachStep, TeacherForced
 from minivae.distributions.symmetric import SymmetricGaussian
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Bits",
     "ClosedKl",
     "DiagonalGaussian",
+    "EachStep",
     "FairBits",
     "FixedGaussian",
     "FullGaussian",
@@ -40,6 +42,7 @@ __all__ = [
     "Prior",
     "StandardNormal",
     "SymmetricGaussian",
+    "TeacherForced",
     "VampPrior",
     "all_states",
     "closed_kl",

@@ -8,7 +8,7 @@ The way of the data, and the same picture read from right to left in ``loss_and_
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, cast
@@ -34,7 +34,7 @@ from minivae.estimators.objectives import Elbo
 from minivae.estimators.terms import ElboTerms
 from minivae.estimators.weights import Draws, even_share, even_weights
 from minivae.models import bounds
-from minivae.models.base import EncoderDecoder, Quantity, mirrored, quantity
+from minivae.models.base import EncoderDecoder, Networks, Quantity, mirrored, networks_from, quantity
 from minivae.nn.layer import Layer
 from minivae.nn.sequential import Sequential
 
@@ -108,6 +108,11 @@ class VAE(EncoderDecoder):
         self._check_widths(self.posterior.n_head, self.posterior.n_latent)
         if self._asking is not None:
             self._asking.check_model(self.posterior, self.n_x)
+            if getattr(self.likelihood, "ragged", False):
+                raise ValueError(
+                    f"prior must not be made of rows of data where these have lengths, got "
+                    f"{type(self.prior).__name__}. Choose 'mixture', say."
+                )
 
     @classmethod
     def mlp(
@@ -140,10 +145,43 @@ class VAE(EncoderDecoder):
         n_components : int, optional
             Of a prior given by name that is a mixture.
         """
+
+        def dense(n_head: int, n_latent: int, likelihood: Likelihood) -> Networks:
+            return (*mirrored(n_x, n_head, n_latent, n_hidden, activation, likelihood), likelihood)
+
+        return cls.of(dense, n_latent, likelihood, posterior, prior, n_components)
+
+    @classmethod
+    def of(
+        cls,
+        networks: Callable[..., Networks],
+        n_latent: int,
+        likelihood: Likelihood | str | None = None,
+        posterior: Posterior | str = "diagonal",
+        prior: Prior | str | None = None,
+        n_components: int | None = None,
+    ) -> "VAE":
+        """Build a VAE of networks of any kind.
+
+        Parameters
+        ----------
+        networks : callable
+            From n_head, n_latent and likelihood, by name, to encoder, decoder and the likelihood of whole rows:
+            ``partial(mv.models.convolutional, (1, 28, 28))``, say.
+        n_latent, likelihood, posterior, prior, n_components
+            As of ``mlp``.
+
+        Examples
+        --------
+        >>> from functools import partial
+        >>> from minivae.models import convolutional
+        >>> VAE.of(partial(convolutional, (1, 28, 28), channels=[4, 8]), n_latent=20).n_params
+        25121
+        """
         likelihood = named_likelihood(likelihood, Bernoulli())
         posterior = named_posterior(posterior, checks.width(n_latent, "n_latent"))
-        encoder, decoder = mirrored(n_x, posterior.n_head, n_latent, n_hidden, activation, likelihood)
-        chosen = named_prior(prior, posterior, n_components, likelihood, n_x)
+        encoder, decoder, likelihood = networks_from(networks, posterior.n_head, n_latent, likelihood)
+        chosen = named_prior(prior, posterior, n_components, likelihood, cast(int, encoder.n_in))
         return cls(encoder, posterior, decoder, likelihood, cast(Prior, chosen))
 
     @cached_property

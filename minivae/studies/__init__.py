@@ -17,12 +17,14 @@ from minivae.studies.gradients import gradient_checks
 from minivae.studies.limit import Approach, limit_to_autoencoder
 from minivae.studies.one_bit import one_bit_data, one_bit_loss, one_bit_optimum
 from minivae.studies.rate_distortion import rate_distortion
+from minivae.studies.through_time import clipping, reach_through_time
 
 __all__ = [
     "Approach",
     "OneBit",
     "SharedCode",
     "best_one_bit",
+    "clipping",
     "collapse",
     "fit_one_bit",
     "fit_shared_code",
@@ -38,5 +40,6 @@ __all__ = [
     "one_bit_optimum",
     "plots",
     "rate_distortion",
+    "reach_through_time",
     "sharpness",
 ]

@@ -14,10 +14,15 @@ from minivae.models.contraction import Contraction
 from minivae.models.penalties import SPARSITIES
 from minivae.models.vae import VAE
 from minivae.nn.activations import ACTIVATIONS
+from minivae.nn.convolution import Conv2d, ConvTranspose2d
 from minivae.nn.dense import Dense
 from minivae.nn.layer import Layer
 from minivae.nn.masked import MaskedDense
+from minivae.nn.normalisation import LayerNorm
+from minivae.nn.pooling import AveragePool, MaxPool, Upsample
+from minivae.nn.residual import Residual
 from minivae.nn.sequential import mlp
+from minivae.nn.steps import Repeat, Steps
 from minivae.studies.gradient_rows import N_LATENT, N_X, GradientRow
 from minivae.studies.gradients_distributions import check_likelihood, check_prior
 from minivae.studies.gradients_layers import check_cost, check_layer, check_penalty
@@ -31,13 +36,18 @@ from minivae.studies.gradients_models import (
     linear_rows,
 )
 from minivae.studies.gradients_posteriors import check_posterior
+from minivae.studies.gradients_sequences import layer_rows, sequence_rows
 
 
 def _layers(rng: np.random.Generator) -> Iterator[GradientRow]:
     masked = MaskedDense([0, 1, 2, 3], [1, 2, 3], strict=True)
     layers: list[Layer] = [Dense(5, 4), masked, *ACTIVATIONS.values(), mlp([5, 4, 3], "tanh")]
+    layers += [Conv2d((2, 5, 4), 3, (3, 2), 2, 1), ConvTranspose2d((3, 3, 3), 2, (3, 2), 2, 1)]
+    layers += [AveragePool((2, 4, 2), 2), MaxPool((2, 4, 2), 2), Upsample((2, 1, 2), 3), LayerNorm(5)]
+    layers += [Residual(mlp([4, 3, 4], "tanh")), Steps(mlp([2, 3, 2], "tanh"), 3), Repeat(3, 4)]
     for layer in layers:
         yield from check_layer(layer, rng=rng)
+    yield from layer_rows(rng)
 
 
 def _posteriors(rng: np.random.Generator) -> Iterator[GradientRow]:
@@ -92,6 +102,7 @@ GROUPS: dict[str, Callable[[np.random.Generator], Iterator[GradientRow]]] = {
     "linear": linear_rows,
     "learned": lambda rng: iter([baseline_row(rng)]),
     "family": _families,
+    "sequence": sequence_rows,
 }
 
 
@@ -107,7 +118,8 @@ def gradient_checks(seed: int = 0, *groups: str) -> Iterator[GradientRow]:
         Another seed is another set of random inputs; every one passes.
     *groups : str
         Only these, of: layer, posterior, prior, likelihood, penalty, cost, ELBO, K-sample, annealed, estimator,
-        autoencoder, linear, learned, family. Each has random numbers of its own, so that its rows are the same alone.
+        autoencoder, linear, learned, family, sequence. Each has random numbers of its own, so that its rows are the
+        same alone.
 
     Examples
     --------
