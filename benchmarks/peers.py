@@ -70,7 +70,7 @@ def minivae_step(problem: Problem, objective: Any = None) -> tuple[Step, float]:
         rule.update(params, grads, state)
 
     loss, _ = model.loss_and_grad(params, problem.x, problem.eps, grads, objective)  # this loads every BLAS there is
-    blas_threads(model, len(problem.eps) * len(problem.x))  # not used as a context: for the life of this process
+    blas_threads(model, len(problem.eps) * len(problem.x)).__enter__()  # for the life of this process
     return step, loss
 
 

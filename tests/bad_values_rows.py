@@ -1710,11 +1710,6 @@ row(
 
 
 LEFT_OUT = {
-    "Recurrent.largest_product": "inside blas_threads, which checks",
-    "Conv2d.largest_product": "inside blas_threads, which checks",
-    "ConvTranspose2d.largest_product": "inside blas_threads, which checks",
-    "Bidirectional.largest_product": "inside blas_threads, which checks",
-    "Steps.largest_product": "inside blas_threads, which checks",
     "Steps.flat_layers": "takes nothing",
     "Residual.flat_layers": "takes nothing",
     "SequenceVAE": "a VAE of fields that recurrent makes; tested in test_networks",

@@ -10,8 +10,6 @@ from minivae.core.arrays import Array
 from minivae.core.registry import saved
 from minivae.nn.looking import LookingLayer, Shape, first_weights, image_shape, pair
 
-_BLOCK = 16  # examples in one product of the kernels
-
 
 class _Patches(LookingLayer):
     """Base of a convolution and its transpose, which differ in which of the two images is the larger."""
@@ -23,6 +21,7 @@ class _Patches(LookingLayer):
     padding: int
     weights: Literal["glorot", "he"]
     analytic = True
+    small_products = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", image_shape(self.shape))
@@ -66,10 +65,6 @@ class _Patches(LookingLayer):
 
     def _geometry(self, large: Shape) -> tuple[int, ...]:
         return (*large, *self._patch, self.stride, self.padding)
-
-    def _largest_product(self, n_rows: int, small: Shape) -> int:
-        weights = self.n_params - self.channels
-        return min(n_rows, _BLOCK) * weights * small[1] * small[2]
 
 
 @saved
@@ -148,10 +143,6 @@ class Conv2d(_Patches):
         """Name and shape of the weights and of the biases."""
         return ("weight", (self.channels, self.shape[0], *self._patch)), ("bias", (self.channels,))
 
-    def largest_product(self, n_rows: int) -> int:
-        """Return the multiplications in the largest matrix product for a batch."""
-        return self._largest_product(n_rows, self.out_shape)
-
     def _start(self, rng: np.random.Generator) -> list[Array]:
         (_, shape), _ = self.shapes
         fan_in, fan_out = shape[1] * shape[2] * shape[3], shape[0] * shape[2] * shape[3] / self.stride**2
@@ -220,10 +211,6 @@ class ConvTranspose2d(_Patches):
     def shapes(self) -> tuple[tuple[str, tuple[int, ...]], ...]:
         """Name and shape of the weights and of the biases."""
         return ("weight", (self.shape[0], self.channels, *self._patch)), ("bias", (self.channels,))
-
-    def largest_product(self, n_rows: int) -> int:
-        """Return the multiplications in the largest matrix product for a batch."""
-        return self._largest_product(n_rows, self.shape)
 
     def _start(self, rng: np.random.Generator) -> list[Array]:
         (_, shape), _ = self.shapes

@@ -21,6 +21,7 @@ class LookingLayer:
     n_in: int
     n_out: int
     analytic: bool = False
+    small_products: bool = False  # one after the other, so that a second thread of BLAS would wait more than work
     out_range: tuple[float, float] = (-math.inf, math.inf)
 
     @property

@@ -34,6 +34,7 @@ class Recurrent(LookingLayer):
     ragged: bool
     reverse: bool
     analytic = True
+    small_products = True
     n_gates = 1
     n_states = 1  # h, and what else goes from step to step
 
@@ -66,11 +67,6 @@ class Recurrent(LookingLayer):
         """Name and shape of what x, and what h, is multiplied by, and of the bias."""
         width = self.n_gates * self.n_units
         return ("weight", (self.n_features, width)), ("recurrent", (self.n_units, width)), ("bias", (width,))
-
-    def largest_product(self, n_rows: int) -> int:
-        """Return the multiplications in the largest matrix product for a batch."""
-        width = self.n_gates * self.n_units
-        return n_rows * width * max(self.n_steps * self.n_features, self.n_units)
 
     def _look_closer(self, x: Array) -> None:
         if self.ragged:

@@ -39,6 +39,7 @@ class Bidirectional(LookingLayer):
 
     layer: Recurrent
     analytic = True
+    small_products = True
 
     def __post_init__(self) -> None:
         if not isinstance(self.layer, Recurrent) or self.layer.reverse:
@@ -75,10 +76,6 @@ class Bidirectional(LookingLayer):
     def shapes(self) -> tuple[tuple[str, tuple[int, ...]], ...]:
         """Name and shape of the arrays of both."""
         return tuple((f"{way}.{name}", shape) for way in ("forward", "backward") for name, shape in self.layer.shapes)
-
-    def largest_product(self, n_rows: int) -> int:
-        """Return the multiplications in the largest matrix product for a batch."""
-        return self.layer.largest_product(n_rows)
 
     def _start(self, rng: np.random.Generator) -> list[Array]:
         return [self.layer.init(rng), self.layer.init(rng)]
@@ -161,11 +158,6 @@ class Steps(LookingLayer):
     def n_params(self) -> int:  # type: ignore[override]
         """Those of the layers, once."""
         return self.net.n_params
-
-    def largest_product(self, n_rows: int) -> int:
-        """Return the multiplications in the largest matrix product for a batch."""
-        widths = [layer.n_in * layer.n_out for layer in self.net.layers if layer.n_in and layer.n_out]
-        return n_rows * self.n_steps * max(widths)
 
     def flat_layers(self) -> Iterator[Layer]:
         """Yield this layer, and each layer of a step."""

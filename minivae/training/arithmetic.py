@@ -21,15 +21,9 @@ def blas_threads(model: Any, n_rows: int) -> AbstractContextManager[None]:
     checks.has(model, ("encoder", "decoder"), "model", "a model", "VAE.mlp(n_x=4, n_latent=2)")
     checks.width(n_rows, "n_rows")
     layers = [*model.encoder.layers, *model.decoder.layers]
-    largest = max(_largest_product(layer, n_rows) for layer in layers)
-    return one_blas_thread() if largest < _ONE_THREAD else contextlib.nullcontext()
-
-
-def _largest_product(layer: Any, n_rows: int) -> int:
-    """Return the multiplications in a layer's largest matrix product; of most, that of all rows with a matrix."""
-    if hasattr(layer, "largest_product"):
-        return layer.largest_product(n_rows)
-    return n_rows * layer.n_in * layer.n_out if layer.n_in and layer.n_out else 0
+    products = [layer.n_in * layer.n_out for layer in layers if layer.n_in and layer.n_out]
+    small = n_rows * max(products) < _ONE_THREAD or any(getattr(layer, "small_products", False) for layer in layers)
+    return one_blas_thread() if small else contextlib.nullcontext()
 
 
 def reproducible() -> AbstractContextManager[None]:

@@ -5,11 +5,13 @@ from functools import partial
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 import minivae as mv
 from minivae.distributions import Bernoulli, Gaussian, GaussianPerPixel
 from minivae.models import SequenceVAE, convolutional, recurrent
 from minivae.nn import GRU, LSTM, RNN, Conv2d, ConvTranspose2d, Dense, ReLU
+from minivae.training.arithmetic import blas_threads
 
 
 @pytest.mark.parametrize("size", [(28, 28), (8, 8), (28, 20), (7, 9), (1, 5), (2, 3)])
@@ -88,6 +90,12 @@ def test_training_learns_on_images_and_on_sequences():
         result = mv.train(model, x, x, mv.Settings(epochs=40, batch_size=16, optimizer=mv.Adam(3e-2)), progress=False)
         history = [row["valid_elbo"] for row in result.history]
         assert max(history) > history[0] + 2
+
+
+@pytest.mark.parametrize("networks", [partial(convolutional, (1, 28, 28)), partial(recurrent, "gru", 28, 28)])
+def test_many_small_products_have_one_thread(networks):
+    with threadpool_limits(2, user_api="blas"), blas_threads(mv.VAE.of(networks, 2), 1000):
+        assert {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"} == {1}
 
 
 def sequence(word_dropout=0.0, **how):
