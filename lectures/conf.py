@@ -5,6 +5,8 @@ import importlib.metadata
 import pkgutil
 import re
 
+from sphinx.addnodes import pending_xref
+
 project = "minivae"
 author = "the minivae authors"
 release = importlib.metadata.version("minivae")
@@ -32,6 +34,7 @@ def setup(app):
     """Connect what is done to docstrings and to the page of the reference."""
     app.connect("source-read", add_modules)
     app.connect("autodoc-process-docstring", tidy, priority=400)  # before napoleon's 500
+    app.connect("doctree-read", unlink)
 
 
 ROOMS = ["core", "nn", "datasets", "distributions", "estimators", "models", "classical", "training"]
@@ -51,6 +54,13 @@ def add_modules(app, docname, source):
             directive = f".. automodule:: {module.name}\n   :members:"
             title = module.name.removeprefix("minivae.")
             source[0] += f"\n### {title}\n\n```{{eval-rst}}\n{directive}\n```\n"
+
+
+def unlink(app, doctree):
+    """Leave the words of a type or a shape, such as n_latent, as they are: each would be a link to some attribute."""
+    for link in list(doctree.findall(pending_xref)):
+        if link.get("refdomain") == "py" and re.fullmatch(r"[a-z]\w*", link["reftarget"]):
+            link.replace_self(link.children)
 
 
 def tidy(app, what, name, obj, options, lines):

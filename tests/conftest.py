@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from minivae.core import kernels
+
 if os.environ.get("MINIVAE_DATA"):  # tests change folders
     os.environ["MINIVAE_DATA"] = str(Path(os.environ["MINIVAE_DATA"]).resolve())
 
@@ -23,6 +25,11 @@ def data_folder():
     if not folder or not Path(folder).is_dir():
         pytest.skip("MINIVAE_DATA names no folder: tests on MNIST, Frey, Iris and Wine are left out")
     return Path(folder)
+
+
+def pytest_configure(config):
+    if not hasattr(kernels.adam, "py_func"):  # without the JIT kernels are NumPy's, which warns before we speak
+        config.addinivalue_line("filterwarnings", r"ignore::RuntimeWarning:minivae\.core\.kernels")
 
 
 def pytest_addoption(parser):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchmarks import iwae, mutants, pythae
+from benchmarks import iwae, mutants, pythae, relax
 from benchmarks.autoencoders import measure, models
 from benchmarks.beta_bernoulli import RULES, BetaBernoulli, steps_until_close
 from benchmarks.fixed_mnist import SoftplusFlow, SoftplusGaussian, model_of, uniform_start
@@ -133,6 +133,29 @@ def test_one_stage_of_the_importance_weighted_autoencoder_on_a_few_digits(tmp_pa
     assert one["-log p(x)"] <= one["-elbo"]
     assert abs(one["seconds_of_the_rest"] - one["seconds"] * 3279) < 1e-6
     assert abs(two["seconds_of_the_rest"] - two["seconds"] / 4 * 3276) < 1e-6
+
+
+def test_a_stage_of_the_discrete_estimators_on_a_few_images(tmp_path, rng, monkeypatch):
+    monkeypatch.setattr(relax, "EPOCHS", 1)
+    x = (rng.random((60, 9)) < 0.4).astype(np.float32)
+    for name in ("nvil", "relax", "iwae-vimco"):
+        how = {"n_bits": 3, "checkpoint": str(tmp_path / f"{name}.npz")}
+        one, two = (relax.run(x, name, n, **how) for n in (1, 2))
+        assert (one["epochs"], two["epochs"], two["steps"]) == (1, 2, 6)
+        assert (one["published"] is None) == (name == "iwae-vimco")
+    found = relax.variances(
+        relax.model_of(9, 3), two["params"], x[:5], ("score", "nvil", "disarm", "relax"), n_draws=100, n_learning=50
+    )
+    assert found["disarm"] < found["score"]
+    assert found["relax"] < found["score"]
+    assert found["nvil"] < found["score"]
+
+
+def test_the_toy_problems_leave_a_figure_and_name_the_biased(tmp_path):
+    rows = relax.toy(str(tmp_path / "toy.png"), n_steps=20)
+    assert (tmp_path / "toy.png").is_file()
+    assert {row["t"] for row in rows} == {0.45, 0.499}
+    assert "gumbel-softmax (biased)" in {row["estimator"] for row in rows}
 
 
 EDITS = mutants.read()

@@ -42,8 +42,8 @@ _HOW = {
 }
 _CODES = {"interrupted": 130, "terminated": 143}
 _FREE = ("epochs", "patience")  # these may change when a run is resumed
-_OBJECTIVE = ("estimator", "beta", "kl", "bound", "free_bits", "beta_warmup", "beta_cycle")
-_SCHEDULES = {"beta_warmup": Warmup, "beta_cycle": Cycle}
+_OBJECTIVE = ("estimator", "beta", "kl", "bound", "free_bits", "temperature", "beta_warmup", "beta_cycle")
+_SCHEDULES = {"beta_cycle": Cycle, "beta_warmup": Warmup}
 # options that are fields of Settings under another name, or its own, with their types
 _SETTINGS = {"batch_size": "batch_size", "clip_norm": "clip_norm", "draws": "n_draws", "dtype": "dtype", "seed": "seed"}
 _DENSE = {"hidden": "n_hidden", "activation": "activation"}  # of every model of dense layers
@@ -81,6 +81,11 @@ def _options(t: argparse.ArgumentParser) -> None:
     t.add_argument("--free-bits", type=float, metavar="NATS", help=free)
     t.add_argument("--kl", help=f"{' or '.join(KL_MODES)} (default: the formula where there is one)")
     t.add_argument("--estimator", help=f"of the encoder's gradient: {', '.join(ESTIMATORS)} (default: what suits q)")
+    biased = ", ".join(name for name, row in ESTIMATORS.items() if row.biased)
+    relaxed = (
+        f"of the estimators that relax bits or categories (default {ESTIMATORS['rebar'].temperature}); biased: {biased}"
+    )
+    t.add_argument("--temperature", type=float, metavar="T", help=relaxed)
     t.add_argument("--draws", type=int, metavar="K", help="draws of z an example and step (default: the estimator's)")
     t.add_argument("--epochs", type=int, metavar="N", help=f"passes over the data at most ({_of('epochs')})")
     patience = f"stop after N epochs without a better one ({_of('patience')})"

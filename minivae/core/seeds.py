@@ -28,6 +28,8 @@ class Stream(IntEnum):
     ATTRIBUTE = 14  # bits of the training set whose codes are averaged, and a random direction to compare with
     STROKES = 15  # which images of digits-stroke have the stroke, for ever
     GRADIENTS = 16  # inputs of the gradient checks, one more number for each group of rows
+    INFERENCE = 20  # chains and noise of ``minivae infer``, one more number for each problem and method
+    TOY_BITS = 30  # draws of the toy problems of one bit, and what learns along there
     SINES = 40  # the sequences of the sines, for ever, one more number for each part
     THROUGH_TIME = 41  # weights and inputs of the study of gradients through time
 

@@ -11,7 +11,8 @@ from minivae.core.boxes import NoParameters
 from minivae.core.registry import saved
 from minivae.distributions.priors import FairBits
 
-_MOST_BITS = 16  # 65,536 states
+_MOST_BITS = 16
+MOST_STATES = 2**_MOST_BITS
 
 
 def all_states(n: int) -> Array:
@@ -26,6 +27,31 @@ def all_states(n: int) -> Array:
     if checks.width(n, "n") > _MOST_BITS:
         raise ValueError(f"n must be at most {_MOST_BITS} to enumerate 2^n states, got {n}. Draw them instead.")
     return (np.arange(2**n)[:, None] >> np.arange(n)[::-1] & 1).astype(np.float64)
+
+
+def check_uniform(eps: Array, what: str) -> None:
+    """Refuse noise outside [0, 1], of a posterior whose noise is uniform.
+
+    >>> check_uniform(np.array([0.0, 0.5]), "bits")
+    """
+    eps = checks.array(eps, "eps")
+    if eps.dtype.kind != "f" or not eps.size:
+        raise ValueError(f"eps must be floats, got {checks.shown(eps)}. Take it of draw_noise.")
+    if not 0 <= eps.min() <= eps.max() <= 1:
+        raise ValueError(
+            f"eps must be uniform noise in [0, 1) for {what}, got values from {eps.min():.3g} to {eps.max():.3g}. "
+            f"Take rng.random(...) or model.draw_noise, not normal draws."
+        )
+
+
+def inside_of_unit(u: Array) -> Array:
+    """Return u in (0, 1): 0 and 1 become their nearest neighbours, whose logarithms are finite.
+
+    >>> inside_of_unit(np.array([0.0, 0.5])).round(12)
+    array([0. , 0.5])
+    """
+    info = np.finfo(u.dtype)
+    return np.clip(u, info.tiny, 1 - info.epsneg)
 
 
 @saved
@@ -57,6 +83,7 @@ class Bits(NoParameters):
 
     n_latent: int
     has_path = False
+    antithetic = True  # the noise 1 - u draws bits, too
 
     def __post_init__(self) -> None:
         checks.width(self.n_latent, "n_latent")
@@ -81,14 +108,7 @@ class Bits(NoParameters):
 
     def check_noise(self, eps: Array) -> None:
         """Refuse values outside [0, 1]."""
-        eps = checks.array(eps, "eps")
-        if eps.dtype.kind != "f" or not eps.size:
-            raise ValueError(f"eps must be floats, got {checks.shown(eps)}. Take it of draw_noise.")
-        if not 0 <= eps.min() <= eps.max() <= 1:
-            raise ValueError(
-                f"eps must be uniform noise in [0, 1) for bits, got values from {eps.min():.3g} to {eps.max():.3g}. "
-                f"Take rng.random(...) or model.draw_noise, not normal draws."
-            )
+        check_uniform(eps, "bits")
 
     def sample(self, params: Array, head: Array, eps: Array) -> tuple[Array, Array, Any]:
         """Return the bits, their log-probability, and the cache."""
@@ -135,3 +155,45 @@ class Bits(NoParameters):
         """Return the most probable code."""
         head = checks.look(head, "head", (None, self.n_latent))
         return (head > 0).astype(head.dtype)
+
+    # --------------------------------------------------------------------------- between the states
+
+    def behind(self, head: Array, eps: Array) -> Array:
+        """Return y = phi + log(u / (1 - u)), shape (K, B, L): z is 1 where y > 0."""
+        head = checks.look(head, "head", (None, self.n_latent))
+        u = inside_of_unit(checks.look(eps, "eps", (None, len(head), self.n_latent), head.dtype))
+        return head + np.log(u) - np.log1p(-u)
+
+    def behind_backward(self, head: Array, dy: Array) -> Array:
+        """Return dhead of each draw through y at fixed noise: dy."""
+        head = checks.look(head, "head", (None, self.n_latent))
+        return checks.look(dy, "dy", (None, len(head), self.n_latent), head.dtype)
+
+    def behind_forward(self, head: Array, dhead: Array) -> Array:
+        """Return dy of each draw along a direction of the head, shape (K, B, L): the direction."""
+        head = checks.look(head, "head", (None, self.n_latent))
+        return checks.look(dhead, "dhead", (None, len(head), self.n_latent), head.dtype)
+
+    def left_free(self, head: Array, y: Array, z: Array) -> Array:
+        """Return d(y - y~)/dphi, y~ being y given z, at the draw where y~ = y.
+
+        Given z = 1, u~ = v theta + 1 - theta, given z = 0, u~ = v (1 - theta), and y~ = phi + log(u~ / (1 - u~)) at
+        fixed v; where u~ = u this leaves (1 - theta) / u of dy/dphi = 1, or theta / (1 - u).
+        """
+        head = checks.look(head, "head", (None, self.n_latent))
+        y = checks.look(y, "y", (None, len(head), self.n_latent), head.dtype)
+        z = checks.look(z, "z", (None, None, self.n_latent), head.dtype)
+        sign = 2 * z - 1  # by symmetry both are (1 - theta) / u of the bit that was drawn
+        return np.exp(np.logaddexp(sign * (head - y), 0) - np.logaddexp(sign * head, 0)).astype(head.dtype)
+
+    def relaxed(self, y: Array) -> Array:
+        """Return sigmoid(y), a code between the states."""
+        return sigmoid(y)
+
+    def relaxed_backward(self, zeta: Array, d: Array) -> Array:
+        """Return J d = zeta (1 - zeta) d, J the derivative of ``relaxed``."""
+        return zeta * (1 - zeta) * d
+
+    def relaxed_bend(self, zeta: Array, along: Array, d: Array) -> Array:
+        """Return how J d changes as zeta moves along a direction: (1 - 2 zeta) along d."""
+        return (1 - 2 * zeta) * along * d

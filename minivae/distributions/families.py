@@ -11,6 +11,7 @@ from minivae.core import checks
 from minivae.core.registry import Table
 from minivae.distributions.autoregressive import InverseAutoregressiveFlow
 from minivae.distributions.bits import Bits
+from minivae.distributions.categorical import Categorical
 from minivae.distributions.diagonal import DiagonalGaussian
 from minivae.distributions.fixed import FixedGaussian
 from minivae.distributions.full import FullGaussian
@@ -27,6 +28,7 @@ POSTERIORS.add("symmetric", SymmetricGaussian)
 POSTERIORS.add("iaf", InverseAutoregressiveFlow)
 POSTERIORS.add("planar", PlanarFlow)
 POSTERIORS.add("bits", Bits)
+POSTERIORS.add("categorical", Categorical)
 POSTERIORS.add("fixed", FixedGaussian)
 
 # each takes n_latent, and what it has of n_components, n_x (width of the data) and pixels (whether they lie in [0, 1])

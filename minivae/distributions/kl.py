@@ -14,10 +14,11 @@ import numpy as np
 from minivae.core import checks, errors, kernels
 from minivae.core.arrays import Array, sigmoid
 from minivae.distributions.bits import Bits
+from minivae.distributions.categorical import Categorical
 from minivae.distributions.diagonal import DiagonalGaussian
 from minivae.distributions.fixed import FixedGaussian
 from minivae.distributions.full import FullGaussian, packed_latents
-from minivae.distributions.priors import FairBits, StandardNormal
+from minivae.distributions.priors import FairBits, StandardNormal, UniformCategories
 from minivae.distributions.protocols import Posterior, Prior
 from minivae.distributions.symmetric import SymmetricGaussian, divided_differences, packed_gradient
 
@@ -142,6 +143,45 @@ class _BitsFromFair:
     def backward_per_latent(self, prior: Array, head: Array, dkl: Array, dprior: Array) -> Array:  # noqa: ARG002
         theta = sigmoid(head)
         return theta * (1 - theta) * head * dkl
+
+
+@closes(Categorical, UniformCategories)
+@dataclass(frozen=True)
+class _CategoricalFromUniform:
+    """KL = sum_gc theta_gc log(C theta_gc), dphi_gc = theta_gc (log theta_gc - sum_c theta_gc log theta_gc).
+
+    An entry's own term is theta log(C theta) - theta + 1 / C >= 0: the last two sum to zero over a group.
+    """
+
+    q: Categorical
+    log_c: float
+
+    @classmethod
+    def of(cls, posterior: Categorical, prior: UniformCategories) -> "_CategoricalFromUniform":
+        if posterior.n_categories != prior.n_categories:
+            raise ValueError(
+                f"prior must have groups of {posterior.n_categories} categories as the posterior does, got "
+                f"{prior.n_categories}. Leave it away."
+            )
+        return cls(posterior, math.log(prior.n_categories))
+
+    def _parts(self, head: Array) -> tuple[Array, Array]:
+        """Return theta and log(C theta)."""
+        return self.q.relaxed(head), self.q.log_theta(head) + head.dtype.type(self.log_c)
+
+    def value(self, prior: Array, head: Array) -> Array:
+        return self.per_latent(prior, head).sum(axis=1)
+
+    def per_latent(self, prior: Array, head: Array) -> Array:  # noqa: ARG002
+        theta, log_ratio = self._parts(head)
+        return theta * log_ratio - theta + head.dtype.type(math.exp(-self.log_c))
+
+    def backward(self, prior: Array, head: Array, dkl: Array, dprior: Array) -> Array:
+        return self.backward_per_latent(prior, head, np.broadcast_to(dkl[:, None], head.shape), dprior)
+
+    def backward_per_latent(self, prior: Array, head: Array, dkl: Array, dprior: Array) -> Array:  # noqa: ARG002
+        theta, log_ratio = self._parts(head)
+        return self.q.relaxed_backward(theta, log_ratio * dkl)  # d(theta log(C theta) - theta)/dtheta = log(C theta)
 
 
 @closes(FullGaussian, StandardNormal)

@@ -118,6 +118,11 @@ class Bernoulli(_Fixed):
             dlog_prob = checks.look(dlog_prob, "dlog_prob", out.shape[:1], out.dtype)
         return kernels.bernoulli_backward(*cache, dlog_prob)
 
+    def bend(self, params: Array, out: Array, cache: Any, along: Array) -> Array:  # noqa: ARG002
+        """Return the derivative of dlogits along a direction of the logits: -sigmoid(l) sigmoid(-l) along."""
+        theta = sigmoid(checks.look(out, "out", (None, None)))
+        return -theta * (1 - theta) * checks.look(along, "along", out.shape, out.dtype)
+
     def mean(self, params: Array, out: Array) -> Array:  # noqa: ARG002
         """Return the pixel probabilities sigmoid(logits)."""
         return sigmoid(checks.look(out, "out", (None, None)))
@@ -272,6 +277,11 @@ class Gaussian(_RealLine):
             grads[0] = 0.5 * ((squares - cache.shape[1]) @ dlog_prob)
         return cache * dlog_prob[:, None]
 
+    def bend(self, params: Array, out: Array, cache: Array, along: Array) -> Array:  # noqa: ARG002
+        """Return the derivative of dm along a direction of m: -along / v."""
+        out = checks.look(out, "out", (None, None))
+        return -np.exp(-self._log_var(params, out.dtype)) * checks.look(along, "along", out.shape, out.dtype)
+
     def mean(self, params: Array, out: Array) -> Array:  # noqa: ARG002
         """Return m."""
         return checks.look(out, "out", (None, None))
@@ -332,6 +342,14 @@ class GaussianPerPixel(_Fixed, _RealLine):
         """Return dout, means first."""
         dlog_prob = checks.look(dlog_prob, "dlog_prob", cache.shape[:1], cache.dtype)
         return cache * dlog_prob[:, None]
+
+    def bend(self, params: Array, out: Array, cache: Array, along: Array) -> Array:  # noqa: ARG002
+        """Return the derivative of dout along a direction (m', s'): -(exp(-s) m' + dm s'), -(dm m' + (ds + 1/2) s')."""
+        out = _even(out)
+        along = checks.look(along, "along", out.shape, out.dtype)
+        n = out.shape[1] // 2
+        (dm, ds), (m, s) = (np.split(a, [n], axis=1) for a in (cache, along))
+        return -np.concatenate([np.exp(-out[:, n:]) * m + dm * s, dm * m + (ds + out.dtype.type(0.5)) * s], axis=1)
 
     def mean(self, params: Array, out: Array) -> Array:  # noqa: ARG002
         """Return m."""

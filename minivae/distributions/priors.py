@@ -79,3 +79,44 @@ class FairBits(NoParameters):
         dtype = checks.dtype_of(params)
         checks.size(checks.width(n, "n") * self.n_latent, "n", n)
         return checks.generator(rng).integers(0, 2, (n, self.n_latent)).astype(dtype)
+
+
+@saved
+@dataclass(frozen=True)
+class UniformCategories(NoParameters):
+    """p(z) = C^-G for every z of G one-hot groups of C entries.
+
+    Examples
+    --------
+    >>> p = UniformCategories(6, 3)
+    >>> round(p.log_prob(p.init(), np.ones((1, 1, 6))).item() / math.log(1 / 3), 10)
+    2.0
+    """
+
+    n_latent: int
+    n_categories: int
+    formula = "uniform categories z"
+
+    def __post_init__(self) -> None:
+        if checks.width(self.n_latent, "n_latent") % checks.width(self.n_categories, "n_categories"):
+            raise ValueError(
+                f"n_latent must hold whole groups of {self.n_categories} categories, got {self.n_latent}. Use a "
+                f"multiple."
+            )
+
+    def log_prob(self, params: Array, z: Array) -> Array:  # noqa: ARG002
+        """Return -G log C, shape (K, B)."""
+        z = checks.look(z, "z", (None, None, self.n_latent))
+        return np.full(z.shape[:2], -self.n_latent // self.n_categories * math.log(self.n_categories), z.dtype)
+
+    def backward(self, params: Array, z: Array, dlog_prob: Array, grads: Array) -> Array:  # noqa: ARG002
+        """Return zero: every code is as probable as any other."""
+        return np.zeros_like(checks.look(z, "z", (None, None, self.n_latent)))
+
+    def sample(self, params: Array, n: int, rng: np.random.Generator) -> Array:
+        """Draw one of the C entries in each group."""
+        dtype = checks.dtype_of(params)
+        checks.size(checks.width(n, "n") * self.n_latent, "n", n)
+        n_groups = self.n_latent // self.n_categories
+        which = checks.generator(rng).integers(0, self.n_categories, (n, n_groups))
+        return np.eye(self.n_categories, dtype=dtype)[which].reshape(n, self.n_latent)

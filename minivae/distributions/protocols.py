@@ -86,6 +86,34 @@ class Posterior(Box, Protocol):
         """Return the one z that stands for q(z|x) in a reconstruction, shape (B, L): mean, mode, or noiseless draw."""
 
 
+class Relaxable(Posterior, Protocol):
+    """A discrete posterior whose draw is a rounding of real numbers y(head, eps), so that there are codes between.
+
+    ``relaxed(y / temperature)`` is such a code; as the temperature falls to zero it becomes the draw itself.
+    """
+
+    def behind(self, head: Array, eps: Array) -> Array:
+        """Return y, shape (K, B, L)."""
+
+    def behind_backward(self, head: Array, dy: Array) -> Array:
+        """Return dhead of each draw, shape (K, B, n_head), through y at fixed noise."""
+
+    def behind_forward(self, head: Array, dhead: Array) -> Array:
+        """Return dy of each draw along a direction of the head: the transpose of ``behind_backward``."""
+
+    def left_free(self, head: Array, y: Array, z: Array) -> Array:
+        """Return what of dy/dhead is left where the derivative of y given z is taken off, entry by entry."""
+
+    def relaxed(self, y: Array) -> Array:
+        """Return the code between the states, of the shape of y; of the head the mean of q(z|x)."""
+
+    def relaxed_backward(self, zeta: Array, d: Array) -> Array:
+        """Return dy, given the code zeta and its gradient d."""
+
+    def relaxed_bend(self, zeta: Array, along: Array, d: Array) -> Array:
+        """Return the derivative of ``relaxed_backward`` along a direction of zeta, d held fixed."""
+
+
 class Likelihood(Box, Protocol):
     """log p(x | decoder output).
 

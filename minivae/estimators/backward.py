@@ -1,9 +1,12 @@
 """The one backward pass from the draws to the encoder's head, for every estimator."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from minivae.core.arrays import Array
 from minivae.distributions.protocols import Posterior, Prior
+from minivae.estimators.second_pass import SecondPass
 from minivae.estimators.weights import Draws, Weights
 
 
@@ -16,6 +19,7 @@ def head_gradient(
     z: Array,
     cache: object,
     dz: Array | None,
+    seen: Callable[[], SecondPass] | None = None,
 ) -> Array:
     """Return dhead, shape (B, n_head), and overwrite the gradients of posterior and prior; a closed KL is not in it.
 
@@ -36,9 +40,14 @@ def head_gradient(
         Of ``posterior.sample`` or ``posterior.states``.
     dz : array of shape (K, B, L), or None
         a_k d log p(x|z_k) / dz_k, as the decoder's backward gives it; None where no path is followed.
+    seen : callable, optional
+        Makes what an estimator with a gradient of its own looks at; its rows are counted as the decoder counts them.
     """
     (posterior, prior), (q, p), (dq, dp), beta = boxes, params, grads, draws.kl_weight
     dp[:] = 0
+    if counts.own is not None:
+        assert seen is not None
+        return np.einsum("kb,kbh->bh", counts.decoder, counts.own(seen()))
     dprior = prior.backward(p, z, beta * counts.decoder, dp) if beta and (dz is not None or dp.size) else None
     if counts.path is None or dz is None:
         assert counts.score is not None

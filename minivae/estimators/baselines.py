@@ -7,9 +7,10 @@ caller keeps; ``predict`` gives c for each example, from earlier steps only; ``u
 step, after its gradient has been taken.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 
@@ -26,8 +27,8 @@ class Baseline(Protocol):
     def init(self, rng: np.random.Generator, dtype: Any = np.float64) -> State:
         """Return the state before the first step."""
 
-    def predict(self, state: State, x: Array) -> Array:
-        """Return c for each example, shape (B,)."""
+    def predict(self, state: State, x: Array) -> Any:
+        """Return c for each example, shape (B,), or what else its estimator takes in that place."""
 
     def update(self, state: State, x: Array, f: Array) -> None:
         """Learn from f, shape (K, B) or (B,), in place."""
@@ -138,7 +139,7 @@ class LearnedBaseline:
             raise ValueError(f"network must give 1 value, got {self.network.n_out}. End it with Dense(n, 1).")
 
     @classmethod
-    def mlp(cls, n_x: int, n_hidden: Sequence[int] = (32,), activation: Layer | str = "tanh") -> "LearnedBaseline":
+    def mlp(cls, n_x: int, n_hidden: Sequence[int] = (32,), activation: Layer | str = "tanh") -> Self:
         """Build the network from dense layers."""
         return cls(mlp([checks.width(n_x, "n_x"), *checks.widths(n_hidden, "n_hidden"), 1], activation))
 
@@ -173,3 +174,49 @@ class LearnedBaseline:
         error = y[:, 0] - target.astype(params.dtype, copy=False)
         self.network.backward(params, cache, error[:, None] / params.dtype.type(len(x)), grads, need_dx=False)
         return 0.5 * float(np.mean(error**2))
+
+
+@dataclass(frozen=True)
+class Centred:
+    """A baseline c, a number or one for each example, and the spread (a standard deviation) of what it leaves of f."""
+
+    c: Any
+    spread: float = 1.0
+
+
+@dataclass(frozen=True)
+class NormalisedBaseline(LearnedBaseline):
+    """c(x) as of ``LearnedBaseline``, and the spread of f - c(x), by which NVIL divides its signal where it is above 1.
+
+        variance <- decay variance + (1 - decay) mean (f - c(x))^2
+
+    over earlier steps, the start at zero divided out. The centred signal has no bias; the division scales the encoder's
+    steps, all alike.
+
+    Examples
+    --------
+    >>> rule = NormalisedBaseline.mlp(n_x=1, n_hidden=[2])
+    >>> state, x = rule.init(np.random.default_rng(0)), np.zeros((2, 1))
+    >>> rule.update(state, x, np.array([3.0, -3.0]))
+    >>> round(rule.predict(state, x).spread, 12)
+    3.0
+    """
+
+    def init(self, rng: np.random.Generator, dtype: Any = np.float64) -> State:
+        """Return the state of the baseline, and a spread of nothing."""
+        state = super().init(rng, dtype)
+        return {**state, "square": np.zeros(1, state["params"].dtype)}
+
+    def predict(self, state: State, x: Array) -> Centred:  # type: ignore[override]
+        """Return c(x) and the spread."""
+        weight = float(state["weight"][0])
+        spread = math.sqrt(float(state["square"][0]) / weight) if weight else 1.0
+        return Centred(super().predict(state, x), spread)
+
+    def update(self, state: State, x: Array, f: Array) -> None:
+        """Take in the square of what the baseline of before leaves, then learn."""
+        before = super().predict(state, x)
+        super().update(state, x, f)
+        decay = self.average.decay
+        state["square"] *= decay
+        state["square"] += (1 - decay) * np.mean((f - before) ** 2)

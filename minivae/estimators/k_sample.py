@@ -123,7 +123,7 @@ class KSampleBound:
     def rule(self, model: Any) -> Baseline | None:
         """Return the rule of the estimator's baseline, for the model's data."""
         checks.has(model, ("variational", "loss_and_grad"), "model", "a model", "VAE.mlp(n_x=4, n_latent=2)")
-        return None if self.row.rule is None else self.row.rule(model.n_x)
+        return None if self.row.rule is None else self.row.rule(model)
 
 
 def _with_bound(terms: Any) -> Any:

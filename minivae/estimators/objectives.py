@@ -79,19 +79,28 @@ def check_bound(estimator: str, bound: BoundName) -> None:
 
 
 def check_path(estimator: str, posterior: Any) -> None:
-    """Refuse an estimator that goes through the draw where no path leads through it.
+    """Refuse an estimator that goes through the draw where no path leads through it, or one that relaxes what is real.
 
     >>> from minivae.distributions import Bits
     >>> check_path("score", Bits(2))
     """
     row = ESTIMATORS.choose(estimator)
-    if row.has_path and not posterior.has_path:
-        others = [name for name, other in ESTIMATORS.items() if not other.has_path and other.bound == row.bound]
+    if row.suits(posterior):
+        return
+    kind = type(posterior).__name__
+    fit = {name: other for name, other in ESTIMATORS.items() if other.bound == row.bound and other.suits(posterior)}
+    others = ", ".join(name for name, other in fit.items() if not other.biased)
+    if row.has_path:
+        relaxed = " or ".join(name for name, other in fit.items() if other.biased)
+        biased = f", or {relaxed}, which follow the path of a relaxation and are biased" if relaxed else ""
         raise ValueError(
-            f"estimator must be one that needs no path for {type(posterior).__name__}, got {estimator!r}: the draw "
-            f"is a step, whose derivative is zero almost everywhere, so nothing comes back through it. Use one of "
-            f"{', '.join(others)}."
+            f"estimator must be one that needs no path for {kind}, got {estimator!r}: the draw is a step, whose "
+            f"derivative is zero almost everywhere, so nothing comes back through it. Use one of {others}{biased}."
         )
+    what = "bits" if row.needs == "antithetic" else "discrete codes, which it looks between"
+    raise ValueError(
+        f"estimator must be one that suits {kind}, got {estimator!r}, which is for {what}. Use one of {others}."
+    )
 
 
 @saved
@@ -122,6 +131,9 @@ class Elbo:
         estimator can use it.
     free_bits : float
         lambda, in nats; 0 is the plain KL. It takes the formula for the KL of each latent.
+    temperature : float, optional
+        Of an estimator that relaxes a discrete draw: the Gumbel-softmax's, whose bias it scales, or the one at which
+        REBAR and RELAX start to learn theirs. What is usual unless given.
 
     Raises
     ------
@@ -136,15 +148,16 @@ class Elbo:
     --------
     >>> from minivae import VAE
     >>> Elbo(beta=4.0).resolved(VAE.mlp(n_x=4, n_latent=2))
-    Elbo(estimator='pathwise', beta=4.0, kl='closed', free_bits=0.0)
+    Elbo(estimator='pathwise', beta=4.0, kl='closed', free_bits=0.0, temperature=None)
     >>> Elbo().resolved(VAE.mlp(n_x=4, n_latent=2, posterior="bits"))
-    Elbo(estimator='score-leave-one-out', beta=1.0, kl='closed', free_bits=0.0)
+    Elbo(estimator='score-leave-one-out', beta=1.0, kl='closed', free_bits=0.0, temperature=None)
     """
 
     estimator: str | None = None
     beta: float | BetaSchedule = 1.0
     kl: KlMode | None = None
     free_bits: float = 0.0
+    temperature: float | None = None
     variational = True
 
     def __post_init__(self) -> None:
@@ -164,7 +177,18 @@ class Elbo:
             raise ValueError(
                 f"kl must be 'sampled' for the estimator {self.estimator!r}, which leaves out a part of log q(z|x) at "
                 f"the draw, got {self.kl!r}. Use kl='sampled', or estimator='pathwise'."
+                if self.kl == "closed"
+                else f"kl must be 'closed' for the estimator {self.estimator!r}, which looks at log p(x|z) between the "
+                f"codes, got {self.kl!r}. Leave kl away."
             )
+        if self.temperature is not None:
+            checks.number(self.temperature, "temperature", low=0)
+            usual = [name for name, row in ESTIMATORS.items() if row.temperature is not None]
+            if self.estimator not in usual:
+                raise ValueError(
+                    f"temperature must go with an estimator that relaxes the draw ({', '.join(usual)}), got "
+                    f"{self.temperature:g} with {self.estimator!r}. Leave it away."
+                )
 
     @cached_property
     def _schedule(self) -> BetaSchedule | None:
@@ -215,6 +239,11 @@ class Elbo:
                 f"{self.free_bits:g} with {type(posterior).__name__} and {type(model.prior).__name__}. Leave it away, "
                 f"or use a posterior and a prior with a closed KL."
             )
+        if not closed and "sampled" not in row.kl:
+            raise ValueError(
+                f"estimator must be one that can sample the KL of {type(posterior).__name__} from "
+                f"{type(model.prior).__name__}, which has no formula, got {estimator!r}. Use 'score-leave-one-out'."
+            )
         kl: KlMode = self.kl or ("closed" if closed and "closed" in row.kl else "sampled")
         return self if (estimator, kl) == (self.estimator, self.kl) else replace(self, estimator=estimator, kl=kl)
 
@@ -253,6 +282,9 @@ class Elbo:
                     f"{name} of the weights of {self.estimator!r} must have shape {draws.log_q.shape}, one a draw and "
                     f"example, got {given.shape}. Give each draw its own."
                 )
+        if weights.own is None and self.row.own is not None:
+            own, temperature = self.row.own, self.temperature or self.row.temperature or 1.0
+            return replace(weights, own=lambda seen: own(seen, baseline, temperature))
         return weights
 
     def terms(self, elbo: ElboTerms, draws: Draws, w: Array) -> ElboTerms:  # noqa: ARG002
@@ -282,7 +314,7 @@ class Elbo:
 
     def rule(self, model: Any) -> Baseline | None:
         """Return the rule of the estimator's baseline, for the model's data."""
-        return None if self.row.rule is None else self.row.rule(_model(model).n_x)
+        return None if self.row.rule is None else self.row.rule(_model(model))
 
 
 @saved

@@ -14,6 +14,7 @@ With K draws z_k of q(z|x), f_k = log p(x|z_k) + beta [log p(z_k) - log q(z_k|x)
     score-moving-average      1/K      0     the same, c the average of earlier steps
     score-learned             1/K      0     the same, c(x) a network that learns along
     score-leave-one-out       1/K      0     (f_k - mean of the other f) / K
+    nvil                      1/K      0     (f_k - c(x) - c) / max(1, sd) / K     sd the spread of earlier signals
     exact                     q_k      0     q_k f_k                  every state z_k of a discrete q(z|x)
 
 These raise the ELBO. The K-sample bound is log (1/K) sum_k w_k, w_k = exp(f_k) with a sampled KL and beta = 1; let L be
@@ -26,6 +27,8 @@ its value at these draws and v_k = w_k / sum_j w_j the share of a draw in it. Wh
     iwae-score                v_k      0      L - c - v_k
     iwae-vimco                v_k      0      L - L_k - v_k   L_k is L with f_k replaced by the mean of the other f
 
+Those that look at f a second time, at other codes, give a gradient of their own for the head: ``second_pass``.
+
 A new estimator is a function from ``Draws`` to ``Weights``, and a row of this table.
 
 References
@@ -33,6 +36,7 @@ References
 G. Roeder, Y. Wu, D. Duvenaud, "Sticking the landing", 2017.
 Y. Burda, R. Grosse, R. Salakhutdinov, "Importance weighted autoencoders", 2016.
 G. Tucker, D. Lawson, S. Gu, C. Maddison, "Doubly reparameterized gradient estimators", 2019.
+A. Mnih, K. Gregor, "Neural variational inference and learning in belief networks", 2014: nvil.
 A. Mnih, D. Rezende, "Variational inference for Monte Carlo objectives", 2016.
 """
 
@@ -47,7 +51,7 @@ from minivae.core import checks
 from minivae.core.arrays import Array
 from minivae.core.errors import NonFiniteError
 from minivae.core.registry import Table
-from minivae.estimators.baselines import Baseline, LearnedBaseline, MovingAverage
+from minivae.estimators.baselines import Baseline, Centred, LearnedBaseline, MovingAverage, NormalisedBaseline
 from minivae.estimators.signals import leave_one_out, leave_one_out_signal
 
 KlMode = Literal["closed", "sampled"]
@@ -95,12 +99,14 @@ class Weights:
     """The three weights, each of shape (K, B), in units of ``Draws.share``.
 
     ``path`` None is zero. ``score`` None is -beta times the path's where the KL is sampled, and zero where it is
-    closed: together with the path, the total derivative.
+    closed: together with the path, the total derivative. ``own``, where it is given, stands for both: from a
+    ``SecondPass`` to a gradient for the head, a row for each draw, counted as the decoder counts it.
     """
 
     decoder: Array
     path: Array | None = None
     score: Array | None = None
+    own: Callable[[Any], Array] | None = None
 
 
 @dataclass(frozen=True)
@@ -122,7 +128,15 @@ class Estimator:
     bound : {"elbo", "iwae"}
         What it raises: the ELBO, or the K-sample bound.
     rule : callable, optional
-        From the width of x to the baseline that is learnt along the way.
+        From the model to the baseline that is learnt along the way.
+    own : callable, optional
+        From a ``SecondPass``, what the rule predicts and the temperature to a gradient for the head, (K, B, H).
+    biased : bool
+        Whether its mean is another gradient than the objective's.
+    temperature : float, optional
+        The one that is usual, of an estimator that relaxes the draw.
+    needs : str
+        What a posterior must have for it, where not all do.
     """
 
     weights: Callable[[Draws, Any], Weights]
@@ -132,7 +146,15 @@ class Estimator:
     usual_draws: int = 1
     enumerates: bool = False
     bound: BoundName = "elbo"
-    rule: Callable[[int], Baseline] | None = None
+    rule: Callable[[Any], Baseline] | None = None
+    own: Callable[[Any, Any, float], Array] | None = None
+    biased: bool = False
+    temperature: float | None = None
+    needs: str = "n_head"
+
+    def suits(self, posterior: Any) -> bool:
+        """Say whether it can be used with a posterior."""
+        return (posterior.has_path or not self.has_path) and hasattr(posterior, self.needs)
 
 
 def _pathwise(draws: Draws, baseline: Any) -> Weights:  # noqa: ARG001
@@ -151,6 +173,13 @@ def _score(draws: Draws, baseline: Any) -> Weights:
 
 def _leave_one_out(draws: Draws, baseline: Any) -> Weights:  # noqa: ARG001
     return Weights(draws.share, score=draws.share * leave_one_out_signal(draws.f))
+
+
+def _nvil(draws: Draws, baseline: Any) -> Weights:
+    known = baseline if isinstance(baseline, Centred) else Centred(baseline)
+    f = draws.f
+    c = checks.baseline(known.c, f.shape[1], f.dtype)
+    return Weights(draws.share, score=draws.share * ((f - c) / f.dtype.type(max(1.0, known.spread))))
 
 
 def _exact(draws: Draws, baseline: Any) -> Weights:  # noqa: ARG001
@@ -243,7 +272,8 @@ ESTIMATORS.add("path-derivative", Estimator(_path_derivative, has_path=True, kl=
 ESTIMATORS.add("score", Estimator(_score))
 ESTIMATORS.add("score-leave-one-out", Estimator(_leave_one_out, least_draws=2, usual_draws=4))
 ESTIMATORS.add("score-moving-average", Estimator(_score, rule=lambda _: MovingAverage()))
-ESTIMATORS.add("score-learned", Estimator(_score, rule=LearnedBaseline.mlp))
+ESTIMATORS.add("score-learned", Estimator(_score, rule=lambda model: LearnedBaseline.mlp(model.n_x)))
+ESTIMATORS.add("nvil", Estimator(_nvil, rule=lambda model: NormalisedBaseline.mlp(model.n_x)))
 ESTIMATORS.add("exact", Estimator(_exact, enumerates=True))
 _K_SAMPLE: dict[str, Any] = {"kl": ("sampled",), "bound": "iwae", "usual_draws": 5}
 ESTIMATORS.add("iwae", Estimator(_iwae, has_path=True, **_K_SAMPLE))

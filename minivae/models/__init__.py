@@ -3,6 +3,7 @@
 from minivae.models.annealing import AnnealedMarginal, annealed_log_marginal
 from minivae.models.autoencoder import Autoencoder
 from minivae.models.base import Model
+from minivae.models.belief import belief_network
 from minivae.models.bounds import CollapsedWeightsWarning, LogMarginal, iwae_bound, log_marginal, log_weights
 from minivae.models.contraction import Contraction, jacobian
 from minivae.models.corruptions import CORRUPTIONS, Corruption, GaussianNoise, MaskingNoise, SaltAndPepperNoise
@@ -36,6 +37,7 @@ __all__ = [
     "SequenceVAE",
     "annealed_log_marginal",
     "attribute_direction",
+    "belief_network",
     "convolutional",
     "coupling_terms",
     "encoder_draws",

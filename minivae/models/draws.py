@@ -19,8 +19,10 @@ from minivae.estimators.backward import head_gradient
 from minivae.estimators.k_sample import Bound
 from minivae.estimators.moments import RunningMoments
 from minivae.estimators.objectives import Elbo
+from minivae.estimators.second_pass import SecondPass
 from minivae.estimators.weights import Draws, Weights
 from minivae.models.base import Variational, checked_rows
+from minivae.models.code_costs import CodeCost
 
 _DRAWS_AT_ONCE = 64
 
@@ -115,14 +117,16 @@ class EncoderDraws:
         objective = self._objective(objective)
         n_draws = len(self.log_q)
         n_group = n_draws if n_group is None else checks.width(n_group, "n_group")
+        rows: Array
         objective.check(self.model, n_group)
         if n_draws % n_group:
             raise ValueError(f"n_group must divide the {n_draws} draws, got {n_group}. Choose another.")
-        counts = self._counts(objective, n_group)
         posterior, prior = self._own
-        if counts.path is None:
+        if objective.row.own is not None:
+            rows = self._own_rows(objective, baseline)
+        elif (counts := self._counts(objective, n_group)).path is None:
             c = _baseline(baseline, self.head)
-            rows: Array = (self._each(cast(Array, counts.score)) - c) * self.score
+            rows = (self._each(cast(Array, counts.score)) - c) * self.score
         else:
             draws = self._known(objective, (1, self.log_q.size))
             boxes, theirs = (self.model.posterior, self.model.prior), (posterior, prior)
@@ -135,6 +139,18 @@ class EncoderDraws:
             ones = np.ones(len(self.head), rows.dtype)
             rows = rows - self.model.closed_kl.backward(prior, self.head, ones, np.empty_like(prior))
         return rows
+
+    def _own_rows(self, objective: Bound, control: Any) -> Array:
+        """Return the rows of an estimator that looks at the cost a second time, shape (K, B, H)."""
+        if self.eps is None:
+            raise ValueError(
+                f"eps must be draws for {objective.estimator!r}, which looks behind them, got all states. Use "
+                f"encoder_draws."
+            )
+        cost = CodeCost(self.model, self.model.unpack(self.params)[-2:], self.x)
+        seen = SecondPass(self.model.posterior, self.head, self.eps, self.z, self.log_lik, cost)
+        own = objective.weights(self._known(objective, self.log_q.shape), control).own
+        return cast(Callable[[SecondPass], Array], own)(seen)
 
     def _objective(self, objective: Bound | None) -> Bound:
         if objective is None:

@@ -5,13 +5,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from minivae.core import checks
 from minivae.core.arrays import Array
 from minivae.core.registry import Table
+from minivae.distributions.categorical import Categorical
 from minivae.distributions.families import POSTERIORS, PRIORS
 from minivae.distributions.fixed import FixedGaussian
 from minivae.distributions.mixtures import MixtureOfGaussians
 from minivae.models.autoencoder import Autoencoder
 from minivae.models.base import Model
+from minivae.models.belief import belief_network
 from minivae.models.contraction import Contraction
 from minivae.models.corruptions import CORRUPTIONS
 from minivae.models.penalties import SPARSITIES, KLSparsity, L1Sparsity
@@ -66,12 +69,25 @@ def _built(cls: Any, common: dict[str, Any], own: Mapping[str, Any]) -> Model:
 
 def _vae(x: Array, common: dict[str, Any], own: Mapping[str, Any]) -> Model:  # noqa: ARG001
     own = {"n_components" if name == "components" else name: value for name, value in own.items()}
+    if own.get("posterior") == "categorical":
+        n_categories = checks.width(own.pop("categories", _CATEGORIES), "categories")
+        width = checks.width(common["n_latent"], "n_latent") * n_categories
+        return _built(VAE, common | {"n_latent": width}, own | {"posterior": Categorical(width, n_categories)})
+    if "categories" in own:
+        raise ValueError(
+            f"categories must be given with posterior='categorical' only, got it with "
+            f"{own.get('posterior', 'diagonal')!r}. Drop it."
+        )
     if "variance" not in own:
         return _built(VAE, common, own)
     name, variance = own.get("posterior", "fixed"), own.pop("variance")
     if name != "fixed":
         raise ValueError(f"variance must be given with posterior='fixed' only, got it with {name!r}. Drop it.")
     return _built(VAE, common, own | {"posterior": FixedGaussian(common["n_latent"], variance)})
+
+
+def _belief(x: Array, common: dict[str, Any], own: Mapping[str, Any]) -> Model:  # noqa: ARG001
+    return belief_network(**common, n_upper=own.get("upper"))
 
 
 def _plain(x: Array, common: dict[str, Any], own: Mapping[str, Any]) -> Model:  # noqa: ARG001
@@ -105,10 +121,12 @@ _WEIGHT = Option(
 )
 _LEVELS = ", ".join(f"{name} {getattr(cls, cls.level):g}" for name, cls in CORRUPTIONS.items())
 
+_CATEGORIES = 10
+
 RECIPES: Table[Recipe] = Table("model")
 _POSTERIORS = (
     f"q(z|x): {', '.join(POSTERIORS)} (default diagonal); full, symmetric: correlations; iaf, planar: flows; fixed: a "
-    f"given variance"
+    f"given variance; bits, categorical: discrete codes"
 )
 RECIPES.add(
     "vae",
@@ -117,10 +135,19 @@ RECIPES.add(
         (
             Option("posterior", str, _POSTERIORS),
             Option("variance", float, f"of q(z|x), posterior fixed (default {FixedGaussian.variance:g})"),
+            Option("categories", int, f"of each latent, posterior categorical (default {_CATEGORIES})"),
             Option("prior", str, f"p(z): {', '.join(PRIORS)} (default: the posterior's own)"),
             Option("components", int, f"of a prior that is a mixture (default {MixtureOfGaussians.n_components})"),
         ),
         takes_networks=True,
+    ),
+)
+RECIPES.add(
+    "belief",
+    Recipe(
+        _belief,
+        (Option("upper", int, "belief: bits of the upper of its two layers (default: as many as --latent)"),),
+        n_latent=8,
     ),
 )
 RECIPES.add("ae", Recipe(_plain, takes_networks=True))

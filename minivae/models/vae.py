@@ -10,7 +10,7 @@ The way of the data, and the same picture read from right to left in ``loss_and_
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, cast
 
 import numpy as np
@@ -27,14 +27,16 @@ from minivae.distributions.families import named_posterior, named_prior
 from minivae.distributions.kl import ClosedKl, closed_kl
 from minivae.distributions.likelihoods import Bernoulli, named_likelihood
 from minivae.distributions.mixtures import AsksTheEncoder
-from minivae.distributions.protocols import Likelihood, Posterior, Prior
+from minivae.distributions.protocols import Likelihood, Posterior, Prior, Relaxable
 from minivae.estimators.backward import head_gradient
 from minivae.estimators.k_sample import Bound
 from minivae.estimators.objectives import Elbo
+from minivae.estimators.second_pass import SecondPass
 from minivae.estimators.terms import ElboTerms
 from minivae.estimators.weights import Draws, even_share, even_weights
 from minivae.models import bounds
 from minivae.models.base import EncoderDecoder, Networks, Quantity, mirrored, networks_from, quantity
+from minivae.models.code_costs import CodeCost
 from minivae.nn.layer import Layer
 from minivae.nn.sequential import Sequential
 
@@ -139,7 +141,7 @@ class VAE(EncoderDecoder):
         likelihood : Likelihood or str
             Or its name: bernoulli, gaussian, gaussian-learned, gaussian-per-pixel. Bernoulli() unless given.
         posterior : Posterior or str
-            Or its name: diagonal, full, symmetric, iaf, planar, bits, fixed.
+            Or its name: diagonal, full, symmetric, iaf, planar, bits, categorical, fixed.
         prior : Prior or str, optional
             Or its name: normal, mixture, vamp. The posterior's own unless given.
         n_components : int, optional
@@ -320,13 +322,20 @@ class VAE(EncoderDecoder):
         dz = None if dcodes is None else dcodes.reshape(z.shape)
         boxes, theirs = (self.posterior, self.prior), (posterior, prior)
         dprior = own_dprior if asked is None else np.empty_like(prior)
-        dhead = head_gradient(counts, draws, boxes, theirs, (dposterior, dprior), z, path, dz)
+        seen = partial(self._seen_again, head, eps, z, draws, (decoder, likelihood), x)
+        dhead = head_gradient(counts, draws, boxes, theirs, (dposterior, dprior), z, path, dz, seen)
         if self.closed_kl is not None and log_prior is None and objective.final_beta:
             dhead += self._kl_backward(cast(Elbo, objective), terms, prior, head, dprior)
         self.encoder.backward(encoder, encoder_cache, dhead, dencoder, need_dx=False)
         if asked is not None:
             self._asked_backward((encoder, own_prior), asked, dprior, (dencoder, own_dprior))
         return loss, terms
+
+    def _seen_again(
+        self, head: Array, eps: Array, z: Array, draws: Draws, params: tuple[Array, Array], x: Array
+    ) -> SecondPass:
+        """Return the draws and log p(x|z) at any codes, for an estimator that looks at it a second time."""
+        return SecondPass(cast(Relaxable, self.posterior), head, eps, z, draws.log_lik, CodeCost(self, params, x))
 
     def _resolved(self, objective: Bound | None) -> Bound:
         if objective is None or objective is self.objective:  # the usual case, at the price of a look

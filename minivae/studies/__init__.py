@@ -13,7 +13,9 @@ from minivae.studies.blur import (
     sharpness,
 )
 from minivae.studies.collapse import collapse, mutual_information
+from minivae.studies.em_stops import LatentPosterior, latent_posteriors, latent_posteriors_figure
 from minivae.studies.gradients import gradient_checks
+from minivae.studies.inference import InferenceTrace, compare_inference, inference_figure, inference_problems
 from minivae.studies.limit import Approach, limit_to_autoencoder
 from minivae.studies.one_bit import one_bit_data, one_bit_loss, one_bit_optimum
 from minivae.studies.rate_distortion import rate_distortion
@@ -21,14 +23,21 @@ from minivae.studies.through_time import clipping, reach_through_time
 
 __all__ = [
     "Approach",
+    "InferenceTrace",
+    "LatentPosterior",
     "OneBit",
     "SharedCode",
     "best_one_bit",
     "clipping",
     "collapse",
+    "compare_inference",
     "fit_one_bit",
     "fit_shared_code",
     "gradient_checks",
+    "inference_figure",
+    "inference_problems",
+    "latent_posteriors",
+    "latent_posteriors_figure",
     "limit_to_autoencoder",
     "measure_attribute",
     "measure_sharpness",

@@ -2,7 +2,8 @@
 
 A problem yields rows; a row is one estimator's gradient for one parameter (or the mean over alike parameters), by
 single draws. ``z_mean`` and ``z_variance`` are distances from the exact values in standard errors; where those are not
-known, they are None.
+known, they are None. ``exact_mean`` is the estimator's own; ``exact_bias``, where an estimator may have one, what it
+is more than the gradient.
 """
 
 import csv
@@ -14,13 +15,14 @@ from minivae.core import checks
 from minivae.core.files import write_atomically
 from minivae.core.registry import Table
 from minivae.core.seeds import Stream, stream
+from minivae.studies.compare_codes import CODES_BITS, CODES_CATEGORICAL
 from minivae.studies.compare_costs import COSINE, EXPONENTIAL, QUADRATIC
 from minivae.studies.compare_digits import BITS, DIGITS
 from minivae.studies.compare_linear import LINEAR_GAUSSIAN
 from minivae.studies.compare_rows import Problem, Row, quotient
 
 PROBLEMS: Table[Problem] = Table("problem")  # at the end is where a new one goes: its place is a part of its seed
-for _problem in (QUADRATIC, EXPONENTIAL, COSINE, LINEAR_GAUSSIAN, DIGITS, BITS):
+for _problem in (QUADRATIC, EXPONENTIAL, COSINE, LINEAR_GAUSSIAN, DIGITS, BITS, CODES_BITS, CODES_CATEGORICAL):
     PROBLEMS.add(_problem.name, _problem)
 
 NAMES = tuple(dict.fromkeys(name for problem in PROBLEMS.values() for name in problem.estimators))
@@ -90,9 +92,16 @@ def compare(
     number = list(PROBLEMS).index(problem.name) if PROBLEMS.get(problem.name) is problem else _OWN
     chosen = problem.estimators if names is None else names
     for row in problem.rows(chosen, n_samples, seed, stream(seed, Stream.COMPARE, number)):
-        snr, ns_per_draw = row.pop("snr"), row.pop("ns_per_draw")
+        snr, ns_per_draw, bias = row.pop("snr"), row.pop("ns_per_draw"), row.pop("exact_bias", None)
         ratio = quotient(row["exact_variance"], row["reference_variance"])
-        yield {"problem": problem.name, **row, "variance_ratio": ratio, "snr": snr, "ns_per_draw": ns_per_draw}
+        yield {
+            "problem": problem.name,
+            **row,
+            "exact_bias": bias,
+            "variance_ratio": ratio,
+            "snr": snr,
+            "ns_per_draw": ns_per_draw,
+        }
 
 
 def write_table(path: Path, rows: Sequence[Row]) -> str:

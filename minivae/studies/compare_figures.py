@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,8 +17,11 @@ from minivae.estimators.exact.costs import exact_moments, variance_crossings
 from minivae.estimators.moments import Summary, summarize
 from minivae.estimators.objectives import Elbo
 from minivae.estimators.on_costs import COST_ESTIMATORS, sample_gradients
+from minivae.estimators.weights import ESTIMATORS
 from minivae.models.vae import VAE
 from minivae.nn.optim import Adam
+from minivae.studies import code_figures
+from minivae.studies.compare_codes import CODES_BITS, CODES_CATEGORICAL, CodeProblem
 from minivae.studies.compare_costs import COSINE, EXPONENTIAL, QUADRATIC
 from minivae.studies.compare_digits import BITS, DIGITS, DigitsProblem
 from minivae.studies.compare_rows import Problem, Row
@@ -55,7 +59,8 @@ def write(
     """Write the figures that belong to the rows into a folder as PNG files, and return their paths.
 
     One for each problem; three more where one of the costs in the table is among them, and the learning curves of each
-    VAE on the digits. ``advance`` is called at each figure and each training.
+    VAE on the digits, and of discrete codes what the temperature does. ``advance`` is called at each figure and each
+    training.
     """
     rng = stream(seed, Stream.COMPARE_FIGURES)
     made: dict[str, Callable[[], Figure]] = {}
@@ -70,6 +75,10 @@ def write(
         measured = {row["estimator"] for row in rows if row["problem"] == digits.name}
         if ways := [name for name in CURVES if name in measured]:
             made[f"learning_curves_{digits.name}"] = partial(learning_curves, digits, ways, seed, advance)
+    if any(problem in (CODES_BITS, CODES_CATEGORICAL) for problem in problems):
+        made["variance_against_temperature"] = partial(code_figures.against_temperature, rng)
+    for codes in (problem for problem in (CODES_BITS, CODES_CATEGORICAL) if problem in problems):
+        made[f"learning_curves_{codes.name}"] = partial(learning_codes, codes, seed, advance)
     paths = []
     for name, make in made.items():
         paths.append(save(make(), folder / f"{name}.png"))
@@ -180,6 +189,21 @@ def learning_curves(problem: DigitsProblem, ways: Sequence[str], seed: int, adva
     return figure
 
 
+def learning_codes(problem: CodeProblem, seed: int, advance: Callable[[], Any]) -> "Figure":
+    """Train a VAE on the digits, its code bits or categories, with each estimator, four draws a step."""
+    digits = datasets.load("digits-threshold")
+    model = VAE.mlp(digits.n_x, 18, [64], "tanh", posterior=replace(problem.posterior, n_latent=18))
+    histories = {}
+    for name in (
+        name for name, row in ESTIMATORS.items() if name in code_figures.CODE_COLORS and row.suits(model.posterior)
+    ):
+        how = Settings(epochs=40, n_draws=4, optimizer=Adam(3e-3), objective=Elbo(name), seed=seed)
+        histories[name] = train(model, digits.x_train, digits.x_valid, how).history
+    advance()
+    kind = "18 bits" if problem is CODES_BITS else "6 groups of 3 categories"
+    return code_figures.code_curves(histories, f"a VAE of the digits with {kind}, trained with each estimator")
+
+
 def relative_variance(problem: Problem, rows: Sequence[Row]) -> "Figure":
     """Draw the total variance of each estimator on one problem, relative to the reference's: exact and measured."""
     found = sorted(totals(problem, rows), key=lambda total: total.best_ratio or 0.0)
@@ -196,7 +220,7 @@ def relative_variance(problem: Problem, rows: Sequence[Row]) -> "Figure":
         axes.annotate(
             f"{b if b is not None else a:.3g}", (max(a, b or a), i), (12, -3), textcoords="offset points", fontsize=9
         )
-    axes.set_yticks(range(len(found)), [total.estimator for total in found])
+    axes.set_yticks(range(len(found)), [total.estimator + (" (biased)" if total.bias else "") for total in found])
     axes.set_ylim(len(found) - 0.5, -0.5)
     if all(value for value in measured):
         axes.set_xscale("log")

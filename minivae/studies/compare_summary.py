@@ -25,6 +25,8 @@ class Total:
     snr : float
         |gradient| / sqrt(variance) of one draw.
     ns_per_draw : float
+    bias : float or None
+        |exact mean - gradient| / |gradient|; None on problems whose estimators all are unbiased.
     """
 
     estimator: str
@@ -35,6 +37,7 @@ class Total:
     snr: float
     ns_per_draw: float
     reference: str | None
+    bias: float | None = None
 
     @property
     def best_ratio(self) -> float | None:
@@ -77,18 +80,41 @@ def totals(problem: Problem, rows: Sequence[Row]) -> list[Total]:
         snr = sum(mean**2 for mean in means) ** 0.5 / measured[name] ** 0.5 if measured[name] else float("inf")
         ratio, exact_ratio = (quotient(value, divisors.get(reference or "")) for value in (measured[name], exact[name]))
         found.append(
-            Total(name, measured[name], exact[name], ratio, exact_ratio, snr, own[0]["ns_per_draw"], reference)
+            Total(
+                name,
+                measured[name],
+                exact[name],
+                ratio,
+                exact_ratio,
+                snr,
+                own[0]["ns_per_draw"],
+                reference,
+                _bias_of(own),
+            )
         )
     return found
 
 
+def _bias_of(own: Sequence[Row]) -> float | None:
+    """Return |bias| / |gradient| of the rows of one estimator, or None where there is none to be known."""
+    known = [row for row in own if row.get("exact_bias") is not None]
+    if not known:
+        return None
+    gradient = math.hypot(*(row["exact_mean"] - row["exact_bias"] for row in known))
+    return math.hypot(*(row["exact_bias"] for row in known)) / gradient if gradient else math.inf
+
+
 def short_table(problem: Problem, rows: Sequence[Row]) -> list[Row]:
-    """Return one line an estimator: variances relative to the reference's, signal to noise, nanoseconds a draw."""
+    """Return one line an estimator: variances relative to the reference's, signal to noise, nanoseconds a draw.
+
+    Where estimators may be biased those that are say so, and a column has their bias, relative to the gradient.
+    """
     return [
         {
-            "estimator": total.estimator,
+            "estimator": total.estimator + (" (biased)" if total.bias else ""),
             "exact": total.exact_ratio,
             "measured": total.ratio,
+            **({} if total.bias is None else {"bias": total.bias}),
             "signal/noise": total.snr,
             "ns per draw": total.ns_per_draw,
         }
@@ -128,6 +154,12 @@ def finding(problem: Problem, rows: Sequence[Row]) -> str:
     """
     biased = _biased(rows)
     clauses = [f"{name} is biased: {_bias(row)}" for name, row in biased.items()]
+    for total in totals(problem, rows):
+        if total.bias:
+            biased[total.estimator] = max(
+                (row for row in rows if row["estimator"] == total.estimator), key=lambda row: abs(row["exact_bias"])
+            )
+            clauses.append(f"{total.estimator} is biased, by {total.bias:.2g} of the gradient")
     known = {total.estimator: total.best_ratio for total in totals(problem, rows) if total.estimator not in biased}
     reference = totals(problem, rows)[0].reference
     related = sorted((ratio, name) for name, ratio in known.items() if ratio is not None)

@@ -12,7 +12,7 @@ from minivae.nn.gradcheck import check_gradient
 
 # sizes that differ from each other, so that an axis taken for another is seen, and a factor tells where it comes from
 BATCH, DRAWS, N_X, N_LATENT = 3, 5, 4, 2
-_MOST = 2000  # coordinates that are checked one by one; larger gradients along random directions
+_MOST = 500  # coordinates that are checked one by one; larger gradients along random directions
 _FACTORS = {
     -1.0: " (the sign)",
     BATCH: f" (counted once for each of the {BATCH} examples?)",
@@ -100,7 +100,7 @@ def compare(
         Takes an array for each part, in their order, and returns a number.
     parts : sequence of Part
     method, n_directions, rng
-        As in ``check_gradient``; a gradient of more than 2,000 entries is checked along 20 directions.
+        As in ``check_gradient``; a gradient of more than 500 entries is checked along 20 directions.
 
     Examples
     --------

@@ -6,6 +6,7 @@ import numpy as np
 
 from minivae.core import checks
 from minivae.core.seeds import Stream, stream
+from minivae.distributions.belief import BeliefBits
 from minivae.distributions.families import POSTERIORS, PRIORS
 from minivae.distributions.likelihoods import LIKELIHOODS
 from minivae.distributions.protocols import Prior
@@ -16,6 +17,7 @@ from minivae.models.vae import VAE
 from minivae.nn.activations import ACTIVATIONS
 from minivae.nn.convolution import Conv2d, ConvTranspose2d
 from minivae.nn.dense import Dense
+from minivae.nn.front import Front
 from minivae.nn.layer import Layer
 from minivae.nn.masked import MaskedDense
 from minivae.nn.normalisation import LayerNorm
@@ -24,11 +26,14 @@ from minivae.nn.residual import Residual
 from minivae.nn.sequential import mlp
 from minivae.nn.steps import Repeat, Steps
 from minivae.studies.gradient_rows import N_LATENT, N_X, GradientRow
+from minivae.studies.gradients_codes import code_rows
 from minivae.studies.gradients_distributions import check_likelihood, check_prior
+from minivae.studies.gradients_inference import inference_rows
 from minivae.studies.gradients_layers import check_cost, check_layer, check_penalty
 from minivae.studies.gradients_models import (
     autoencoder_rows,
     baseline_row,
+    belief_rows,
     bound_rows,
     elbo_rows,
     estimator_rows,
@@ -41,7 +46,7 @@ from minivae.studies.gradients_sequences import layer_rows, sequence_rows
 
 def _layers(rng: np.random.Generator) -> Iterator[GradientRow]:
     masked = MaskedDense([0, 1, 2, 3], [1, 2, 3], strict=True)
-    layers: list[Layer] = [Dense(5, 4), masked, *ACTIVATIONS.values(), mlp([5, 4, 3], "tanh")]
+    layers: list[Layer] = [Dense(5, 4), Front(5, 3), masked, *ACTIVATIONS.values(), mlp([5, 4, 3], "tanh")]
     layers += [Conv2d((2, 5, 4), 3, (3, 2), 2, 1), ConvTranspose2d((3, 3, 3), 2, (3, 2), 2, 1)]
     layers += [AveragePool((2, 4, 2), 2), MaxPool((2, 4, 2), 2), Upsample((2, 1, 2), 3), LayerNorm(5)]
     layers += [Residual(mlp([4, 3, 4], "tanh")), Steps(mlp([2, 3, 2], "tanh"), 3), Repeat(3, 4)]
@@ -53,11 +58,12 @@ def _layers(rng: np.random.Generator) -> Iterator[GradientRow]:
 def _posteriors(rng: np.random.Generator) -> Iterator[GradientRow]:
     for make in POSTERIORS.values():
         yield from check_posterior(make(N_LATENT), rng=rng)
+    yield from check_posterior(BeliefBits(N_LATENT, N_LATENT + 1), rng=rng)
 
 
 def _priors(rng: np.random.Generator) -> Iterator[GradientRow]:
     """Yield the rows of each prior, once though two posteriors may share it."""
-    own = [make(N_LATENT).prior() for make in POSTERIORS.values()]
+    own = [make(N_LATENT).prior() for make in POSTERIORS.values()] + [BeliefBits(N_LATENT, N_LATENT + 1).prior()]
     priors: dict[type, tuple[Prior, str | None]] = {type(prior): (prior, None) for prior in own}
     for kind in PRIORS:
         prior = VAE.mlp(N_X, N_LATENT, prior=kind).prior
@@ -98,10 +104,13 @@ GROUPS: dict[str, Callable[[np.random.Generator], Iterator[GradientRow]]] = {
     "K-sample": bound_rows,
     "annealed": joint_rows,
     "estimator": estimator_rows,
+    "belief": belief_rows,
+    "code": code_rows,
     "autoencoder": autoencoder_rows,
     "linear": linear_rows,
     "learned": lambda rng: iter([baseline_row(rng)]),
     "family": _families,
+    "inference": inference_rows,
     "sequence": sequence_rows,
 }
 
@@ -118,8 +127,8 @@ def gradient_checks(seed: int = 0, *groups: str) -> Iterator[GradientRow]:
         Another seed is another set of random inputs; every one passes.
     *groups : str
         Only these, of: layer, posterior, prior, likelihood, penalty, cost, ELBO, K-sample, annealed, estimator,
-        autoencoder, linear, learned, family, sequence. Each has random numbers of its own, so that its rows are the
-        same alone.
+        belief, code, autoencoder, linear, learned, family, inference, sequence. Each has random numbers of its
+        own, so that it may go alone.
 
     Examples
     --------

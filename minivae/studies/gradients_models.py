@@ -14,9 +14,12 @@ from minivae.distributions.likelihoods import LIKELIHOODS, Bernoulli
 from minivae.estimators.baselines import LearnedBaseline
 from minivae.estimators.k_sample import KSampleBound, objective_of
 from minivae.estimators.objectives import Elbo
-from minivae.estimators.weights import ESTIMATORS, KL_MODES, Draws, Estimator, KlMode, Weights
+from minivae.estimators.second_pass import SecondPass
+from minivae.estimators.weights import ESTIMATORS, KL_MODES, Draws, Estimator, KlMode
 from minivae.models.annealing import Joint
 from minivae.models.autoencoder import Autoencoder
+from minivae.models.belief import belief_network
+from minivae.models.code_costs import CodeCost
 from minivae.models.contraction import Contraction
 from minivae.models.corruptions import CORRUPTIONS, GaussianNoise
 from minivae.models.coupling import coupling_terms, regularised_autoencoder
@@ -165,11 +168,12 @@ def estimator_rows(rng: np.random.Generator) -> Iterator[GradientRow]:
     """Yield a row for each estimator that draws, with each posterior and KL that suits it."""
     for posterior in POSTERIORS:
         model = VAE.mlp(N_X, N_LATENT, [5], "tanh", posterior=posterior)
-        seen: list[Callable[..., Weights]] = []
+        seen: list[Callable[..., Any]] = []
         for name, row in ESTIMATORS.items():
-            if row.enumerates or (row.has_path and not model.posterior.has_path) or row.weights in seen:
+            kind = row.own or row.weights
+            if row.enumerates or not row.suits(model.posterior) or kind in seen:
                 continue  # what differs in its baseline only has the same weights
-            seen.append(row.weights)
+            seen.append(kind)
             for kl in row.kl:
                 if kl == "sampled" or model.closed_kl is not None:
                     yield _estimator(f"estimator {name}, {posterior}, {kl} KL", model, name, row, kl, rng)
@@ -188,6 +192,7 @@ def _estimator(
     sum_k a_k [log p(x|z_k) + beta log p(z_k)]              in decoder, likelihood and prior
           + p_k [log p(x|z) + beta log p(z) - beta log q(z|x)]   in encoder and posterior through z = z_k alone
           + s_k log q(z_k|x)                                     in encoder and posterior at fixed z_k
+          + a_k g_k . head                                       in the encoder, where it gives g_k of its own
     """
     params, x, beta = jitter(model.init(rng), rng), _data(model, BATCH, rng), 2.0
     eps = model.draw_noise(rng, max(DRAWS, row.least_draws), BATCH, params.dtype)
@@ -203,6 +208,12 @@ def _estimator(
     beta_drawn = beta if kl == "sampled" else 0.0
     path = np.zeros_like(share) if counts.path is None else counts.path
     score = -beta_drawn * path if counts.score is None else counts.score
+    own = np.zeros_like(head)
+    if counts.own is not None:
+        cost = CodeCost(model, model.unpack(params)[-2:], x)
+        own = np.einsum(
+            "kb,kbh->bh", share, counts.own(SecondPass(cast(Any, model.posterior), head, eps, z, known.log_lik, cost))
+        )
     _, q, _, decoder, likelihood = model.unpack(params)
     p = model.prior_params(params)
 
@@ -219,13 +230,23 @@ def _estimator(
         log_ratio = model.prior.log_prob(p, z_) - model.posterior.log_prob(q, head, z_)
         by_path = log_lik(decoder, likelihood, z_) + beta_drawn * log_ratio
         by_score = model.posterior.log_prob(q_, head_, z)
-        total = np.sum(counts.decoder * by_decoder + path * by_path + score * by_score)
+        total = np.sum(counts.decoder * by_decoder + path * by_path + score * by_score) + np.sum(own * head_)
         if kl == "closed" and model.closed_kl is not None:
             total += beta * np.mean(model.closed_kl.value(p_, head_))
         return float(total)
 
     whole = [_all("the gradient", model, params, grads)]
     return compare(name, surrogate, whole, n_directions=_directions(model, 80), rng=rng)
+
+
+def belief_rows(rng: np.random.Generator) -> Iterator[GradientRow]:
+    """Yield the rows of a belief network: its ELBO over all states, and what draws give."""
+    model = belief_network(N_X, N_LATENT, N_LATENT + 1, [5])
+    for beta in (1.0, 4.0):
+        name = f"belief network by enumeration, beta={beta:g}"
+        yield _elbo(name, model, Elbo("exact", beta, "sampled"), 1, rng)
+    for estimator in ("score-leave-one-out", "iwae-vimco"):
+        yield _estimator(f"belief network, {estimator}", model, estimator, ESTIMATORS[estimator], "sampled", rng)
 
 
 def autoencoder_rows(rng: np.random.Generator) -> Iterator[GradientRow]:

@@ -22,6 +22,7 @@ BASE = {
     "sample": ["run", "-n", "2"],
     "compare": ["--problem", "quadratic", "--samples", "40", "--estimators", "pathwise", "--quiet"],
     "pca": ["--data", "x.npy", "--latent", "1", "--quiet"],
+    "infer": [],
     "exercises": ["answers.py", "--seconds", "2"],
     "gradcheck": ["layer.py"],
     "info": [],
@@ -29,6 +30,9 @@ BASE = {
 # what must stand beside an option for its word to be looked at
 BESIDE = {
     "weight": ["--model", "contractive"],
+    "temperature": ["--posterior", "bits", "--estimator", "rebar"],
+    "upper": ["--model", "belief"],
+    "categories": ["--posterior", "categorical"],
     "target": ["--model", "sparse"],
     "sparsity": ["--model", "sparse"],
     "corruption": ["--model", "denoising"],
@@ -100,9 +104,11 @@ def without_the_work(monkeypatch):
     row = {"quantity": "elbo", "value": 0.0, "standard_error": None, "unit": "nats"}
     summary = {"test": [row], "meaning": "a bound", "figures": []}
     report = SimpleNamespace(components=[row], checks=[row | {"ok": True}], figures=[], arbitrary=[])
-    modules = {verb: importlib.import_module(f"minivae.cli.{verb}") for verb in ("train", "pca")}
+    modules = {verb: importlib.import_module(f"minivae.cli.{verb}") for verb in ("train", "pca", "infer")}
     monkeypatch.setattr(modules["train"], "write_results", lambda *_: summary)
     monkeypatch.setattr(modules["pca"], "report", lambda *_: report)
+    monkeypatch.setattr(modules["infer"], "compare_inference", lambda _: [SimpleNamespace(row=lambda: row)])
+    monkeypatch.setattr(modules["infer"], "inference_figure", lambda _: plots.figure_of(1, 1))
     monkeypatch.setattr(compare_figures, "write", lambda *_: [])
     for name in ("reconstruction_figure", "interpolation_figure", "sample_figure"):
         monkeypatch.setattr(run_figures, name, lambda *_: None)

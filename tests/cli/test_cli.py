@@ -94,31 +94,35 @@ def test_train_json_is_one_object(capsys):
     assert all(Path(p).is_file() for p in result["settings"]["figures"])
 
 
+POLITE = (signal.SIGINT, signal.SIGTERM)  # signals that may be answered
+QUICK = [
+    ["--model", "ae", "--data", "digits-grey", "--likelihood", "gaussian"],
+    ["--model", "denoising", "--corruption", "salt-and-pepper"],
+    ["--model", "sparse", "--sparsity", "l1", "--latent", "5"],
+    ["--likelihood", "gaussian-learned", "--data", "digits-grey", "--latent", "1"],
+    ["--optimizer", "rmsprop", "--milestones", "1", "--decay", "0.5", "--dtype", "float64", "--activation", "elu"],
+    ["--posterior", "iaf", "--latent", "1", "--estimator", "path-derivative", "--dtype", "float64"],
+    ["--posterior", "bits", "--latent", "4", "--bound", "iwae"],
+    ["--hidden"],
+]
+LONG = [
+    ["--model", "ae"],
+    ["--model", "denoising"],
+    ["--model", "denoising", "--corruption", "gaussian", "--noise", "0.5", "--data", "digits-grey"],
+    ["--model", "sparse", "--latent", "5", "--target", "0.1", "--weight", "3"],
+    ["--model", "contractive", "--weight", "0.01", "--activation", "softplus"],
+    ["--latent", "5", "--beta", "4", "--draws", "3", "--kl", "sampled", "--clip-norm", "1"],
+    ["--posterior", "fixed", "--variance", "0.1", "--likelihood", "gaussian", "--data", "digits-grey"],
+    ["--bound", "iwae", "--draws", "3"],
+    ["--estimator", "iwae-dreg"],
+    ["--bound", "elbo"],
+    *(["--posterior", name, "--latent", "3"] for name in POSTERIORS),
+    ["--posterior", "full", "--kl", "sampled", "--estimator", "score-leave-one-out"],
+]
+
+
 @pytest.mark.parametrize(
-    "words",
-    [
-        ["--model", "ae"],
-        ["--model", "ae", "--data", "digits-grey", "--likelihood", "gaussian"],
-        ["--model", "denoising"],
-        ["--model", "denoising", "--corruption", "gaussian", "--noise", "0.5", "--data", "digits-grey"],
-        ["--model", "denoising", "--corruption", "salt-and-pepper"],
-        ["--model", "sparse", "--latent", "5", "--target", "0.1", "--weight", "3"],
-        ["--model", "sparse", "--sparsity", "l1", "--latent", "5"],
-        ["--model", "contractive", "--weight", "0.01", "--activation", "softplus"],
-        ["--likelihood", "gaussian-learned", "--data", "digits-grey", "--latent", "1"],
-        ["--latent", "5", "--beta", "4", "--draws", "3", "--kl", "sampled", "--clip-norm", "1"],
-        ["--optimizer", "rmsprop", "--milestones", "1", "--decay", "0.5", "--dtype", "float64", "--activation", "elu"],
-        ["--posterior", "fixed", "--variance", "0.1", "--likelihood", "gaussian", "--data", "digits-grey"],
-        ["--bound", "iwae", "--draws", "3"],
-        ["--estimator", "iwae-dreg"],
-        ["--posterior", "bits", "--latent", "4", "--bound", "iwae"],
-        ["--bound", "elbo"],
-        ["--hidden"],
-        *(["--posterior", name, "--latent", "3"] for name in POSTERIORS),
-        ["--posterior", "iaf", "--latent", "1", "--estimator", "path-derivative", "--dtype", "float64"],
-        ["--posterior", "full", "--kl", "sampled", "--estimator", "score-leave-one-out"],
-    ],
-    ids=" ".join,
+    "words", [*QUICK, *(pytest.param(words, marks=pytest.mark.long) for words in LONG)], ids=" ".join
 )
 def test_train_with_other_settings(words, capsys):
     code, result = run_json(capsys, "train", *SMALL, *words, "--out", "run")
@@ -157,7 +161,7 @@ def test_evaluate_anneals(capsys):
     )
 
 
-@pytest.mark.parametrize("name", POSTERIORS)
+@pytest.mark.parametrize("name", [n if n == "iaf" else pytest.param(n, marks=pytest.mark.long) for n in POSTERIORS])
 def test_a_run_of_every_posterior_goes_on_where_it_stopped(name):
     words = ["--data", "digits-threshold", "--posterior", name, *SMALL[2:], "--quiet"]
     assert cli.main(["train", *words, "--epochs", "1", "--out", "run"]) == 0
@@ -196,7 +200,7 @@ def test_training_on_files_of_ones_own(capsys, rng):
         assert run_json(capsys, "sample", name[:5], "--out", f"{name}-drawn")[0] == 0
 
 
-LARGE = [pytest.param(name, marks=needs_jit) for name in ("mnist-dynamic", "mnist-fixed")]
+LARGE = [pytest.param(name, marks=[needs_jit, pytest.mark.long]) for name in ("mnist-dynamic", "mnist-fixed")]
 
 
 @pytest.mark.parametrize("name", [*LARGE, "frey", "iris", "wine"])
@@ -665,7 +669,7 @@ def spawn(*words):
 
 
 @pytest.mark.usefixtures("heeded_interrupts")
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("how", [signal.SIGKILL, *(pytest.param(how, marks=pytest.mark.long) for how in POLITE)])
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(how):
     words = ["--data", "digits-threshold", "--hidden", "8", "--batch-size", "64", "--epochs"]
     process = spawn("train", *words, "100000", "--out", "run")
@@ -692,5 +696,5 @@ def test_module_and_command_are_one_and_help_names_every_verb():
     process = spawn("--help")
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 0
-    for verb in ("train", "evaluate", "sample", "pca", "gradcheck", "info"):
+    for verb in ("train", "evaluate", "sample", "pca", "infer", "gradcheck", "info"):
         assert verb in output

@@ -26,6 +26,8 @@ from tests.support import needs_jit
 PYTHON = [sys.executable, "-m", "minivae"]
 SMALL = ["--epochs", "2", "--hidden", "4", "--batch-size", "64", "--quiet"]
 
+OTHERS = ("numpy._core", "minivae.nn.dense")  # modules in the middle of whose loading Ctrl-C may come
+
 
 @pytest.fixture(autouse=True)
 def in_a_folder_of_its_own(tmp_path, monkeypatch):
@@ -115,7 +117,10 @@ def test_the_folder_of_a_user_without_home_is_his_alone(monkeypatch, tmp_path):
 
 
 @pytest.mark.usefixtures("heeded_interrupts")
-@pytest.mark.parametrize("module", ["numpy._core", "numba.core.types", "minivae.nn.dense"])
+@pytest.mark.parametrize(
+    "module",
+    ["numba.core.types", *(pytest.param(m, marks=pytest.mark.long) for m in ("numpy._core", "minivae.nn.dense"))],
+)
 def test_ctrl_c_while_loading_ends_without_a_traceback(module):
     words = [sys.executable, "-X", "importtime", "-m", "minivae", "train", "--epochs", "100000", "--quiet"]
     process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)

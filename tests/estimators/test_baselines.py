@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minivae.core.kernels.estimators import earlier_average
-from minivae.estimators.baselines import LearnedBaseline, MovingAverage
+from minivae.estimators.baselines import LearnedBaseline, MovingAverage, NormalisedBaseline
 from minivae.estimators.signals import leave_one_out, leave_one_out_signal, optimal_baseline
 from minivae.nn.gradcheck import check_gradient
 from minivae.nn.optim import SGD, Adam
@@ -173,3 +173,20 @@ def test_settings_are_checked():
         MovingAverage(1.0)
     with pytest.raises(ValueError, match="network must give 1 value, got 2"):
         LearnedBaseline(mlp([3, 2]))
+
+
+def test_the_spread_is_that_of_what_the_baseline_of_before_left(rng):
+    # with a network that never moves c is the average alone, and everything is known
+    rule = NormalisedBaseline(mlp([2, 3, 1], "tanh"), SGD(1e-12), MovingAverage(0.5))
+    state, x = rule.init(rng), np.zeros((2, 2))
+    state["params"][:] = 0
+    assert rule.predict(state, x).spread == 1.0  # nothing is known yet
+    squares, weights, c = [], [], 0.0
+    for f in (np.array([3.0, 5.0]), np.array([1.0, -1.0]), np.array([[2.0, 8.0], [0.0, 4.0]])):
+        squares.append(np.mean((f - c) ** 2))
+        rule.update(state, x, f)
+        weights = [w / 2 for w in weights] + [0.5]
+        c = rule.predict(state, x).c[0]
+    expected = np.dot(weights, squares) / np.sum(weights)
+    np.testing.assert_allclose(rule.predict(state, x).spread ** 2, expected, rtol=1e-9)
+    np.testing.assert_allclose(c, (4 * 0.125 + 0 * 0.25 + 3.5 * 0.5) / 0.875, rtol=1e-9)

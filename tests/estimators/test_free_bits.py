@@ -23,7 +23,7 @@ NONE = np.empty(0)
 
 def test_the_loss_is_the_larger_of_the_mean_kl_and_the_free_bits_latent_by_latent():
     each = np.array([[0.0, 1.0, 2.0], [0.2, 3.0, 0.0]])  # means 0.1, 2, 1
-    terms = ElboTerms(np.array([-5.0, -7.0]), each.sum(axis=1), each)
+    terms = ElboTerms(np.array([-5.0, -7.0]), each.sum(axis=1), kl_per_latent=each)
     assert terms.loss(1.0) == pytest.approx(6 + 3.1)
     assert terms.loss(1.0, 0.5) == pytest.approx(6 + 0.5 + 2 + 1)
     assert terms.loss(2.0, 1.5) == pytest.approx(6 + 2 * (1.5 + 2 + 1.5))
@@ -85,7 +85,7 @@ def test_what_is_below_has_no_gradient_and_what_is_above_its_own(estimator, beta
 
 def test_at_the_very_threshold_a_latent_is_free():
     each = np.array([[0.5, 1.0]])
-    share = Elbo(beta=2.0, free_bits=0.5).kl_share(ElboTerms(np.zeros(1), each.sum(axis=1), each))
+    share = Elbo(beta=2.0, free_bits=0.5).kl_share(ElboTerms(np.zeros(1), each.sum(axis=1), kl_per_latent=each))
     np.testing.assert_array_equal(share, [[0.0, 2.0]])
     np.testing.assert_array_equal(Elbo(beta=2.0).kl_share(ElboTerms(np.zeros(4), np.ones(4))), np.full(4, 0.5))
 

@@ -137,6 +137,7 @@ def test_two_components_win_back_on_a_bimodal_code_all_that_one_loses(prior, n_x
     assert loss - found > 0.21
 
 
+@pytest.mark.long
 def test_a_run_with_a_learnt_prior_is_trained_read_back_and_used(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     words = ["--epochs", "2", "--hidden", "8", "--batch-size", "512", "--quiet"]

@@ -16,6 +16,7 @@ from minivae.models.draws import encoder_draws
 from minivae.studies import compare as module
 from minivae.studies import compare_costs, compare_digits, compare_linear, compare_rows
 from minivae.studies.compare import NAMES, PROBLEMS, check_request, compare, named_problem, write_table
+from minivae.studies.compare_codes import CODE_WAYS
 from minivae.studies.compare_encoder import WAYS
 from minivae.studies.compare_linear import linear_vae
 from minivae.studies.compare_rows import FAR, quotient, timed
@@ -25,7 +26,7 @@ pytestmark = needs_jit
 
 COLUMNS = [
     *["problem", "estimator", "parameter", "n_samples", "mean", "exact_mean", "z_mean", "variance", "exact_variance"],
-    *["z_variance", "reference_variance", "variance_ratio", "snr", "ns_per_draw"],
+    *["z_variance", "reference_variance", "exact_bias", "variance_ratio", "snr", "ns_per_draw"],
 ]
 QUICK = ["quadratic", "exponential", "cosine", "linear-gaussian"]
 
@@ -101,7 +102,7 @@ def test_the_same_seed_gives_the_same_numbers_and_problems_have_streams_of_their
 
 
 def test_names_are_those_of_the_problems():
-    assert set(NAMES) == set(COST_ESTIMATORS) | set(WAYS)
+    assert set(NAMES) == set(COST_ESTIMATORS) | set(WAYS) | set(CODE_WAYS)
     for name, problem in PROBLEMS.items():
         assert problem.name == name
         assert problem.title.startswith(f"{name}: ")

@@ -36,6 +36,7 @@ def test_equal_eigenvalues_are_compared_by_what_they_span(tied, capsys):  # noqa
     assert [row["l2_decoder_cosine"] for row in others] == [None, None]
 
 
+@pytest.mark.long
 def test_a_tie_at_the_cut_leaves_the_subspace_arbitrary(tied, capsys):  # noqa: ARG001
     assert cli.main(["pca", "--latent", "2"]) == 0
     printed = capsys.readouterr()
