@@ -58,6 +58,8 @@ def layer_rows(rng: np.random.Generator) -> Iterator[GradientRow]:
 
 def sequence_rows(rng: np.random.Generator) -> Iterator[GradientRow]:
     """Yield the rows of likelihoods of sequences and of models on sequences and images."""
+    conv = VAE.of(partial(convolutional, (1, 5, 4), channels=[2, 3], activation="tanh"), 2)
+    yield _model("sequence of convolutions, ELBO", conv, (rng.random((BATCH, 20)) < 0.5).astype(float), rng)
     network = Sequential([GRU(_T, _D + 3, 4, "all"), Steps(Sequential([Dense(4, _D)]), _T)])
     forced = TeacherForced(network, Gaussian(0.5, learned=True), _T, _D, 3, ragged=True)
     kept = (rng.random((2 * BATCH, _T)) < 0.5).astype(float)
@@ -68,13 +70,11 @@ def sequence_rows(rng: np.random.Generator) -> Iterator[GradientRow]:
     ):
         yield _likelihood(f"sequence likelihood, {name}, lengths", likelihood, rng)
     bits = (rng.random((BATCH, _T * _D)) < 0.5).astype(float)
-    for cell in CELLS:
-        model = VAE.of(partial(recurrent, cell, _T, _D, n_units=3, ragged=True, bidirectional=True), 2)
-        yield _model(f"sequence ELBO, {cell}, lengths", model, _with_lengths(bits), rng)
-    dropping = SequenceVAE.recurrent(_T, _D, 2, 3, ragged=True, word_dropout=0.5)
+    dropping = SequenceVAE.recurrent(_T, _D, 2, 2, ragged=True, word_dropout=0.5)
     yield _model("sequence ELBO, teacher forcing, words dropped", dropping, _with_lengths(bits), rng)
-    conv = VAE.of(partial(convolutional, (1, 5, 4), channels=[2, 3], activation="tanh"), 2)
-    yield _model("sequence of convolutions, ELBO", conv, (rng.random((BATCH, 20)) < 0.5).astype(float), rng)
+    for cell in CELLS:
+        model = VAE.of(partial(recurrent, cell, _T, _D, n_units=2, ragged=True, bidirectional=True), 2)
+        yield _model(f"sequence ELBO, {cell}, lengths", model, _with_lengths(bits), rng)
 
 
 def _likelihood(name: str, likelihood: Any, rng: np.random.Generator) -> GradientRow:
