@@ -154,6 +154,7 @@ image = {"shape": (1, 5, 4), "channels": 2, "kernel": (3, 2), "stride": 2, "padd
 row("Conv2d", nn.Conv2d, image, ok={"padding": "0"})
 row("ConvTranspose2d", nn.ConvTranspose2d, image, ok={"padding": "0"})
 row("AveragePool", nn.AveragePool, {"shape": (1, 4, 2), "size": 2})
+row("Dropout", nn.Dropout, {"n": 3, "rate": 0.5})
 row("MaxPool", nn.MaxPool, {"shape": (1, 4, 2), "size": 2})
 row("Upsample", nn.Upsample, {"shape": (1, 4, 2), "size": 2})
 row("LayerNorm", nn.LayerNorm, {"n": 4, "eps": 1e-5}, ok={"eps": NUMBER})

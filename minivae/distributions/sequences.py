@@ -17,6 +17,7 @@ from minivae.core.arrays import Array
 from minivae.core.registry import saved
 from minivae.core.trust import looked
 from minivae.distributions.protocols import Likelihood
+from minivae.nn.dropout import n_noise
 from minivae.nn.recurrent import check_lengths, within
 from minivae.nn.sequential import Sequential
 
@@ -245,6 +246,8 @@ class TeacherForced(_EachStep):
             self.n_steps * (self.n_features + self.n_context),
             self.n_steps * self.likelihood.n_out(self.n_features),
         )
+        if n_noise([self.network]):
+            raise ValueError("network must hold no Dropout, got some. Drop words: SequenceVAE has word_dropout.")
         if (self.network.n_in, self.network.n_out) != wanted:
             raise ValueError(
                 f"network must take {wanted[0]} values, a step and its context {self.n_steps} times, and give "

@@ -21,6 +21,7 @@ from minivae.estimators.terms import ReconstructionTerms
 from minivae.models.base import EncoderDecoder, Networks, Quantity, mirrored, networks_from, quantity
 from minivae.models.corruptions import Corruption
 from minivae.models.penalties import Penalty
+from minivae.nn.dropout import n_noise
 from minivae.nn.layer import Layer
 from minivae.nn.sequential import Sequential
 
@@ -82,6 +83,10 @@ class Autoencoder(EncoderDecoder):
         if self.encoder.n_out is None:
             raise ValueError("encoder must have a known output width, got none. Put a Dense layer in it.")
         self._check_widths(self.encoder.n_out, self.encoder.n_out)
+        if n_noise([self.encoder, self.decoder]):
+            raise ValueError(
+                "encoder and decoder must hold no Dropout in an Autoencoder, got some. Use a VAE, or a corruption."
+            )
         if self.penalty is not None:
             self.penalty.check(self.encoder)
 

@@ -95,10 +95,10 @@ class SequenceVAE(VAE):
         decoder = Sequential([Dense(n_latent, n_latent)])
         return cls(encoder, posterior, decoder, forced, word_dropout=word_dropout)
 
-    def training_noise(self, rng: np.random.Generator, n_draws: int, n_batch: int, dtype: Any) -> Array:
-        """Return the posterior's noise, and where steps are dropped T numbers in [0, 1) after it."""
-        eps = self.draw_noise(rng, n_draws, n_batch, dtype)
-        if not self.word_dropout:
+    def training_noise(self, rng: np.random.Generator, n_draws: int, n_batch: int, dtype: Any) -> Array | None:
+        """Return the noise of a VAE, and where steps are dropped T numbers in [0, 1) after it."""
+        eps = super().training_noise(rng, n_draws, n_batch, dtype)
+        if not self.word_dropout or eps is None:
             return eps
         uniform = rng.random((n_draws, n_batch, self._n_steps), dtype=np.dtype(dtype).type)
         return np.concatenate([eps, uniform], axis=2)
@@ -117,12 +117,12 @@ class SequenceVAE(VAE):
         kept = (uniform >= self.word_dropout).reshape(-1, self._n_steps).astype(np.asarray(params).dtype)
         shown = copy.copy(self)
         object.__setattr__(shown, "likelihood", self.likelihood.dropping(kept))  # type: ignore[attr-defined]
-        own = np.ascontiguousarray(eps[:, :, : self.posterior.n_latent])
+        own = np.ascontiguousarray(eps[:, :, : -self._n_steps])
         return VAE.loss_and_grad(shown, params, x, own, grads, objective, **how)
 
     def _uniform(self, eps: Any) -> Array | None:
         """Return what the noise says of the steps, where it says anything, shape (K, B, T)."""
-        n_latent = self.posterior.n_latent
-        if not isinstance(eps, np.ndarray) or eps.ndim != 3 or eps.shape[2] != n_latent + self._n_steps:
+        width = self.posterior.n_latent + sum(self._n_dropped or ()) + self._n_steps
+        if not isinstance(eps, np.ndarray) or eps.ndim != 3 or eps.shape[2] != width:
             return None
-        return eps[:, :, n_latent:]
+        return eps[:, :, -self._n_steps :]

@@ -7,6 +7,7 @@ The way of the data, and the same picture read from right to left in ``loss_and_
                      +------ KL, or log q(z|x) - log p(z) at the draw
 """
 
+import copy
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ from minivae.estimators.weights import Draws, even_share, even_weights
 from minivae.models import bounds
 from minivae.models.base import EncoderDecoder, Networks, Quantity, mirrored, networks_from, quantity
 from minivae.models.code_costs import CodeCost
+from minivae.nn.dropout import n_noise
 from minivae.nn.layer import Layer
 from minivae.nn.sequential import Sequential
 
@@ -265,7 +267,8 @@ class VAE(EncoderDecoder):
         x : array of shape (B, n_x)
             Checked for shape only: ``check_data`` looks at every value, once.
         eps : array of shape (K, B, n_latent)
-            Noise of the posterior (``draw_noise``), or quadrature nodes. Not used where the estimator enumerates.
+            Noise of the posterior (``draw_noise``), or quadrature nodes. Not used where the estimator enumerates. With
+            Dropout in the networks, what ``training_noise`` gives, or nothing is dropped.
         objective : Elbo or KSampleBound, optional
             Estimator, beta and KL; ``model.objective`` unless given. Of a KSampleBound the loss is
             -log sum_k w_k p(x, z_k) / q(z_k|x), averaged over the batch.
@@ -292,6 +295,9 @@ class VAE(EncoderDecoder):
         >>> bool(abs(loss + terms.elbo.mean()) < 1e-12)
         True
         """
+        if self._n_dropped and getattr(eps, "shape", ())[2:] == (self.posterior.n_latent + sum(self._n_dropped),):
+            shown, eps = self._dropping(eps)
+            return shown.loss_and_grad(params, x, eps, grads, objective, weights=weights, baseline=baseline)
         checks.gradient(params, grads, self.n_params)
         x = checks.batch(x, self.n_x, params.dtype)
         objective = self._resolved(objective)
@@ -343,6 +349,30 @@ class VAE(EncoderDecoder):
         if type(objective) is not Elbo:
             checks.has(objective, ("resolved", "loss"), "objective", "an objective", "Elbo(beta=4.0)")
         return objective.resolved(self)
+
+    @cached_property
+    def _n_dropped(self) -> tuple[int, int] | None:
+        """Numbers of noise that Dropout in the encoder and in the decoder takes for a row, None where there is none."""
+        counts = n_noise([self.encoder]), n_noise([self.decoder])
+        return counts if any(counts) else None
+
+    def training_noise(self, rng: np.random.Generator, n_draws: int, n_batch: int, dtype: Any) -> Array | None:
+        """Return the posterior's noise, and where layers drop entries their noise in [0, 1) after it."""
+        eps = self.draw_noise(rng, n_draws, n_batch, dtype)
+        if self._n_dropped is None or eps is None:
+            return eps
+        uniform = rng.random((n_draws, n_batch, sum(self._n_dropped)), dtype=np.dtype(dtype).type)
+        return np.concatenate([eps, uniform], axis=2)
+
+    def _dropping(self, eps: Array) -> tuple["VAE", Array]:
+        """Return the model whose layers drop what the noise says, the encoder's by the first draw's, and the rest."""
+        n_latent, (n_encoder, n_decoder) = self.posterior.n_latent, cast(tuple[int, int], self._n_dropped)
+        shown, uniform = copy.copy(self), eps[:, :, n_latent:]
+        if n_encoder:
+            object.__setattr__(shown, "encoder", self.encoder.given(uniform[0, :, :n_encoder]))
+        if n_decoder:
+            object.__setattr__(shown, "decoder", self.decoder.given(uniform[:, :, n_encoder:].reshape(-1, n_decoder)))
+        return shown, np.ascontiguousarray(eps[:, :, :n_latent])
 
     def _noise(self, eps: Any, n_batch: int, dtype: Any, objective: Bound) -> Array | None:
         """Return checked noise, or None where the states are enumerated."""

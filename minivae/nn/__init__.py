@@ -3,6 +3,7 @@
 from minivae.nn.activations import ACTIVATIONS, ELU, Activation, ReLU, Sigmoid, Softplus, Tanh
 from minivae.nn.convolution import Conv2d, ConvTranspose2d
 from minivae.nn.dense import Dense
+from minivae.nn.dropout import Dropout
 from minivae.nn.front import Front
 from minivae.nn.gradcheck import GradCheck, check_gradient
 from minivae.nn.layer import Layer
@@ -30,6 +31,7 @@ __all__ = [
     "Conv2d",
     "ConvTranspose2d",
     "Dense",
+    "Dropout",
     "Front",
     "GradCheck",
     "Layer",

@@ -76,6 +76,15 @@ class Residual:
         return self.net.out_shape
 
     @property
+    def n_noise(self) -> int:
+        """Numbers of noise for a row."""
+        return self.net.n_noise
+
+    def given(self, noise: Array) -> "Residual":
+        """Return the block whose f drops where the noise, shape (R, n_noise), says so."""
+        return Residual(self.net.given(noise))
+
+    @property
     def analytic(self) -> bool:
         """Whether f takes complex numbers."""
         return self.net.analytic

@@ -15,6 +15,7 @@ from minivae.core.registry import saved
 from minivae.core.trust import looked
 from minivae.nn.activations import ACTIVATIONS
 from minivae.nn.dense import Dense
+from minivae.nn.dropout import n_noise
 from minivae.nn.layer import Layer
 
 
@@ -103,6 +104,20 @@ class Sequential:
     def analytic(self) -> bool:
         """Whether every layer takes complex numbers."""
         return all(getattr(layer, "analytic", False) for layer in self.layers)
+
+    @cached_property
+    def n_noise(self) -> int:
+        """Numbers of noise for a row, of each ``Dropout`` in turn."""
+        return n_noise(self.layers)
+
+    def given(self, noise: Array) -> "Sequential":
+        """Return the network that drops where the noise, shape (R, n_noise), says so: ``Dropout.given``."""
+        noise, layers, start = checks.look(noise, "noise", (None, self.n_noise)), [], 0
+        for layer in self.layers:
+            n = n_noise([layer])
+            layers.append(layer.given(noise[:, start : start + n]) if n else layer)  # type: ignore[attr-defined]
+            start += n
+        return Sequential(layers)
 
     @property
     def out_range(self) -> tuple[float, float]:

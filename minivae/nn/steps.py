@@ -159,6 +159,16 @@ class Steps(LookingLayer):
         """Those of the layers, once."""
         return self.net.n_params
 
+    @property
+    def n_noise(self) -> int:
+        """Numbers of noise for a row, step by step."""
+        return self.n_steps * self.net.n_noise
+
+    def given(self, noise: Array) -> "Steps":
+        """Return the layer that drops where the noise, shape (R, n_noise), says so, at each step other entries."""
+        noise = checks.look(noise, "noise", (None, self.n_noise))
+        return Steps(self.net.given(noise.reshape(len(noise) * self.n_steps, -1)), self.n_steps)
+
     def flat_layers(self) -> Iterator[Layer]:
         """Yield this layer, and each layer of a step."""
         yield self

@@ -17,6 +17,7 @@ from minivae.models.vae import VAE
 from minivae.nn.activations import ACTIVATIONS
 from minivae.nn.convolution import Conv2d, ConvTranspose2d
 from minivae.nn.dense import Dense
+from minivae.nn.dropout import Dropout
 from minivae.nn.front import Front
 from minivae.nn.layer import Layer
 from minivae.nn.masked import MaskedDense
@@ -49,6 +50,7 @@ def _layers(rng: np.random.Generator) -> Iterator[GradientRow]:
     layers: list[Layer] = [Dense(5, 4), Front(5, 3), masked, *ACTIVATIONS.values(), mlp([5, 4, 3], "tanh")]
     layers += [Conv2d((2, 5, 4), 3, (3, 2), 2, 1), ConvTranspose2d((3, 3, 3), 2, (3, 2), 2, 1)]
     layers += [AveragePool((2, 4, 2), 2), MaxPool((2, 4, 2), 2), Upsample((2, 1, 2), 3), LayerNorm(5)]
+    layers += [Dropout(5, 0.4)]
     layers += [Residual(mlp([4, 3, 4], "tanh")), Steps(mlp([2, 3, 2], "tanh"), 3), Repeat(3, 4)]
     for layer in layers:
         yield from check_layer(layer, rng=rng)

@@ -1,8 +1,9 @@
 """The gradient checks of sequences: layers and likelihoods whose rows end in their length, and models made of them."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from minivae.models.networks import CELLS, convolutional, recurrent
 from minivae.models.sequence_vae import SequenceVAE
 from minivae.models.vae import VAE
 from minivae.nn.dense import Dense
+from minivae.nn.dropout import Dropout
 from minivae.nn.recurrent import GRU
 from minivae.nn.sequential import Sequential
 from minivae.nn.steps import Bidirectional, Steps
@@ -51,6 +53,7 @@ def layer_rows(rng: np.random.Generator) -> Iterator[GradientRow]:
         yield from check_layer(cell(_T, _D, 3, "all", reverse=True), f"{name}, all states, reversed", rng)
         lengths: Any = _OfLengths(cell(_T, _D, 3, "all", ragged=True))
         yield from check_layer(lengths, f"{name}, lengths", rng)
+    yield from check_layer(Dropout(5, 0.4).given(rng.random((BATCH, 5))), "layer Dropout, given noise", rng)
     both: Any = _OfLengths(Bidirectional(GRU(_T, _D, 3, ragged=True)))
     yield from check_layer(both, "layer Bidirectional, lengths", rng)
     yield from check_layer(Bidirectional(GRU(_T, _D, 3, "all")), rng=rng)
@@ -60,6 +63,8 @@ def sequence_rows(rng: np.random.Generator) -> Iterator[GradientRow]:
     """Yield the rows of likelihoods of sequences and of models on sequences and images."""
     conv = VAE.of(partial(convolutional, (1, 5, 4), channels=[2, 3], activation="tanh"), 2)
     yield _model("sequence of convolutions, ELBO", conv, (rng.random((BATCH, 20)) < 0.5).astype(float), rng)
+    conv = replace(conv, encoder=_thinned(conv.encoder), decoder=_thinned(conv.decoder))
+    yield _model("sequence of layers with dropout, ELBO", conv, (rng.random((BATCH, 20)) < 0.5).astype(float), rng)
     network = Sequential([GRU(_T, _D + 3, 4, "all"), Steps(Sequential([Dense(4, _D)]), _T)])
     forced = TeacherForced(network, Gaussian(0.5, learned=True), _T, _D, 3, ragged=True)
     kept = (rng.random((2 * BATCH, _T)) < 0.5).astype(float)
@@ -75,6 +80,12 @@ def sequence_rows(rng: np.random.Generator) -> Iterator[GradientRow]:
     for cell in CELLS:
         model = VAE.of(partial(recurrent, cell, _T, _D, n_units=2, ragged=True, bidirectional=True), 2)
         yield _model(f"sequence ELBO, {cell}, lengths", model, _with_lengths(bits), rng)
+
+
+def _thinned(net: Sequential) -> Sequential:
+    """Return the network with entries dropped after its first layer."""
+    first, *others = net.layers
+    return Sequential([first, Dropout(cast(int, first.n_out), 0.3), *others])
 
 
 def _likelihood(name: str, likelihood: Any, rng: np.random.Generator) -> GradientRow:

@@ -36,6 +36,7 @@ from minivae.nn import GRU, LSTM, RNN
 from minivae.nn.activations import ACTIVATIONS
 from minivae.nn.convolution import Conv2d, ConvTranspose2d
 from minivae.nn.dense import Dense
+from minivae.nn.dropout import Dropout
 from minivae.nn.front import Front
 from minivae.nn.masked import MaskedDense
 from minivae.nn.normalisation import LayerNorm
@@ -114,6 +115,9 @@ PLANTED = {
         f"{layer.__name__} dx": (layer, "_backward", 0, f"layer {layer.__name__}")
         for layer in (Conv2d, ConvTranspose2d, AveragePool, MaxPool, Upsample, LayerNorm, Steps, Repeat, Bidirectional)
     },
+    "Dropout dx": (Dropout, "_backward", 0, "layer Dropout"),
+    "Dropout dx, given noise": (Dropout, "_backward", 0, "layer Dropout, given noise"),
+    "Dropout, ELBO": (Dropout, "_backward", 0, "sequence of layers with dropout, ELBO"),
     "Residual dx": (Residual, "backward", 0, "layer Residual"),
     **{
         f"{cell.__name__} {what}": (cell, "_cell_backward", 0, f"layer {cell.__name__}{more}")
