@@ -154,7 +154,7 @@ image = {"shape": (1, 5, 4), "channels": 2, "kernel": (3, 2), "stride": 2, "padd
 row("Conv2d", nn.Conv2d, image, ok={"padding": "0"})
 row("ConvTranspose2d", nn.ConvTranspose2d, image, ok={"padding": "0"})
 row("AveragePool", nn.AveragePool, {"shape": (1, 4, 2), "size": 2})
-row("Dropout", nn.Dropout, {"n": 3, "rate": 0.5})
+row("Dropout", nn.Dropout, {"n": 3, "rate": 0.5}, ok={"rate": "0"})
 row("MaxPool", nn.MaxPool, {"shape": (1, 4, 2), "size": 2})
 row("Upsample", nn.Upsample, {"shape": (1, 4, 2), "size": 2})
 row("LayerNorm", nn.LayerNorm, {"n": 4, "eps": 1e-5}, ok={"eps": NUMBER})
@@ -204,6 +204,15 @@ row(
     {"params": gru_theta, "state": np.zeros(1)},
     ok={"state": "None|" + REAL},
 )
+U3 = rng.random((3, 6))
+thin = nn.Sequential([nn.Dense(4, 6), nn.Dropout(6), nn.Dense(6, 4)])
+for name, layer in (
+    ("Dropout", nn.Dropout(6)),
+    ("Sequential", thin),
+    ("Residual", nn.Residual(thin)),
+    ("Steps", nn.Steps(nn.Sequential([nn.Dense(2, 3), nn.Dropout(3)]), 2)),
+):
+    row(f"{name}.given", layer.given, {"noise": U3}, inner=True, ok={"noise": "long|other float"})
 shared = nn.Steps(nn.mlp([2, 3, 1]), 2)
 shared_theta = shared.init(gen(0))
 row("Steps.init", shared.init, {"rng": gen(0), "dtype": np.float32}, ok={})
@@ -1258,6 +1267,12 @@ row(
 row(
     "SequenceVAE.training_noise",
     words.training_noise,
+    {"rng": gen(0), "n_draws": 2, "n_batch": 3, "dtype": np.float32},
+    ok={},
+)
+row(
+    "VAE.training_noise",
+    vae.training_noise,
     {"rng": gen(0), "n_draws": 2, "n_batch": 3, "dtype": np.float32},
     ok={},
 )
