@@ -251,3 +251,24 @@ def conv_transpose_backward(params, x, dy, grads, g, need_dx):
     biases = dy.reshape(len(dy), g[0], -1).sum((0, 2))
     grads[:] = np.concatenate([np.einsum("bcyxij,boyx->ocij", found, x4).ravel(), biases])
     return dy @ conv_matrix(params[: -g[0]], g) if need_dx else np.empty((0, x.shape[1]))
+
+
+def gru_gates(a, hU):
+    return ((a + hU) / 2)[:, : 2 * a.shape[1] // 3]
+
+
+def gru_candidate(t, a, hU):
+    ru, H = (t + 1) / 2, a.shape[1] // 3
+    return ru, a[:, 2 * H :] + ru[:, :H] * hU[:, 2 * H :]
+
+
+def gru_state(ru, n, h):
+    u = ru[:, n.shape[1] :]
+    return (1 - u) * n + u * h
+
+
+def gru_backward(ru, n, hU, h, dh):
+    (r, u), c = split(ru), hU[:, -n.shape[1] :]
+    dn, du = dh * (1 - u) * (1 - n**2), dh * (h - n) * u * (1 - u)
+    dr = dn * c * r * (1 - r)
+    return np.concatenate([dr, du, dn], axis=1), np.concatenate([dr, du, dn * r], axis=1), dh * u

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from minivae.core import checks
+from minivae.core import checks, kernels
 from minivae.core.arrays import Array
 from minivae.core.registry import saved
 from minivae.nn.looking import LookingLayer
@@ -312,24 +312,17 @@ class GRU(Recurrent):
     n_gates = 3
 
     def _cell(self, a: Array, state: Array, U: Array) -> tuple[Array, Any]:
-        h, H = state[0], self.n_units
+        h = state[0]
         hU = h @ U
-        ru = _sigmoid(a[:, : 2 * H] + hU[:, : 2 * H])
-        r, u, c = ru[:, :H], ru[:, H:], hU[:, 2 * H :]
-        n = np.tanh(a[:, 2 * H :] + r * c)
-        return (n + u * (h - n))[None], (ru, n, c)
+        half = kernels.gru_gates(a, hU)
+        ru, inner = kernels.gru_candidate(np.tanh(half, out=half), a, hU)
+        n = np.tanh(inner, out=inner)
+        return kernels.gru_state(ru, n, h)[None], (ru, n, hU)
 
     def _cell_backward(self, U: Array, before: Array, gates: Any, dstate: Array, da: Array, dr: Array) -> Array:
-        (ru, n, c), H, dh = gates, self.n_units, dstate[0]
-        r, u = ru[:, :H], ru[:, H:]
-        dn = dh * (1 - u) * (1 - n * n)
-        da[:, :H] = dn * c
-        da[:, H : 2 * H] = dh * (before[0] - n)
-        da[:, : 2 * H] *= ru * (1 - ru)
-        da[:, 2 * H :] = dn
-        dr[:, : 2 * H] = da[:, : 2 * H]
-        dr[:, 2 * H :] = dn * r
-        return (dr @ U.T + dh * u)[None]
+        ru, n, hU = gates
+        da[:], dr[:], stays = kernels.gru_backward(ru, n, hU, before[0], np.ascontiguousarray(dstate[0]))
+        return (dr @ U.T + stays)[None]
 
 
 @saved

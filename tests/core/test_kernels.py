@@ -46,6 +46,10 @@ RETURNING = [
     "conv_backward",
     "conv_transpose",
     "conv_transpose_backward",
+    "gru_gates",
+    "gru_candidate",
+    "gru_state",
+    "gru_backward",
 ]
 OVERWRITING = ("dense_backward", "conv_backward", "conv_transpose_backward")
 IN_PLACE = {"adam": 0, "rmsprop": 0}  # and which argument holds the result
@@ -65,6 +69,10 @@ def arguments(name, dtype):
         "conv_backward": (weights, image, small, np.full_like(weights, np.nan), g, True),
         "conv_transpose": (weights[:38], small, g),
         "conv_transpose_backward": (weights[:38], small, image, np.full(38, np.nan), g, True),
+        "gru_gates": (packed, w[:, 0].repeat(3, axis=1)),
+        "gru_candidate": (np.tanh(y[:, [0, 1, 2, 3, 0, 1]]), packed, w[:, 0].repeat(3, axis=1)),
+        "gru_state": (rng.random((B, 6)), w[:, 0], u[:, 0]),
+        "gru_backward": (rng.random((B, 6)), w[:, 0], packed, u[:, 0], w[:, 1]),
         "dense": (params, real, 3),
         "dense_backward": (params, real, rng.normal(size=(B, 3)), np.full_like(params, np.nan), True),
         "tanh_backward": (np.tanh(y), real),
@@ -152,7 +160,7 @@ def test_a_nan_in_any_argument_reaches_the_result(name):
         ):
             continue  # settings are checked when the optimiser is built; gradients are overwritten
         args = arguments(name, np.float64)
-        first = name.startswith(("dense", "conv")) or name in (
+        first = name.startswith(("dense", "conv", "gru_gates")) or name in (
             "earlier_average",
             "planar_backward",
         )  # whose last draw counts for nothing

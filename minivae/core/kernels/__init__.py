@@ -39,6 +39,7 @@ from minivae.core.kernels.likelihoods import (
     gaussian_shared,
 )
 from minivae.core.kernels.optimisers import adam, rmsprop
+from minivae.core.kernels.recurrent import gru_backward, gru_candidate, gru_gates, gru_state
 
 __all__ = [
     "LOG_2PI",
@@ -64,6 +65,10 @@ __all__ = [
     "gate_backward",
     "gaussian_per_pixel",
     "gaussian_shared",
+    "gru_backward",
+    "gru_candidate",
+    "gru_gates",
+    "gru_state",
     "pathwise_rows",
     "planar",
     "planar_backward",
