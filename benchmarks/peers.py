@@ -4,6 +4,8 @@ Each function takes a ``Problem`` and returns a step to be timed, and the loss o
 parameters and noise, so that all can be seen to compute the same thing before any is timed.
 """
 
+import atexit
+import contextlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -70,7 +72,9 @@ def minivae_step(problem: Problem, objective: Any = None) -> tuple[Step, float]:
         rule.update(params, grads, state)
 
     loss, _ = model.loss_and_grad(params, problem.x, problem.eps, grads, objective)  # this loads every BLAS there is
-    blas_threads(model, len(problem.eps) * len(problem.x))  # not used as a context: for the life of this process
+    held = contextlib.ExitStack()  # never closed, and registered so that it lives as long as the process
+    held.enter_context(blas_threads(model, len(problem.eps) * len(problem.x)))
+    atexit.register(held.close)
     return step, loss
 
 

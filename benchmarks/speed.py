@@ -25,7 +25,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from benchmarks import peers
+from benchmarks import peers, peers_networks
 from benchmarks.peers import Problem
 
 UNTUNED = "minivae, default BLAS"  # MINIVAE_TUNING=off: what the settings made on import are worth
@@ -43,6 +43,12 @@ IWAE = {
     "jax.jit": peers.jax_iwae_step,
 }
 FLOW = {"minivae": peers.minivae_step, "jax.jit": peers.jax_flow_step}
+NETWORKS = {
+    "minivae": peers.minivae_step,
+    "NumPy products": peers_networks.products_step,
+    "jax.jit": peers_networks.jax_step,
+    "PyTorch eager": peers_networks.torch_step,
+}
 LOG_P = {"minivae": peers.minivae_log_p, "NumPy products": peers.products_log_p, "jax.jit": peers.jax_log_p}
 STUDY = {"minivae": peers.minivae_study, "NumPy products": peers.products_study, "jax.jit": peers.jax_study}
 NEEDS = {"jax.jit": "jax", "PyTorch eager": "torch", "torch.compile": "torch"}
@@ -79,6 +85,20 @@ SCENARIOS: dict[str, dict[str, Any]] = {
         "steps": 60,
         "goals": {},
     },
+    "conv": {  # two convolutions of stride 2 with 16 and 32 channels, and back, 20 latents, batches of 128
+        "what": NETWORKS,
+        "make": peers_networks.make,
+        "problem": ("conv",),
+        "steps": 20,
+        "goals": {"PyTorch eager": 1.0},
+    },
+    "gru": {  # 28 steps of 28 pixels, 128 units each way, 20 latents, batches of 128
+        "what": NETWORKS,
+        "make": peers_networks.make,
+        "problem": ("gru",),
+        "steps": 20,
+        "goals": {"PyTorch eager": 1.0},
+    },
     "log p(x)": {
         "what": LOG_P,
         "problem": ((784, 500, 20), "tanh", True, 100),
@@ -96,7 +116,7 @@ SCENARIOS: dict[str, dict[str, Any]] = {
 
 def _worker(pipe: Any, scenario: str, peer: str) -> None:
     """Build one library's step in this process, send its loss, and time a block each time it is asked to."""
-    problem = Problem.make(*SCENARIOS[scenario]["problem"])
+    problem = SCENARIOS[scenario].get("make", Problem.make)(*SCENARIOS[scenario]["problem"])
     step, loss = SCENARIOS[scenario]["what"][peer](problem)
     n_steps = SCENARIOS[scenario]["steps"]
     step()

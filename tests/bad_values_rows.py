@@ -147,6 +147,98 @@ row(
     writes="grads",
     asis="cache",
 )
+
+# images and sequences
+conv = nn.Conv2d((1, 2, 2), 1, 2, 2, 0)
+image = {"shape": (1, 5, 4), "channels": 2, "kernel": (3, 2), "stride": 2, "padding": 1, "weights": "he"}
+row("Conv2d", nn.Conv2d, image, ok={"padding": "0"})
+row("ConvTranspose2d", nn.ConvTranspose2d, image, ok={"padding": "0"})
+row("AveragePool", nn.AveragePool, {"shape": (1, 4, 2), "size": 2})
+row("Dropout", nn.Dropout, {"n": 3, "rate": 0.5}, ok={"rate": "0"})
+row("MaxPool", nn.MaxPool, {"shape": (1, 4, 2), "size": 2})
+row("Upsample", nn.Upsample, {"shape": (1, 4, 2), "size": 2})
+row("LayerNorm", nn.LayerNorm, {"n": 4, "eps": 1e-5}, ok={"eps": NUMBER})
+row("Residual", nn.Residual, {"net": nn.mlp([4, 3, 4])})
+row("Steps", nn.Steps, {"net": nn.mlp([2, 3, 1]), "n_steps": 2})
+row("Repeat", nn.Repeat, {"n": 2, "n_steps": 3})
+row("Bidirectional", nn.Bidirectional, {"layer": nn.GRU(2, 2, 3)})
+for cell in (nn.RNN, nn.GRU, nn.LSTM):
+    sizes = {"n_steps": 2, "n_features": 2, "n_units": 3, "gives": "last", "ragged": False, "reverse": True}
+    row(cell.__name__, cell, sizes, ok={"ragged": "True"})
+norm, gru = nn.LayerNorm(4), nn.GRU(2, 2, 1)
+for layer, width in ((conv, 1), (gru, 1)):
+    own, base = layer.init(gen(0)), "LookingLayer"
+    of_params = {"inner": True, "ok": {"params": "other float|complex"}}
+    row("LookingLayer.init", layer.init, {"rng": gen(0), "dtype": np.float32}, ok={})
+    for method in ("unpack", "named", "out_bias"):
+        row(f"LookingLayer.{method}", getattr(layer, method), {"params": own}, **of_params)
+    row("LookingLayer.forward", layer.forward, {"params": own, "x": R}, inner=True, ok=LOOK)
+    row(
+        "LookingLayer.backward",
+        layer.backward,
+        {
+            "params": own,
+            "cache": layer.forward(own, R)[1],
+            "dy": np.ones((3, width)),
+            "grads": np.zeros_like(own),
+            "need_dx": True,
+        },
+        inner=True,
+        ok=LOOK,
+        writes="grads",
+        asis="cache",
+    )
+row("LayerNorm.init", norm.init, {"rng": gen(0), "dtype": np.float32}, ok={}, unused="rng")
+row("LayerNorm.out_bias", norm.out_bias, {"params": norm.init()}, **of_params)
+gru_theta = gru.init(gen(0))
+row(
+    "Recurrent.gradient_norms",
+    gru.gradient_norms,
+    {"params": gru_theta, "x": R, "dy": np.ones((3, 1))},
+    inner=True,
+    ok=LOOK,
+)
+row(
+    "Recurrent.step_jacobian",
+    gru.step_jacobian,
+    {"params": gru_theta, "state": np.zeros(1)},
+    ok={"state": "None|" + REAL},
+)
+U3 = rng.random((3, 6))
+thin = nn.Sequential([nn.Dense(4, 6), nn.Dropout(6), nn.Dense(6, 4)])
+for name, layer in (
+    ("Dropout", nn.Dropout(6)),
+    ("Sequential", thin),
+    ("Residual", nn.Residual(thin)),
+    ("Steps", nn.Steps(nn.Sequential([nn.Dense(2, 3), nn.Dropout(3)]), 2)),
+):
+    row(f"{name}.given", layer.given, {"noise": U3}, inner=True, ok={"noise": "long|other float"})
+shared = nn.Steps(nn.mlp([2, 3, 1]), 2)
+shared_theta = shared.init(gen(0))
+row("Steps.init", shared.init, {"rng": gen(0), "dtype": np.float32}, ok={})
+row("Steps.unpack", shared.unpack, {"params": shared_theta}, **of_params)
+row("Steps.named", shared.named, {"params": shared_theta}, **of_params)
+block = nn.Residual(nn.mlp([4, 3, 4], "tanh"))
+block_theta = block.init(gen(0))
+row("Residual.init", block.init, {"rng": gen(0), "dtype": np.float32}, ok={})
+row("Residual.named", block.named, {"params": block_theta}, **of_params)
+row("Residual.out_bias", block.out_bias, {"params": block_theta}, **of_params)
+row("Residual.forward", block.forward, {"params": block_theta, "x": R}, inner=True, ok=LOOK)
+row(
+    "Residual.backward",
+    block.backward,
+    {
+        "params": block_theta,
+        "cache": block.forward(block_theta, R)[1],
+        "dy": R,
+        "grads": np.zeros_like(block_theta),
+        "need_dx": True,
+    },
+    inner=True,
+    ok=LOOK,
+    writes="grads",
+    asis="cache",
+)
 for activation in nn.ACTIVATIONS.values():
     cache = activation.forward(NONE, R)[1]
     x_ok = {"x": "long|wide|other float", "cache": "long|wide|other float"}
@@ -582,6 +674,59 @@ row(
     ok={"W": REAL + "|wide", "b": REAL, "s2": NUMBER},
     names={"W": ("W",), "b": ("b",)},
 )
+
+# sequences: (3, 5) are two steps of two numbers, and a length
+S3 = np.concatenate([X, [[1.0], [2.0], [2.0]]], axis=1)
+said = nn.Steps(nn.Sequential([nn.Dense(3, 2)]), 2)
+writer = nn.Sequential([nn.GRU(2, 3, 3, "all"), said])
+row("EachStep", distributions.EachStep, {"likelihood": mv.Bernoulli(), "n_steps": 2, "n_features": 2, "ragged": True})
+row(
+    "TeacherForced",
+    distributions.TeacherForced,
+    {"network": writer, "likelihood": mv.Bernoulli(), "n_steps": 2, "n_features": 2, "n_context": 1, "ragged": True},
+)
+each_step = distributions.EachStep(mv.Gaussian(learned=True), 2, 2, ragged=True)
+forced = distributions.TeacherForced(writer, mv.Gaussian(learned=True), 2, 2, 1, ragged=True)
+for likelihood, out in ((each_step, LOGITS), (forced, np.arange(6.0)[:, None] / 6)):
+    name, params = type(likelihood).__name__, likelihood.init(gen(0))
+    how = {"inner": True, "ok": {"params": ""}}
+    row(
+        f"{name}.init",
+        likelihood.init,
+        {"rng": gen(0), "dtype": np.float32},
+        unused="rng" if likelihood is each_step else "",
+    )
+    row(f"{name}.named", likelihood.named, {"params": params}, inner=True, ok={"params": "other float|complex"})
+    row(f"{name}.n_out", likelihood.n_out, {"n_x": 5})
+    row(f"{name}.forward", likelihood.forward, {"params": params, "out": out, "x": S3}, **how)
+    row(f"{name}.log_prob", likelihood.log_prob, {"params": params, "out": out, "x": S3}, **how)
+    row(
+        f"{name}.backward",
+        likelihood.backward,
+        {
+            "params": params,
+            "cache": likelihood.forward(params, out, S3)[1],
+            "dlog_prob": np.arange(6.0),
+            "grads": np.zeros_like(params),
+        },
+        **how,
+        writes="grads",
+        asis="cache",
+    )
+    nothing = ("params",) if likelihood is each_step else ()
+    long = {"out": "long|other float"} if likelihood is each_step else {"out": "long"}
+    row(f"{name}.mean", likelihood.mean, {"params": params, "out": out}, inner=True, ok=long, unused=nothing)
+    row(
+        f"{name}.sample",
+        likelihood.sample,
+        {"params": params, "out": out, "rng": gen(0)},
+        inner=True,
+        ok={"out": "long"},
+    )
+    row(f"{name}.out_at_mean", likelihood.out_at_mean, {"x": S3}, ok={"x": "long|float16|other float"})
+row("TeacherForced.dropping", forced.dropping, {"kept": np.ones((6, 2))}, inner=True, ok={"kept": "long|other float"})
+for method in ("check", "check_training", "starting_at", "is_density"):
+    row(f"_EachStep.{method}", getattr(each_step, method), {"x": S3}, ok={"x": "long|float16|other float"})
 row("LinearGaussian.log_prob", lg.log_prob, {"x": X3}, ok={"x": ROWS_ + "|integers"})
 row("LinearGaussian.posterior", lg.posterior, {"x": X3}, ok={"x": ROWS_ + "|integers"})
 row("LinearGaussian.sample", lg.sample, {"n": 3, "rng": gen(0)})
@@ -1053,6 +1198,83 @@ row(
         "penalty": models.L1Sparsity(),
     },
     ok={"n_hidden": "[]|empty", "likelihood": "None", "corruption": "None", "penalty": "None"},
+)
+
+
+def networks_of(n_head, n_latent, likelihood):
+    return nn.mlp([4, n_head]), nn.mlp([n_latent, likelihood.n_out(4)]), likelihood
+
+
+of = {"networks": networks_of, "n_latent": 2, "likelihood": "gaussian"}
+row("VAE.of", mv.VAE.of, of | {"posterior": "diagonal", "prior": "normal"}, ok={"likelihood": "None", "prior": "None"})
+row(
+    "VAE.of",
+    mv.VAE.of,
+    of | {"posterior": "diagonal", "prior": "mixture", "n_components": 3},
+    ok={"likelihood": "None", "n_components": "None"},
+)
+row(
+    "Autoencoder.of",
+    mv.Autoencoder.of,
+    of | {"corruption": ae.corruption, "penalty": models.L1Sparsity()},
+    ok={"likelihood": "None", "corruption": "None", "penalty": "None"},
+)
+row(
+    "convolutional",
+    models.convolutional,
+    {
+        "shape": (1, 4, 4),
+        "n_head": 4,
+        "n_latent": 2,
+        "likelihood": mv.Bernoulli(),
+        "channels": [2],
+        "activation": "tanh",
+    },
+    ok={"channels": "[]|empty"},
+)
+row(
+    "recurrent",
+    models.recurrent,
+    {
+        "cell": "gru",
+        "n_steps": 2,
+        "n_features": 2,
+        "n_head": 4,
+        "n_latent": 2,
+        "likelihood": mv.Bernoulli(),
+        "n_units": 3,
+        "ragged": True,
+        "bidirectional": True,
+    },
+)
+words = models.SequenceVAE.recurrent(2, 2, 2, n_units=3, word_dropout=0.5)
+words_theta = words.init(gen(0))
+row(
+    "SequenceVAE.recurrent",
+    models.SequenceVAE.recurrent,
+    {
+        "n_steps": 2,
+        "n_features": 2,
+        "n_latent": 2,
+        "n_units": 3,
+        "cell": "gru",
+        "likelihood": "bernoulli",
+        "ragged": True,
+        "word_dropout": 0.5,
+    },
+    ok={"likelihood": "None", "word_dropout": "0|True"},
+)
+row(
+    "SequenceVAE.training_noise",
+    words.training_noise,
+    {"rng": gen(0), "n_draws": 2, "n_batch": 3, "dtype": np.float32},
+    ok={},
+)
+row(
+    "VAE.training_noise",
+    vae.training_noise,
+    {"rng": gen(0), "n_draws": 2, "n_batch": 3, "dtype": np.float32},
+    ok={},
 )
 E3, EB, EA = rng.standard_normal((2, 3, 2)), rng.random((2, 3, 2)), rng.random((2, 3, 4))
 EPSOK = "long|float16|other float"
@@ -1606,6 +1828,7 @@ row("names", datasets.names, {})
 BLANK = np.zeros((2, 64), np.float32)
 row("add_stroke", datasets.add_stroke, {"x": BLANK}, ok={"x": ROWS_})
 row("has_stroke", datasets.has_stroke, {"x": BLANK}, ok={"x": ROWS_})
+row("sines", datasets.sines, {"n": 3, "rng": gen(0), "ragged": True})
 row("data_folders", datasets.data_folders, {})
 row(
     "load_file",
@@ -1873,7 +2096,20 @@ row(
     skip={"f": "class", "df": "class"},
 )
 
+row("reach_through_time", studies.reach_through_time, {"seed": 0}, ok={"seed": "0|10**12"})
+row(
+    "clipping",
+    studies.clipping,
+    {"max_norm": 1.0, "n_updates": 2, "seed": 0},
+    ok={"max_norm": "None|" + NUMBER, "seed": "0|10**12"},
+)
+
+
 LEFT_OUT = {
+    "Steps.flat_layers": "takes nothing",
+    "Residual.flat_layers": "takes nothing",
+    "SequenceVAE": "a VAE of fields that recurrent makes; tested in test_networks",
+    "SequenceVAE.loss_and_grad": "that of VAE, to which it hands what it is given; tested in test_networks",
     "Family": "a base without a function",
     "LeibnizTerms": "a result",
     "NoncentralChiSquare.as_gamma": "always refuses: there is none; tested in test_families",

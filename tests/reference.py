@@ -212,3 +212,63 @@ def planar_bend_backward(w, v, du, dc):
     m, slope = np.log(1 + np.exp(a) * (np.e - 1)) - 1, 1 / (1 + np.exp(-a) / (np.e - 1))
     da = (slope - m / a) / a * (v * du).sum(-1) + slope * dc
     return v * da[:, :, None], du * (m / a)[:, :, None] + w * da[:, :, None]
+
+
+def patches(x, g):
+    n_channels, height, width, kh, kw, stride, padding = g
+    border = ((0, 0), (0, 0), (padding, padding), (padding, padding))
+    padded = np.pad(x.reshape(-1, n_channels, height, width), border)
+    return np.lib.stride_tricks.sliding_window_view(padded, (kh, kw), axis=(2, 3))[:, :, ::stride, ::stride]
+
+
+def conv(params, x, n_out, g):
+    W, found = params[:-n_out].reshape(n_out, g[0], g[3], g[4]), patches(x, g)
+    y = np.einsum("bcyxij,ocij->boyx", found, W) + params[-n_out:, None, None]
+    return y.reshape(len(x), -1)
+
+
+def conv_matrix(weights, g):
+    n_in = g[0] * g[1] * g[2]
+    n_out = len(weights) // (g[0] * g[3] * g[4])
+    return conv(np.concatenate([weights, np.zeros(n_out)]), np.eye(n_in), n_out, g)  # (C H W, n_out h w)
+
+
+def conv_backward(params, x, dy, grads, g, need_dx):
+    n_out = len(params) // (g[0] * g[3] * g[4] + 1)
+    found = patches(x, g)
+    dy4 = dy.reshape(len(x), n_out, *found.shape[2:4])
+    grads[:] = np.concatenate([np.einsum("bcyxij,boyx->ocij", found, dy4).ravel(), dy4.sum((0, 2, 3))])
+    return dy @ conv_matrix(params[:-n_out], g).T if need_dx else np.empty((0, x.shape[1]))
+
+
+def conv_transpose(params, x, g):
+    return x @ conv_matrix(params[: -g[0]], g).T + np.repeat(params[-g[0] :], g[1] * g[2])
+
+
+def conv_transpose_backward(params, x, dy, grads, g, need_dx):
+    found = patches(dy, g)
+    x4 = x.reshape(len(x), -1, *found.shape[2:4])
+    biases = dy.reshape(len(dy), g[0], -1).sum((0, 2))
+    grads[:] = np.concatenate([np.einsum("bcyxij,boyx->ocij", found, x4).ravel(), biases])
+    return dy @ conv_matrix(params[: -g[0]], g) if need_dx else np.empty((0, x.shape[1]))
+
+
+def gru_gates(a, hU):
+    return ((a + hU) / 2)[:, : 2 * a.shape[1] // 3]
+
+
+def gru_candidate(t, a, hU):
+    ru, H = (t + 1) / 2, a.shape[1] // 3
+    return ru, a[:, 2 * H :] + ru[:, :H] * hU[:, 2 * H :]
+
+
+def gru_state(ru, n, h):
+    u = ru[:, n.shape[1] :]
+    return (1 - u) * n + u * h
+
+
+def gru_backward(ru, n, hU, h, dh):
+    (r, u), c = split(ru), hU[:, -n.shape[1] :]
+    dn, du = dh * (1 - u) * (1 - n**2), dh * (h - n) * u * (1 - u)
+    dr = dn * c * r * (1 - r)
+    return np.concatenate([dr, du, dn], axis=1), np.concatenate([dr, du, dn * r], axis=1), dh * u

@@ -5,20 +5,23 @@ import dataclasses
 import os
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from minivae import datasets
+from minivae.cli.encoders import ENCODERS
 from minivae.cli.tables import print_table
 from minivae.cli.verbs import Outcome, Verb, add_quiet, image_shape
 from minivae.core import checks
 from minivae.core.errors import FileError
 from minivae.core.files import writable
 from minivae.distributions.likelihoods import LIKELIHOODS, Gaussian, named_likelihood
+from minivae.distributions.sequences import EachStep
 from minivae.estimators.k_sample import BOUNDS, Bound
 from minivae.estimators.objectives import Elbo
 from minivae.estimators.schedules import Cycle, Warmup
 from minivae.estimators.weights import ESTIMATORS, KL_MODES
 from minivae.models.base import Model
+from minivae.models.networks import convolutional, recurrent
 from minivae.models.recipes import RECIPES, Option, Recipe, default_of
 from minivae.models.vae import VAE
 from minivae.nn.activations import ACTIVATIONS
@@ -43,7 +46,7 @@ _OBJECTIVE = ("estimator", "beta", "kl", "bound", "free_bits", "temperature", "b
 _SCHEDULES = {"beta_cycle": Cycle, "beta_warmup": Warmup}
 # options that are fields of Settings under another name, or its own, with their types
 _SETTINGS = {"batch_size": "batch_size", "clip_norm": "clip_norm", "draws": "n_draws", "dtype": "dtype", "seed": "seed"}
-_COMMON = {"hidden": "n_hidden", "activation": "activation"}  # of every model
+_DENSE = {"hidden": "n_hidden", "activation": "activation"}  # of every model of dense layers
 _DEFAULT = {f.name: f.default for f in dataclasses.fields(Settings)}
 
 
@@ -57,7 +60,13 @@ def _options(t: argparse.ArgumentParser) -> None:
     latents = {name: recipe.n_latent for name, recipe in RECIPES.items() if recipe.n_latent != Recipe.n_latent}
     others = "".join(f", or {n} for {name}" for name, n in latents.items())
     t.add_argument("--latent", type=int, metavar="N", help=f"latent dimensions (default {Recipe.n_latent}{others})")
-    t.add_argument("--hidden", type=int, nargs="*", metavar="N", help=f"widths of the hidden layers (default {hidden})")
+    kinds = f"{', '.join(ENCODERS)} (default {next(iter(ENCODERS))}); gru, lstm, rnn read images row by row"
+    t.add_argument("--encoder", help=f"{kinds}; the decoder mirrors it")
+    channels = " ".join(str(n) for n in default_of(convolutional, "channels"))
+    others = f"conv: channels (default {channels}); recurrent: units (default {default_of(recurrent, 'n_units')})"
+    t.add_argument(
+        "--hidden", type=int, nargs="*", metavar="N", help=f"widths of the hidden layers (default {hidden}); {others}"
+    )
     activation = default_of(VAE.mlp, "activation")
     t.add_argument("--activation", help=f"{', '.join(ACTIVATIONS)} (default {activation})")
     for option in _own_options().values():
@@ -193,10 +202,24 @@ def _new(options: argparse.Namespace) -> tuple[Run, datasets.Dataset, bool]:
 
 
 def _model(recipe: Recipe, options: argparse.Namespace, dataset: datasets.Dataset, own: dict[str, Any]) -> Model:
-    likelihood = named_likelihood(options.likelihood or dataset.likelihood, Gaussian()).starting_at(dataset.x_train)
-    common = {_COMMON[name]: value for name, value in _given(options, _COMMON).items()}
+    kind = options.encoder or next(iter(ENCODERS))
+    networks = ENCODERS.choose(kind)(dataset, options.hidden, options.activation)
+    plain = kind == next(iter(ENCODERS)) and not dataset.ragged
+    if not plain and not recipe.takes_networks:
+        raise ValueError(
+            f"--model must be one that takes such networks, got {options.model} with --encoder {kind} and data "
+            f"{dataset.name}. Choose --model {next(iter(RECIPES))}."
+        )
+    likelihood = named_likelihood(options.likelihood or dataset.likelihood, Gaussian())
+    if dataset.ragged:
+        n_steps, n_features = cast(tuple[int, int], dataset.steps)
+        likelihood = EachStep(likelihood, n_steps, n_features, ragged=True).starting_at(dataset.x_train).likelihood
+    else:
+        likelihood = likelihood.starting_at(dataset.x_train)
     latent = recipe.n_latent if options.latent is None else options.latent
-    common |= {"n_x": dataset.n_x, "n_latent": latent, "likelihood": likelihood}
+    common: dict[str, Any] = {"n_latent": latent, "likelihood": likelihood}
+    common |= {"n_x": dataset.n_x} if plain else {"networks": networks}
+    common |= {_DENSE[name]: value for name, value in _given(options, _DENSE).items()} if plain else {}
     return recipe.build(dataset.x_train, common, own)
 
 

@@ -30,6 +30,8 @@ class Stream(IntEnum):
     GRADIENTS = 16  # inputs of the gradient checks, one more number for each group of rows
     INFERENCE = 20  # chains and noise of ``minivae infer``, one more number for each problem and method
     TOY_BITS = 30  # draws of the toy problems of one bit, and what learns along there
+    SINES = 40  # the sequences of the sines, for ever, one more number for each part
+    THROUGH_TIME = 41  # weights and inputs of the study of gradients through time
 
 
 def stream(seed: int, name: Stream, *more: int) -> np.random.Generator:

@@ -4,6 +4,7 @@ from minivae.datasets.dataset import Dataset, standard_scale
 from minivae.datasets.fetching import data_folders
 from minivae.datasets.own_files import load_file, read_rows
 from minivae.datasets.sets import load, names
+from minivae.datasets.sines import sines
 from minivae.datasets.strokes import add_stroke, has_stroke
 
 __all__ = [
@@ -15,5 +16,6 @@ __all__ = [
     "load_file",
     "names",
     "read_rows",
+    "sines",
     "standard_scale",
 ]

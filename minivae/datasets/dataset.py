@@ -31,6 +31,10 @@ class Dataset:
         Whether x is to be binarised anew at every use.
     divisor : float
         What uint8 values of the file were divided by; 1 where they were not.
+    steps : (T, D) or None
+        How many steps of how many numbers a row holds, where it is a sequence.
+    ragged : bool
+        Whether a row has its own length, 1 to T, as its last number.
     """
 
     name: str
@@ -45,6 +49,8 @@ class Dataset:
     dynamic: bool = False
     scale: tuple[Array, Array] | None = None
     divisor: float = 1.0
+    steps: tuple[int, int] | None = None
+    ragged: bool = False
 
     def __post_init__(self) -> None:
         n_x = None
@@ -62,11 +68,23 @@ class Dataset:
 def split_rows(name: str, x: Array, y: np.ndarray | None, masks: Any, *, standardize: bool, **fields: Any) -> Dataset:
     """Return the rows that each mask selects, to train, validate and test on; standardised by the first if wished."""
     if standardize:
-        fields["scale"] = mean, std = standard_scale(x[masks[0]])
+        steps = fields.get("steps")
+        fields["scale"] = mean, std = (
+            standard_scale(x[masks[0]]) if steps is None else _scale_of_steps(x[masks[0]], steps, fields["ragged"])
+        )
         x = (x - mean) / std
     train, valid, test = (np.ascontiguousarray(x[mask], np.float32) for mask in masks)
     y_train, y_valid, y_test = (None if y is None else y[mask] for mask in masks)
     return Dataset(name, train, valid, test, y_train, y_valid, y_test, **fields)
+
+
+def _scale_of_steps(x: Array, steps: tuple[int, int], ragged: bool) -> tuple[Array, Array]:
+    """Return mean and standard deviation of each column: those of its feature over all steps within the lengths."""
+    T, D = steps
+    each = x[:, : T * D].reshape(len(x), T, D)
+    inside = np.arange(T) < x[:, -1:] if ragged else np.ones((len(x), T), bool)
+    mean, std = (np.tile(part, T) for part in standard_scale(each[inside]))
+    return (np.append(mean, 0), np.append(std, 1)) if ragged else (mean, std)
 
 
 def standard_scale(x: Array) -> tuple[Array, Array]:

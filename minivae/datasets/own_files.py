@@ -16,11 +16,15 @@ from minivae.datasets.dataset import Dataset, split_rows
 
 
 def load_file(path: str | Path, image_shape: tuple[int, int] | None = None) -> Dataset:
-    """Load a user's own data: .npy, .npz (an array x and, if there, labels y), or IDX, each also gzipped.
+    """Load a user's own data: .npy, .npz (an array x and, if there, labels y and lengths), or IDX, each also gzipped.
 
     Arrays of more than two dimensions are flattened, uint8 values are images and divided by 255, values in
     [0, 1] get a Bernoulli likelihood, others are standardised and get a Gaussian. A tenth of the rows each,
     chosen by a fixed seed, are for testing and for validation.
+
+    An array (N, T, D) with D below 5, or with an array of N ``lengths`` beside it, holds sequences: values beyond a
+    length count for nothing, whatever they are, and the length becomes the last number of a row. Others (N, H, W) are
+    images, which a recurrent encoder reads row by row.
 
     Parameters
     ----------
@@ -36,29 +40,34 @@ def load_file(path: str | Path, image_shape: tuple[int, int] | None = None) -> D
         If its values cannot be used: too few rows, NaN, object or integer dtype.
     """
     given_shape = None if image_shape is None else checks.image_shape(image_shape)
-    x, y, own_shape, divisor = _read(path, None)
+    x, y, own_shape, divisor, steps, ragged = _read(path, None)
     path = Path(path)
     image_shape = given_shape or own_shape
     if len(x) < 10:
         raise ValueError(f"{path.name} must hold at least 10 rows to be split, got {len(x)}. Add data.")
     if y is not None and y.shape != (len(x),):
         raise ValueError(f"y in {path.name} must have shape ({len(x)},), got {y.shape}. One label a row.")
+    if steps is not None and given_shape is not None:
+        raise ValueError(
+            f"image_shape must be left away for sequences, got {given_shape[0]} x {given_shape[1]} with {path.name}. "
+            f"Drop it."
+        )
     side = round(x.shape[1] ** 0.5)
-    if image_shape is None and side >= 7 and side * side == x.shape[1]:
+    if steps is None and image_shape is None and side >= 7 and side * side == x.shape[1]:
         image_shape = (side, side)
     if image_shape is not None and image_shape[0] * image_shape[1] != x.shape[1]:
         raise ValueError(
             f"image_shape must have {x.shape[1]} pixels as the rows of {path.name} do, got {image_shape[0]} x "
             f"{image_shape[1]}. Give height x width."
         )
-    unit = bool(x.min() >= 0 and x.max() <= 1)
+    values = x[:, :-1] if ragged else x
+    unit = bool(values.min() >= 0 and values.max() <= 1)
     # the same generator for ever: another split would show old runs their training rows as test rows
     place = np.random.default_rng(0).permutation(len(x)) % 10
     likelihood = "bernoulli" if unit else "gaussian-learned"
     masks = (place < 8, place == 8, place == 9)
-    return split_rows(
-        path.name, x, y, masks, standardize=not unit, image_shape=image_shape, likelihood=likelihood, divisor=divisor
-    )
+    how: dict[str, Any] = {"image_shape": image_shape, "likelihood": likelihood, "divisor": divisor}
+    return split_rows(path.name, x, y, masks, standardize=not unit, steps=steps, ragged=ragged, **how)
 
 
 def read_rows(
@@ -70,13 +79,16 @@ def read_rows(
     that are floats already must lie in [0, 1], or they would be in other units.
     """
     divisor = None if divisor is None else checks.number(divisor, "divisor", low=0)
-    return _read(path, divisor)[:3]
+    x, y, shape, *_ = _read(path, divisor)
+    return x, y, shape
 
 
-def _read(path: Any, divisor: float | None) -> tuple[Array, np.ndarray | None, tuple[int, int] | None, float]:
-    """Return what ``read_rows`` does, and what the values were divided by."""
+def _read(path: Any, divisor: float | None) -> tuple[Any, ...]:
+    """Return what ``read_rows`` does, what values were divided by, and of sequences (T, D), and if they are ragged."""
     path = existing_file(path, "data", "Check the path, or give the name of a data set.")
-    x, y = _read_arrays(path)
+    x, y, lengths = _read_arrays(path)
+    if lengths is not None:
+        x, lengths = _within_lengths(x, lengths, path.name)
     divided = 1.0
     if x.dtype == np.uint8:
         divided = (255.0 if x.max(initial=0) > 1 else 1.0) if divisor is None else divisor
@@ -89,30 +101,61 @@ def _read(path: Any, divisor: float | None) -> tuple[Array, np.ndarray | None, t
     elif x.dtype == bool:
         x = x.astype(np.float32)
     shape = (x.shape[1], x.shape[2]) if x.ndim == 3 else None
+    steps = shape if shape is not None and (lengths is not None or shape[1] < _FEW) else None
     x = checks.data(x.reshape(len(x), -1) if x.ndim > 2 and x.size else x, name=f"x in {path.name}")
-    return x.astype(np.float32 if x.dtype == np.float16 else x.dtype), y, shape, divided
+    x = x.astype(np.float32 if x.dtype == np.float16 else x.dtype)
+    if lengths is not None:
+        x = np.concatenate([x, lengths[:, None].astype(x.dtype)], axis=1)
+    return x, y, None if steps else shape, divided, steps, lengths is not None
 
 
-def _read_arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+_FEW = 5  # numbers a step below which an array of three axes holds sequences, not images
+
+
+def _within_lengths(x: np.ndarray, lengths: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return steps (N, T, D), zero beyond the lengths, and the lengths, or refuse what are none."""
+    x = x[:, :, None] if x.ndim == 2 else x
+    if x.ndim != 3:
+        raise ValueError(
+            f"x in {name} must have shape (N, T, D) beside lengths, got {x.shape}. Give N sequences of T steps."
+        )
+    if lengths.shape != (len(x),) or lengths.dtype.kind not in "iu":
+        raise ValueError(
+            f"lengths in {name} must be {len(x)} integers, one for each row of x, got {checks.shown(lengths)}. "
+            f"Count the steps of each row."
+        )
+    bad = (lengths < 1) | (lengths > x.shape[1])
+    if bad.any():
+        raise ValueError(
+            f"lengths in {name} must lie between 1 and the {x.shape[1]} steps of x, got {lengths[bad][0]}. Drop rows "
+            f"without steps."
+        )
+    inside = np.arange(x.shape[1]) < lengths[:, None]
+    return np.where(inside[:, :, None], x, np.zeros((), x.dtype)), lengths
+
+
+def _read_arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+    """Return x, and where the file has them labels and lengths."""
     rule, remedy = "data must be an intact .npy, .npz or IDX file", "Save a float array with np.save."
     with reading(rule, path, remedy), open_maybe_gzipped(path) as file:
         start = file.peek(6)  # type: ignore[attr-defined]
         if start[:6] == b"\x93NUMPY":
-            return read_npy(file), None
+            return read_npy(file), None, None
         if start[:2] == b"PK":
             arrays = read_npz(file, _rows_and_labels)
             y = arrays.pop("y", None) if len(arrays) > 1 else None
-            return next(iter(arrays.values())), y
-        return _parse_idx(file), None
+            lengths = arrays.pop("lengths", None) if len(arrays) > 1 else None
+            return next(iter(arrays.values())), y, lengths
+        return _parse_idx(file), None, None
 
 
 def _rows_and_labels(names: list[str]) -> list[str]:
-    """Return the names of the arrays to read, of those that an .npz file holds: x, and y where it is there."""
+    """Return the names of the arrays to read, of those that an .npz file holds: x, and y and lengths where they are."""
     if len(names) == 1:
         return names
     if "x" not in names:
         raise ValueError(f"it must hold one array, or one named x, and holds {_listed(names)}")
-    return [name for name in ("x", "y") if name in names]
+    return [name for name in ("x", "y", "lengths") if name in names]
 
 
 def _listed(names: list[str]) -> str:

@@ -25,6 +25,7 @@ from minivae.core.seeds import Stream, stream
 from minivae.datasets.dataset import Dataset, split_rows
 from minivae.datasets.fetching import FILES, PACKED, fetch, find
 from minivae.datasets.own_files import read_idx
+from minivae.datasets.sines import N_STEPS, sines
 from minivae.datasets.strokes import SHAPE, add_stroke
 
 # ------------------------------------------------------------------------------------------ named sets
@@ -37,8 +38,8 @@ def load(name: str = "digits") -> Dataset:
     ----------
     name : str
         digits (8 x 8, bundled), mnist (28 x 28), each -grey, -threshold, -dynamic, digits-stroke and mnist-fixed; frey
-        (28 x 20 faces, grey), iris and wine (standardised tables). ``digits`` and ``mnist`` alone mean the -dynamic
-        sets.
+        (28 x 20 faces, grey), iris and wine (standardised tables), sines and sines-ragged (generated sequences).
+        ``digits`` and ``mnist`` alone mean the -dynamic sets.
 
     Returns
     -------
@@ -54,7 +55,8 @@ def load(name: str = "digits") -> Dataset:
     Splits are fixed. digits: UCI's training set less every eighth row, those rows, UCI's test set (by other
     writers). mnist: first 50,000, last 10,000, test set; mnist-fixed: as published. frey: the first 80 %, the
     next 10 %, the last 10 % of the film, as neighbouring frames are alike. iris and wine: of every five
-    rows the last is for testing and the one before it for validation.
+    rows the last is for testing and the one before it for validation. sines: 2,000, 500 and 500 sequences of fixed
+    seeds; labels are the whole cycles in a sequence.
 
     Examples
     --------
@@ -131,6 +133,18 @@ def _wine(name: str) -> Dataset:
     return _table(name, rows[:, 1:], rows[:, 0].astype(int))
 
 
+def _sines(name: str) -> Dataset:
+    parts, labels = [], []
+    ragged = name.endswith("-ragged")
+    for i, n in enumerate((2000, 500, 500)):
+        rows, factors = sines(n, stream(0, Stream.SINES, i), ragged=ragged)
+        parts.append(rows.astype(np.float32))
+        labels.append(factors["cycles"].astype(int))
+    (train, valid, test), (y_train, y_valid, y_test) = parts, labels
+    how: dict[str, Any] = {"likelihood": "gaussian-learned", "steps": (N_STEPS, 1), "ragged": ragged}
+    return Dataset(name, train, valid, test, y_train, y_valid, y_test, **how)
+
+
 _LOADERS: dict[str, Callable[[str], Dataset]] = {
     "digits-grey": _digits,
     "digits-threshold": _digits,
@@ -143,6 +157,8 @@ _LOADERS: dict[str, Callable[[str], Dataset]] = {
     "frey": _frey,
     "iris": _iris,
     "wine": _wine,
+    "sines": _sines,
+    "sines-ragged": _sines,
 }
 
 

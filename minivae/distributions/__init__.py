@@ -16,6 +16,7 @@ from minivae.distributions.nodes import gauss_hermite, normal_nodes
 from minivae.distributions.planar import PlanarFlow
 from minivae.distributions.priors import FairBits, StandardNormal, UniformCategories
 from minivae.distributions.protocols import Likelihood, Posterior, Prior, Relaxable
+from minivae.distributions.sequences import EachStep, TeacherForced
 from minivae.distributions.symmetric import SymmetricGaussian
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "Categorical",
     "ClosedKl",
     "DiagonalGaussian",
+    "EachStep",
     "FairBits",
     "FixedGaussian",
     "FullGaussian",
@@ -46,6 +48,7 @@ __all__ = [
     "Relaxable",
     "StandardNormal",
     "SymmetricGaussian",
+    "TeacherForced",
     "UniformCategories",
     "VampPrior",
     "all_codes",

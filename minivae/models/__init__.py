@@ -10,7 +10,9 @@ from minivae.models.corruptions import CORRUPTIONS, Corruption, GaussianNoise, M
 from minivae.models.coupling import CouplingTerms, coupling_terms, regularised_autoencoder
 from minivae.models.draws import EncoderDraws, EncoderEstimator, encoder_draws, encoder_states, head_moments
 from minivae.models.generation import attribute_direction, interpolate, near, with_attribute
+from minivae.models.networks import convolutional, recurrent
 from minivae.models.penalties import KLSparsity, L1Sparsity, Penalty
+from minivae.models.sequence_vae import SequenceVAE
 from minivae.models.vae import VAE
 
 __all__ = [
@@ -32,9 +34,11 @@ __all__ = [
     "Model",
     "Penalty",
     "SaltAndPepperNoise",
+    "SequenceVAE",
     "annealed_log_marginal",
     "attribute_direction",
     "belief_network",
+    "convolutional",
     "coupling_terms",
     "encoder_draws",
     "encoder_states",
@@ -45,6 +49,7 @@ __all__ = [
     "log_marginal",
     "log_weights",
     "near",
+    "recurrent",
     "regularised_autoencoder",
     "with_attribute",
 ]

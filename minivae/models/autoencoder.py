@@ -1,7 +1,7 @@
 """Autoencoders: a deterministic code, the VAE's reconstruction losses, and optionally a corruption or a penalty."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -18,9 +18,10 @@ from minivae.distributions.likelihoods import Gaussian, named_likelihood
 from minivae.distributions.protocols import Likelihood
 from minivae.estimators.objectives import Reconstruction
 from minivae.estimators.terms import ReconstructionTerms
-from minivae.models.base import EncoderDecoder, Quantity, mirrored, quantity
+from minivae.models.base import EncoderDecoder, Networks, Quantity, mirrored, networks_from, quantity
 from minivae.models.corruptions import Corruption
 from minivae.models.penalties import Penalty
+from minivae.nn.dropout import n_noise
 from minivae.nn.layer import Layer
 from minivae.nn.sequential import Sequential
 
@@ -82,6 +83,10 @@ class Autoencoder(EncoderDecoder):
         if self.encoder.n_out is None:
             raise ValueError("encoder must have a known output width, got none. Put a Dense layer in it.")
         self._check_widths(self.encoder.n_out, self.encoder.n_out)
+        if n_noise([self.encoder, self.decoder]):
+            raise ValueError(
+                "encoder and decoder must hold no Dropout in an Autoencoder, got some. Use a VAE, or a corruption."
+            )
         if self.penalty is not None:
             self.penalty.check(self.encoder)
 
@@ -101,9 +106,25 @@ class Autoencoder(EncoderDecoder):
         With ``KLSparsity``, whose codes lie in (0, 1), the encoder ends in a Sigmoid; so with any penalty's
         ``last_layer``.
         """
+
+        def dense(n_head: int, n_latent: int, likelihood: Likelihood) -> Networks:
+            return (*mirrored(n_x, n_head, n_latent, n_hidden, activation, likelihood), likelihood)
+
+        return cls.of(dense, n_latent, likelihood, corruption, penalty)
+
+    @classmethod
+    def of(
+        cls,
+        networks: Callable[..., Networks],
+        n_latent: int,
+        likelihood: Likelihood | str | None = None,
+        corruption: Corruption | None = None,
+        penalty: Penalty | None = None,
+    ) -> "Autoencoder":
+        """Build an autoencoder of networks of any kind, as ``VAE.of`` does; the encoder may get a last layer."""
         likelihood = named_likelihood(likelihood, Gaussian())
         n_latent = checks.width(n_latent, "n_latent")
-        encoder, decoder = mirrored(n_x, n_latent, n_latent, n_hidden, activation, likelihood)
+        encoder, decoder, likelihood = networks_from(networks, n_latent, n_latent, likelihood)
         last_layer = getattr(penalty, "last_layer", None)
         if last_layer is not None:
             encoder = Sequential([*encoder.layers, last_layer])

@@ -1,6 +1,7 @@
 """What every encoder-decoder model shares: boxes in one flat vector of parameters, names for its parts, data checks."""
 
 import dataclasses
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Any, Protocol
@@ -18,6 +19,7 @@ from minivae.nn.layer import Layer
 from minivae.nn.sequential import Sequential, mlp
 
 Quantity = dict[str, Any]
+Networks = tuple[Sequential, Sequential, Likelihood]  # encoder, decoder, and the likelihood of whole rows
 
 
 class Model(Protocol):
@@ -266,6 +268,26 @@ def mirrored(
     hidden = checks.widths(n_hidden, "n_hidden")
     encoder = mlp([n_x, *hidden, n_head], activation)
     return encoder, mlp([n_latent, *hidden[::-1], likelihood.n_out(n_x)], activation)
+
+
+def networks_from(networks: Callable[..., Networks], n_head: int, n_latent: int, likelihood: Likelihood) -> Networks:
+    """Return the encoder, the decoder and the likelihood that a function makes, or refuse what is no such function."""
+    remedy = "For example partial(convolutional, (1, 28, 28))."
+    checks.function(networks, "networks", remedy)
+    given = {"n_head": n_head, "n_latent": n_latent, "likelihood": likelihood}
+    try:
+        inspect.signature(networks).bind(**given)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"networks must take n_head, n_latent and likelihood by name, got {checks.shown(networks)}. {remedy}"
+        ) from error
+    made = networks(**given)
+    if not isinstance(made, tuple) or len(made) != 3:
+        raise ValueError(
+            f"networks must give an encoder, a decoder and a likelihood, got {checks.shown(networks)}, which gives "
+            f"{checks.shown(made)}. {remedy}"
+        )
+    return made
 
 
 def quantity(name: str, values: Any, unit: str = "nats per example") -> Quantity:

@@ -51,11 +51,20 @@ class Recipe:
     options : tuple of Option
     n_latent : int
         Dimension of the code unless given.
+    takes_networks : bool
+        Whether it can be built of networks that are not dense: then ``networks``, as ``VAE.of`` takes it, may come in
+        the place of n_x, n_hidden and activation.
     """
 
     build: Callable[[Array, dict[str, Any], Mapping[str, Any]], Model]
     options: tuple[Option, ...] = ()
     n_latent: int = 2
+    takes_networks: bool = False
+
+
+def _built(cls: Any, common: dict[str, Any], own: Mapping[str, Any]) -> Model:
+    """Return a model of the networks that are given, or of dense layers."""
+    return (cls.of if "networks" in common else cls.mlp)(**common, **own)
 
 
 def _vae(x: Array, common: dict[str, Any], own: Mapping[str, Any]) -> Model:  # noqa: ARG001
@@ -63,18 +72,18 @@ def _vae(x: Array, common: dict[str, Any], own: Mapping[str, Any]) -> Model:  # 
     if own.get("posterior") == "categorical":
         n_categories = checks.width(own.pop("categories", _CATEGORIES), "categories")
         width = checks.width(common["n_latent"], "n_latent") * n_categories
-        return VAE.mlp(**common | {"n_latent": width}, **own | {"posterior": Categorical(width, n_categories)})
+        return _built(VAE, common | {"n_latent": width}, own | {"posterior": Categorical(width, n_categories)})
     if "categories" in own:
         raise ValueError(
             f"categories must be given with posterior='categorical' only, got it with "
             f"{own.get('posterior', 'diagonal')!r}. Drop it."
         )
     if "variance" not in own:
-        return VAE.mlp(**common, **own)
+        return _built(VAE, common, own)
     name, variance = own.get("posterior", "fixed"), own.pop("variance")
     if name != "fixed":
         raise ValueError(f"variance must be given with posterior='fixed' only, got it with {name!r}. Drop it.")
-    return VAE.mlp(**common, **own | {"posterior": FixedGaussian(common["n_latent"], variance)})
+    return _built(VAE, common, own | {"posterior": FixedGaussian(common["n_latent"], variance)})
 
 
 def _belief(x: Array, common: dict[str, Any], own: Mapping[str, Any]) -> Model:  # noqa: ARG001
@@ -82,13 +91,13 @@ def _belief(x: Array, common: dict[str, Any], own: Mapping[str, Any]) -> Model: 
 
 
 def _plain(x: Array, common: dict[str, Any], own: Mapping[str, Any]) -> Model:  # noqa: ARG001
-    return Autoencoder.mlp(**common)
+    return _built(Autoencoder, common, {})
 
 
 def _denoising(x: Array, common: dict[str, Any], own: Mapping[str, Any]) -> Model:
     corruption = CORRUPTIONS.choose(own.get("corruption", "masking"))
     level = {} if "noise" not in own else {corruption.level: own["noise"]}
-    return Autoencoder.mlp(**common, corruption=corruption.fitting(x, **level))
+    return _built(Autoencoder, common, {"corruption": corruption.fitting(x, **level)})
 
 
 def _sparse(x: Array, common: dict[str, Any], own: Mapping[str, Any]) -> Model:  # noqa: ARG001
@@ -97,11 +106,11 @@ def _sparse(x: Array, common: dict[str, Any], own: Mapping[str, Any]) -> Model: 
     values = {key: own[key] for key in ("target", "weight") if key in own}
     if "target" in values and "target" not in inspect.signature(penalty).parameters:
         raise ValueError(f"target must be given with sparsity='kl' only, got it with {name!r}. Drop it.")
-    return Autoencoder.mlp(**common, penalty=penalty(**values))
+    return _built(Autoencoder, common, {"penalty": penalty(**values)})
 
 
 def _contractive(x: Array, common: dict[str, Any], own: Mapping[str, Any]) -> Model:  # noqa: ARG001
-    return Autoencoder.mlp(**common, penalty=Contraction(**own))
+    return _built(Autoencoder, common, {"penalty": Contraction(**own)})
 
 
 _WEIGHT = Option(
@@ -130,6 +139,7 @@ RECIPES.add(
             Option("prior", str, f"p(z): {', '.join(PRIORS)} (default: the posterior's own)"),
             Option("components", int, f"of a prior that is a mixture (default {MixtureOfGaussians.n_components})"),
         ),
+        takes_networks=True,
     ),
 )
 RECIPES.add(
@@ -140,7 +150,7 @@ RECIPES.add(
         n_latent=8,
     ),
 )
-RECIPES.add("ae", Recipe(_plain))
+RECIPES.add("ae", Recipe(_plain, takes_networks=True))
 RECIPES.add(
     "denoising",
     Recipe(
@@ -149,6 +159,7 @@ RECIPES.add(
             Option("corruption", str, f"denoising: {', '.join(CORRUPTIONS)} (default masking)"),
             Option("noise", float, f"denoising: standard deviation, or fraction of pixels (default {_LEVELS})"),
         ),
+        takes_networks=True,
     ),
 )
 RECIPES.add(
@@ -161,6 +172,7 @@ RECIPES.add(
             _WEIGHT,
         ),
         n_latent=32,
+        takes_networks=True,
     ),
 )
-RECIPES.add("contractive", Recipe(_contractive, (_WEIGHT,)))
+RECIPES.add("contractive", Recipe(_contractive, (_WEIGHT,), takes_networks=True))

@@ -7,8 +7,9 @@ The way of the data, and the same picture read from right to left in ``loss_and_
                      +------ KL, or log q(z|x) - log p(z) at the draw
 """
 
+import copy
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, cast
@@ -35,8 +36,9 @@ from minivae.estimators.second_pass import SecondPass
 from minivae.estimators.terms import ElboTerms
 from minivae.estimators.weights import Draws, even_share, even_weights
 from minivae.models import bounds
-from minivae.models.base import EncoderDecoder, Quantity, mirrored, quantity
+from minivae.models.base import EncoderDecoder, Networks, Quantity, mirrored, networks_from, quantity
 from minivae.models.code_costs import CodeCost
+from minivae.nn.dropout import n_noise
 from minivae.nn.layer import Layer
 from minivae.nn.sequential import Sequential
 
@@ -110,6 +112,11 @@ class VAE(EncoderDecoder):
         self._check_widths(self.posterior.n_head, self.posterior.n_latent)
         if self._asking is not None:
             self._asking.check_model(self.posterior, self.n_x)
+            if getattr(self.likelihood, "ragged", False):
+                raise ValueError(
+                    f"prior must not be made of rows of data where these have lengths, got "
+                    f"{type(self.prior).__name__}. Choose 'mixture', say."
+                )
 
     @classmethod
     def mlp(
@@ -142,10 +149,43 @@ class VAE(EncoderDecoder):
         n_components : int, optional
             Of a prior given by name that is a mixture.
         """
+
+        def dense(n_head: int, n_latent: int, likelihood: Likelihood) -> Networks:
+            return (*mirrored(n_x, n_head, n_latent, n_hidden, activation, likelihood), likelihood)
+
+        return cls.of(dense, n_latent, likelihood, posterior, prior, n_components)
+
+    @classmethod
+    def of(
+        cls,
+        networks: Callable[..., Networks],
+        n_latent: int,
+        likelihood: Likelihood | str | None = None,
+        posterior: Posterior | str = "diagonal",
+        prior: Prior | str | None = None,
+        n_components: int | None = None,
+    ) -> "VAE":
+        """Build a VAE of networks of any kind.
+
+        Parameters
+        ----------
+        networks : callable
+            From n_head, n_latent and likelihood, by name, to encoder, decoder and the likelihood of whole rows:
+            ``partial(mv.models.convolutional, (1, 28, 28))``, say.
+        n_latent, likelihood, posterior, prior, n_components
+            As of ``mlp``.
+
+        Examples
+        --------
+        >>> from functools import partial
+        >>> from minivae.models import convolutional
+        >>> VAE.of(partial(convolutional, (1, 28, 28), channels=[4, 8]), n_latent=20).n_params
+        25121
+        """
         likelihood = named_likelihood(likelihood, Bernoulli())
         posterior = named_posterior(posterior, checks.width(n_latent, "n_latent"))
-        encoder, decoder = mirrored(n_x, posterior.n_head, n_latent, n_hidden, activation, likelihood)
-        chosen = named_prior(prior, posterior, n_components, likelihood, n_x)
+        encoder, decoder, likelihood = networks_from(networks, posterior.n_head, n_latent, likelihood)
+        chosen = named_prior(prior, posterior, n_components, likelihood, cast(int, encoder.n_in))
         return cls(encoder, posterior, decoder, likelihood, cast(Prior, chosen))
 
     @cached_property
@@ -227,7 +267,8 @@ class VAE(EncoderDecoder):
         x : array of shape (B, n_x)
             Checked for shape only: ``check_data`` looks at every value, once.
         eps : array of shape (K, B, n_latent)
-            Noise of the posterior (``draw_noise``), or quadrature nodes. Not used where the estimator enumerates.
+            Noise of the posterior (``draw_noise``), or quadrature nodes. Not used where the estimator enumerates. With
+            Dropout in the networks, what ``training_noise`` gives, or nothing is dropped.
         objective : Elbo or KSampleBound, optional
             Estimator, beta and KL; ``model.objective`` unless given. Of a KSampleBound the loss is
             -log sum_k w_k p(x, z_k) / q(z_k|x), averaged over the batch.
@@ -254,6 +295,9 @@ class VAE(EncoderDecoder):
         >>> bool(abs(loss + terms.elbo.mean()) < 1e-12)
         True
         """
+        if self._n_dropped and getattr(eps, "shape", ())[2:] == (self.posterior.n_latent + sum(self._n_dropped),):
+            shown, eps = self._dropping(eps)
+            return shown.loss_and_grad(params, x, eps, grads, objective, weights=weights, baseline=baseline)
         checks.gradient(params, grads, self.n_params)
         x = checks.batch(x, self.n_x, params.dtype)
         objective = self._resolved(objective)
@@ -305,6 +349,30 @@ class VAE(EncoderDecoder):
         if type(objective) is not Elbo:
             checks.has(objective, ("resolved", "loss"), "objective", "an objective", "Elbo(beta=4.0)")
         return objective.resolved(self)
+
+    @cached_property
+    def _n_dropped(self) -> tuple[int, int] | None:
+        """Numbers of noise that Dropout in the encoder and in the decoder takes for a row, None where there is none."""
+        counts = n_noise([self.encoder]), n_noise([self.decoder])
+        return counts if any(counts) else None
+
+    def training_noise(self, rng: np.random.Generator, n_draws: int, n_batch: int, dtype: Any) -> Array | None:
+        """Return the posterior's noise, and where layers drop entries their noise in [0, 1) after it."""
+        eps = self.draw_noise(rng, n_draws, n_batch, dtype)
+        if self._n_dropped is None or eps is None:
+            return eps
+        uniform = rng.random((n_draws, n_batch, sum(self._n_dropped)), dtype=np.dtype(dtype).type)
+        return np.concatenate([eps, uniform], axis=2)
+
+    def _dropping(self, eps: Array) -> tuple["VAE", Array]:
+        """Return the model whose layers drop what the noise says, the encoder's by the first draw's, and the rest."""
+        n_latent, (n_encoder, n_decoder) = self.posterior.n_latent, cast(tuple[int, int], self._n_dropped)
+        shown, uniform = copy.copy(self), eps[:, :, n_latent:]
+        if n_encoder:
+            object.__setattr__(shown, "encoder", self.encoder.given(uniform[0, :, :n_encoder]))
+        if n_decoder:
+            object.__setattr__(shown, "decoder", self.decoder.given(uniform[:, :, n_encoder:].reshape(-1, n_decoder)))
+        return shown, np.ascontiguousarray(eps[:, :, :n_latent])
 
     def _noise(self, eps: Any, n_batch: int, dtype: Any, objective: Bound) -> Array | None:
         """Return checked noise, or None where the states are enumerated."""

@@ -15,6 +15,7 @@ from minivae.core.registry import saved
 from minivae.core.trust import looked
 from minivae.nn.activations import ACTIVATIONS
 from minivae.nn.dense import Dense
+from minivae.nn.dropout import n_noise
 from minivae.nn.layer import Layer
 
 
@@ -49,7 +50,7 @@ class Sequential:
         object.__setattr__(self, "layers", tuple(layers))
         if not self.layers:
             raise ValueError("layers must hold at least one layer, got none. Add a Dense.")
-        width = None
+        width, image = None, None
         for i, layer in enumerate(self.layers):
             if isinstance(layer, type) or not isinstance(layer, Layer):
                 raise ValueError(f"layers[{i}] must be a layer, got {checks.shown(layer)}. Pass Tanh(), not Tanh.")
@@ -59,6 +60,13 @@ class Sequential:
                     f"got n_in={layer.n_in}. Make neighbouring widths agree."
                 )
             width = layer.n_out if layer.n_out is not None else width
+            shape = getattr(layer, "shape", None)
+            if shape is not None and image is not None and shape != image:
+                raise ValueError(
+                    f"layers[{i}] must take the images of the layer before it, channels, height and width {image}, "
+                    f"got {shape}. Make neighbouring shapes agree."
+                )
+            image = getattr(layer, "out_shape", None) if layer.n_out is not None else image
         checks.size(self.n_params, "layers", self.layers)
 
     @cached_property
@@ -77,6 +85,17 @@ class Sequential:
         return next((layer.n_out for layer in reversed(self.layers) if layer.n_out is not None), None)
 
     @cached_property
+    def shape(self) -> Any:
+        """Shape of the images that the first layer with a width takes, (channels, height, width), or None."""
+        return next((getattr(layer, "shape", None) for layer in self.layers if layer.n_in is not None), None)
+
+    @cached_property
+    def out_shape(self) -> Any:
+        """Shape of the images that the last layer with a width gives, or None."""
+        own = (getattr(layer, "out_shape", None) for layer in reversed(self.layers) if layer.n_out is not None)
+        return next(own, None)
+
+    @cached_property
     def slices(self) -> tuple[slice, ...]:
         """Where each layer's parameters stand in the flat vector."""
         return slices_of(self.layers)
@@ -85,6 +104,20 @@ class Sequential:
     def analytic(self) -> bool:
         """Whether every layer takes complex numbers."""
         return all(getattr(layer, "analytic", False) for layer in self.layers)
+
+    @cached_property
+    def n_noise(self) -> int:
+        """Numbers of noise for a row, of each ``Dropout`` in turn."""
+        return n_noise(self.layers)
+
+    def given(self, noise: Array) -> "Sequential":
+        """Return the network that drops where the noise, shape (R, n_noise), says so: ``Dropout.given``."""
+        noise, layers, start = checks.look(noise, "noise", (None, self.n_noise)), [], 0
+        for layer in self.layers:
+            n = n_noise([layer])
+            layers.append(layer.given(noise[:, start : start + n]) if n else layer)  # type: ignore[attr-defined]
+            start += n
+        return Sequential(layers)
 
     @property
     def out_range(self) -> tuple[float, float]:
@@ -100,7 +133,7 @@ class Sequential:
     def flat_layers(self) -> Iterator[Layer]:
         """Yield each layer, those inside others too."""
         for layer in self.layers:
-            if isinstance(layer, Sequential):
+            if hasattr(layer, "flat_layers"):
                 yield from layer.flat_layers()
             else:
                 yield layer

@@ -19,6 +19,7 @@ from minivae.studies.inference import InferenceTrace, compare_inference, inferen
 from minivae.studies.limit import Approach, limit_to_autoencoder
 from minivae.studies.one_bit import one_bit_data, one_bit_loss, one_bit_optimum
 from minivae.studies.rate_distortion import rate_distortion
+from minivae.studies.through_time import clipping, reach_through_time
 
 __all__ = [
     "Approach",
@@ -27,6 +28,7 @@ __all__ = [
     "OneBit",
     "SharedCode",
     "best_one_bit",
+    "clipping",
     "collapse",
     "compare_inference",
     "fit_one_bit",
@@ -47,5 +49,6 @@ __all__ = [
     "one_bit_optimum",
     "plots",
     "rate_distortion",
+    "reach_through_time",
     "sharpness",
 ]

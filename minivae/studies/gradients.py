@@ -15,11 +15,17 @@ from minivae.models.contraction import Contraction
 from minivae.models.penalties import SPARSITIES
 from minivae.models.vae import VAE
 from minivae.nn.activations import ACTIVATIONS
+from minivae.nn.convolution import Conv2d, ConvTranspose2d
 from minivae.nn.dense import Dense
+from minivae.nn.dropout import Dropout
 from minivae.nn.front import Front
 from minivae.nn.layer import Layer
 from minivae.nn.masked import MaskedDense
+from minivae.nn.normalisation import LayerNorm
+from minivae.nn.pooling import AveragePool, MaxPool, Upsample
+from minivae.nn.residual import Residual
 from minivae.nn.sequential import mlp
+from minivae.nn.steps import Repeat, Steps
 from minivae.studies.gradient_rows import N_LATENT, N_X, GradientRow
 from minivae.studies.gradients_codes import code_rows
 from minivae.studies.gradients_distributions import check_likelihood, check_prior
@@ -36,13 +42,19 @@ from minivae.studies.gradients_models import (
     linear_rows,
 )
 from minivae.studies.gradients_posteriors import check_posterior
+from minivae.studies.gradients_sequences import layer_rows, sequence_rows
 
 
 def _layers(rng: np.random.Generator) -> Iterator[GradientRow]:
     masked = MaskedDense([0, 1, 2, 3], [1, 2, 3], strict=True)
     layers: list[Layer] = [Dense(5, 4), Front(5, 3), masked, *ACTIVATIONS.values(), mlp([5, 4, 3], "tanh")]
+    layers += [Conv2d((2, 5, 4), 3, (3, 2), 2, 1), ConvTranspose2d((3, 3, 3), 2, (3, 2), 2, 1)]
+    layers += [AveragePool((2, 4, 2), 2), MaxPool((2, 4, 2), 2), Upsample((2, 1, 2), 3), LayerNorm(5)]
+    layers += [Dropout(5, 0.4)]
+    layers += [Residual(mlp([4, 3, 4], "tanh")), Steps(mlp([2, 3, 2], "tanh"), 3), Repeat(3, 4)]
     for layer in layers:
         yield from check_layer(layer, rng=rng)
+    yield from layer_rows(rng)
 
 
 def _posteriors(rng: np.random.Generator) -> Iterator[GradientRow]:
@@ -101,6 +113,7 @@ GROUPS: dict[str, Callable[[np.random.Generator], Iterator[GradientRow]]] = {
     "learned": lambda rng: iter([baseline_row(rng)]),
     "family": _families,
     "inference": inference_rows,
+    "sequence": sequence_rows,
 }
 
 
@@ -116,8 +129,8 @@ def gradient_checks(seed: int = 0, *groups: str) -> Iterator[GradientRow]:
         Another seed is another set of random inputs; every one passes.
     *groups : str
         Only these, of: layer, posterior, prior, likelihood, penalty, cost, ELBO, K-sample, annealed, estimator,
-        belief, code, autoencoder, linear, learned, family, inference. Each has random numbers of its own, so that it
-        may go alone.
+        belief, code, autoencoder, linear, learned, family, inference, sequence. Each has random numbers of its
+        own, so that it may go alone.
 
     Examples
     --------

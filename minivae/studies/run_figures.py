@@ -18,6 +18,7 @@ from minivae.models.contraction import jacobian
 from minivae.models.generation import attribute_direction, interpolate, near, with_attribute
 from minivae.studies import plots
 from minivae.studies.attributes import measure_attribute, nearer_to_second
+from minivae.studies.sequence_figures import sequences
 from minivae.training.bits import binarize
 from minivae.training.runs import Run, rows_to_test_on
 
@@ -35,7 +36,10 @@ def figures(run: Run, dataset: Dataset, params: Array, history: list[dict[str, f
     paths = drawn(lambda: plots.save(plots.learning_curves(history), folder / "learning_curves.png"))
     paths += drawn(latent_figures, model, params, x, dataset, folder)
     paths += drawn(reconstruction_figure, model, params, x, dataset, folder)
-    if not model.variational and dataset.image_shape is not None:
+    differentiable = all(
+        hasattr(layer, "matrix") or hasattr(layer, "curvature") for layer in model.encoder.flat_layers()
+    )
+    if not model.variational and dataset.image_shape is not None and differentiable:
         paths += drawn(_receptive_fields, model, params, x, dataset, folder)
     if model.variational:
         n = 100 if dataset.image_shape is not None else 500
@@ -71,6 +75,10 @@ def _receptive_fields(model: Model, params: Array, x: Array, dataset: Dataset, f
 def reconstruction_figure(model: Model, params: Array, x: Array, dataset: Dataset, folder: Path) -> str:
     """Draw test rows beside their reconstructions."""
     path = folder / "reconstructions.png"
+    if dataset.steps is not None:
+        some = x[np.linspace(0, len(x) - 1, min(12, len(x))).astype(int)]
+        rows = {"original x": some, "E[x|z]": model.reconstruct(params, some)}
+        return plots.save(sequences(rows, dataset, "Originals and their reconstructions"), path)
     if dataset.image_shape is None:
         return plots.save(plots.table_reconstructions(x, model.reconstruct(params, x)), path)
     some = x[np.linspace(0, len(x) - 1, min(12, len(x))).astype(int)]
@@ -93,6 +101,9 @@ def sample_figure(
 ) -> str:
     """Draw samples of the model: for images the means E[x|z] of draws z of the prior."""
     path = folder / "samples.png"
+    if dataset.steps is not None:
+        rows = {"x ~ p(x|z)": draw_samples(model, params, 12, seed)}
+        return plots.save(sequences(rows, dataset, f"Samples: x ~ p(x|z) for {model.prior.formula}"), path)
     if dataset.image_shape is None:
         return plots.save(plots.table_samples(x, draw_samples(model, params, n, seed), model.prior.formula), path)
     means = draw_samples(model, params, n, seed, mean=True)

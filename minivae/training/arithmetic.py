@@ -22,7 +22,8 @@ def blas_threads(model: Any, n_rows: int) -> AbstractContextManager[None]:
     checks.width(n_rows, "n_rows")
     layers = [*model.encoder.layers, *model.decoder.layers]
     products = [layer.n_in * layer.n_out for layer in layers if layer.n_in and layer.n_out]
-    return one_blas_thread() if n_rows * max(products) < _ONE_THREAD else contextlib.nullcontext()
+    small = n_rows * max(products) < _ONE_THREAD or any(getattr(layer, "small_products", False) for layer in layers)
+    return one_blas_thread() if small else contextlib.nullcontext()
 
 
 def reproducible() -> AbstractContextManager[None]:

@@ -256,7 +256,8 @@ def _start(model: Model, x_train: Array, settings: Settings) -> State:
 def _warm_up(model: Model, x_train: Array, settings: Settings, params: Array) -> None:
     """Take one step on copies, so that every kernel is compiled or loaded before the clock starts."""
     copy, x = params.copy(), x_train[:2]
-    eps = model.draw_noise(stream(settings.seed, Stream.WARM_UP), settings.n_draws or 1, len(x), params.dtype)
+    draw = getattr(model, "training_noise", model.draw_noise)  # which may drop some of what the decoder sees
+    eps = draw(stream(settings.seed, Stream.WARM_UP), settings.n_draws or 1, len(x), params.dtype)
     with contextlib.suppress(NonFiniteError), np.errstate(all="ignore"):
         model.loss_and_grad(copy, x, eps, grads := np.zeros_like(copy), settings.objective)
         settings.optimizer.update(copy, grads, settings.optimizer.init(copy))
@@ -271,7 +272,7 @@ def _batches(
         x = x_train[order[start : start + settings.batch_size]]
         if settings.binarize:
             x = draw_bits(x, rng)
-        yield x, model.draw_noise(rng, settings.n_draws or 1, len(x), x.dtype)
+        yield x, getattr(model, "training_noise", model.draw_noise)(rng, settings.n_draws or 1, len(x), x.dtype)
 
 
 def _epoch(

@@ -42,7 +42,16 @@ RETURNING = [
     "pathwise_rows",
     "score_rows",
     "earlier_average",
+    "conv",
+    "conv_backward",
+    "conv_transpose",
+    "conv_transpose_backward",
+    "gru_gates",
+    "gru_candidate",
+    "gru_state",
+    "gru_backward",
 ]
+OVERWRITING = ("dense_backward", "conv_backward", "conv_transpose_backward")
 IN_PLACE = {"adam": 0, "rmsprop": 0}  # and which argument holds the result
 
 
@@ -53,7 +62,17 @@ def arguments(name, dtype):
     params, y = rng.normal(size=(D + 1) * 3), rng.normal(size=(B, D))
     packed, noise = rng.normal(size=(B, 9)), rng.normal(size=(K, B, 3))
     w, u, c = 0.4 * rng.normal(size=(B, 2, 3)), 0.4 * rng.normal(size=(B, 2, 3)), rng.random((B, 2)) + 0.1
+    g, many = (2, 4, 3, 2, 3, 2, 1), 18  # more than the kernels take at once
+    weights, image, small = rng.normal(size=3 * 12 + 3), rng.normal(size=(many, 24)), rng.normal(size=(many, 18))
     values = {
+        "conv": (weights, image, 3, g),
+        "conv_backward": (weights, image, small, np.full_like(weights, np.nan), g, True),
+        "conv_transpose": (weights[:38], small, g),
+        "conv_transpose_backward": (weights[:38], small, image, np.full(38, np.nan), g, True),
+        "gru_gates": (packed, w[:, 0].repeat(3, axis=1)),
+        "gru_candidate": (np.tanh(y[:, [0, 1, 2, 3, 0, 1]]), packed, w[:, 0].repeat(3, axis=1)),
+        "gru_state": (rng.random((B, 6)), w[:, 0], u[:, 0]),
+        "gru_backward": (rng.random((B, 6)), w[:, 0], packed, u[:, 0], w[:, 1]),
         "dense": (params, real, 3),
         "dense_backward": (params, real, rng.normal(size=(B, 3)), np.full_like(params, np.nan), True),
         "tanh_backward": (np.tanh(y), real),
@@ -137,11 +156,11 @@ def test_a_nan_in_any_argument_reaches_the_result(name):
             or (name == "bernoulli_backward" and i == 0)  # of the logits only the sign is looked at; e has their NaN
             or (name == "full_backward" and i == 0)  # of the head only the diagonal is looked at
             or not isinstance(original, np.ndarray)
-            or (name == "dense_backward" and i == 3)
+            or (name in OVERWRITING and i == 3)
         ):
             continue  # settings are checked when the optimiser is built; gradients are overwritten
         args = arguments(name, np.float64)
-        first = name.startswith("dense") or name in (
+        first = name.startswith(("dense", "conv", "gru_gates")) or name in (
             "earlier_average",
             "planar_backward",
         )  # whose last draw counts for nothing
@@ -149,23 +168,24 @@ def test_a_nan_in_any_argument_reaches_the_result(name):
         with np.errstate(invalid="ignore"):
             result = getattr(kernels, name)(*args)
         arrays = [args[IN_PLACE[name]]] if name in IN_PLACE else as_tuple(result)
-        if name == "dense_backward":
+        if name in OVERWRITING:
             arrays = (*arrays, args[3])
         assert not all(np.isfinite(a).all() for a in arrays), f"argument {i} of {name}"
 
 
 @pytest.mark.parametrize("need_dx", [True, False])
-def test_dense_backward_overwrites_the_gradient(need_dx):
-    args = arguments("dense_backward", np.float64)[:4]
-    expected = [a.copy() for a in args]
-    dx, dx_expected = kernels.dense_backward(*args, need_dx), reference.dense_backward(*expected, need_dx)
+@pytest.mark.parametrize("name", OVERWRITING)
+def test_backward_overwrites_the_gradient(name, need_dx):
+    *args, _ = arguments(name, np.float64)
+    expected = [a.copy() if isinstance(a, np.ndarray) else a for a in args]
+    dx, dx_expected = getattr(kernels, name)(*args, need_dx), getattr(reference, name)(*expected, need_dx)
     np.testing.assert_allclose(args[3], expected[3], rtol=1e-12)
     assert dx.shape == dx_expected.shape
 
 
 FILES = {path.stem: ast.parse(path.read_text()) for path in Path(kernels.__file__).parent.glob("*.py")}
 KERNELS = {
-    topic: {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    topic: {node.name for node in tree.body if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")}
     for topic, tree in FILES.items()
     if topic not in ("__init__", "compiled")
 }

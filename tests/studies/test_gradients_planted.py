@@ -23,6 +23,7 @@ from minivae.distributions.kl import closed_kl
 from minivae.distributions.likelihoods import LIKELIHOODS
 from minivae.distributions.mixtures import MixtureOfGaussians, VampPrior
 from minivae.distributions.priors import FairBits, StandardNormal
+from minivae.distributions.sequences import EachStep, TeacherForced
 from minivae.distributions.symmetric import SymmetricGaussian
 from minivae.estimators import costs, weights
 from minivae.estimators.baselines import LearnedBaseline
@@ -31,11 +32,18 @@ from minivae.estimators.objectives import Elbo
 from minivae.models import contraction, penalties, vae
 from minivae.models.code_costs import CodeCostAt
 from minivae.models.vae import VAE
+from minivae.nn import GRU, LSTM, RNN
 from minivae.nn.activations import ACTIVATIONS
+from minivae.nn.convolution import Conv2d, ConvTranspose2d
 from minivae.nn.dense import Dense
+from minivae.nn.dropout import Dropout
 from minivae.nn.front import Front
 from minivae.nn.masked import MaskedDense
+from minivae.nn.normalisation import LayerNorm
+from minivae.nn.pooling import AveragePool, MaxPool, Upsample
+from minivae.nn.residual import Residual
 from minivae.nn.sequential import Sequential
+from minivae.nn.steps import Bidirectional, Repeat, Steps
 from minivae.studies import gradient_rows
 from minivae.studies.gradients import gradient_checks
 from minivae.studies.gradients_families import FAMILIES, check_family
@@ -101,6 +109,35 @@ PLANTED = {
         "posterior InverseAutoregressiveFlow, log q at fixed z",
     ),
     "MaskedDense dx": (MaskedDense, "backward", 0, "layer MaskedDense"),
+    "kernel conv_backward": (kernels, "conv_backward", 0, "layer Conv2d"),
+    "kernel conv_transpose_backward": (kernels, "conv_transpose_backward", 0, "layer ConvTranspose2d"),
+    **{
+        f"{layer.__name__} dx": (layer, "_backward", 0, f"layer {layer.__name__}")
+        for layer in (Conv2d, ConvTranspose2d, AveragePool, MaxPool, Upsample, LayerNorm, Steps, Repeat, Bidirectional)
+    },
+    "Dropout dx": (Dropout, "_backward", 0, "layer Dropout"),
+    "Dropout dx, given noise": (Dropout, "_backward", 0, "layer Dropout, given noise"),
+    "Dropout, ELBO": (Dropout, "_backward", 0, "sequence of layers with dropout, ELBO"),
+    "Residual dx": (Residual, "backward", 0, "layer Residual"),
+    **{
+        f"{cell.__name__} {what}": (cell, "_cell_backward", 0, f"layer {cell.__name__}{more}")
+        for cell in (RNN, GRU, LSTM)
+        for what, more in (
+            ("state", ""),
+            ("state, lengths", ", lengths"),
+            ("state, reversed", ", all states, reversed"),
+        )
+    },
+    "recurrent dx": (RNN, "_backward", 0, "layer RNN"),
+    "each step, dout": (EachStep, "backward", 0, "sequence likelihood, each step, lengths"),
+    "teacher forcing, dout": (TeacherForced, "backward", 0, "sequence likelihood, teacher forcing, lengths"),
+    "teacher forcing, dout, words dropped": (
+        *(TeacherForced, "backward", 0),
+        *("sequence likelihood, teacher forcing, words dropped, lengths",),
+    ),
+    "teacher forcing, ELBO": (TeacherForced, "backward", 0, "sequence ELBO, teacher forcing, words dropped"),
+    "each step, ELBO": (EachStep, "backward", 0, "sequence ELBO, gru, lengths"),
+    "convolutions, ELBO": (kernels, "conv_transpose_backward", 0, "sequence of convolutions, ELBO"),
     "symmetric slope": (SymmetricGaussian, "slope", 0, "posterior SymmetricGaussian, log q at fixed z"),
     "kernel diagonal_kl_backward": (kernels, "diagonal_kl_backward", 0, "KL of DiagonalGaussian from StandardNormal"),
     "kernel bernoulli_backward": (kernels, "bernoulli_backward", 0, "likelihood bernoulli"),
@@ -330,6 +367,25 @@ WRITTEN = {
     "Dense bias": (Dense, "backward", -1, 4, "layer Dense", None),
     "MaskedDense weight": (MaskedDense, "backward", 0, 4, "layer MaskedDense", None),
     "MaskedDense bias": (MaskedDense, "backward", -1, 4, "layer MaskedDense", None),
+    **{
+        f"{layer.__name__} {what}": (layer, "_backward", place, 4, f"layer {layer.__name__}", None)
+        for layer in (Conv2d, ConvTranspose2d, LayerNorm, Steps, Bidirectional, RNN, GRU, LSTM)
+        for what, place in (("first", 0), ("last", -1))
+    },
+    **{
+        f"{cell.__name__} recurrent weights": (cell, "_backward", slice(2 * n, -n), 4, f"layer {cell.__name__}", None)
+        for cell, n in ((RNN, 3), (GRU, 9), (LSTM, 12))
+    },
+    "Residual": (Residual, "backward", 0, 4, "layer Residual", None),
+    "teacher forcing, network": (
+        *(TeacherForced, "backward", 0, 4),
+        *("sequence likelihood, teacher forcing, lengths", None),
+    ),
+    "teacher forcing, variance": (
+        *(TeacherForced, "backward", -1, 4),
+        *("sequence likelihood, teacher forcing, lengths", None),
+    ),
+    "each step, variance": (EachStep, "backward", 0, 4, "sequence likelihood, each step, lengths", None),
     "autoregressive networks": (
         InverseAutoregressiveFlow,
         "backward",

@@ -9,6 +9,7 @@ holds one NumPy line for each.
 """
 
 from minivae.core.kernels.compiled import LOG_2PI
+from minivae.core.kernels.convolution import conv, conv_backward, conv_transpose, conv_transpose_backward
 from minivae.core.kernels.estimators import earlier_average, pathwise_rows, score_rows
 from minivae.core.kernels.flows import (
     gate,
@@ -38,12 +39,17 @@ from minivae.core.kernels.likelihoods import (
     gaussian_shared,
 )
 from minivae.core.kernels.optimisers import adam, rmsprop
+from minivae.core.kernels.recurrent import gru_backward, gru_candidate, gru_gates, gru_state
 
 __all__ = [
     "LOG_2PI",
     "adam",
     "bernoulli_backward",
     "bernoulli_log_prob",
+    "conv",
+    "conv_backward",
+    "conv_transpose",
+    "conv_transpose_backward",
     "dense",
     "dense_backward",
     "diagonal_kl",
@@ -59,6 +65,10 @@ __all__ = [
     "gate_backward",
     "gaussian_per_pixel",
     "gaussian_shared",
+    "gru_backward",
+    "gru_candidate",
+    "gru_gates",
+    "gru_state",
     "pathwise_rows",
     "planar",
     "planar_backward",
