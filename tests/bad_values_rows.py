@@ -1677,6 +1677,27 @@ row(
     {"path": place / "m.npz", "model": vae, "params": pv},
     ok={"path": "'x'", "params": "other float"},
 )
+row(
+    "sweep",
+    lambda **k: [done["test_elbo"] for done in training.sweep(**k)],
+    {
+        "make": lambda **_: (vae, settings, place / "rows.npy"),
+        "grid": {"beta": [1.0]},
+        "folder": place / "sweep",
+        "executor": None,
+        "workers": 1,
+        "threads": 1,
+        "progress": False,
+    },
+    ok={
+        "folder": "'x'",
+        "workers": "None|0-d",
+        "threads": "None|10**12",
+        "progress": "None",
+    },
+    skip={"make": "class|function"},
+)
+np.save(place / "rows.npy", np.tile(X, (4, 1)))
 training.save_model(place / "good.npz", vae, pv)
 row("load_model", training.load_model, {"path": place / "good.npz"})
 row(
@@ -1872,6 +1893,13 @@ row(
     ok={"jumps": EACH + "|1.5"},
     skip={"f": "class", "df": "class"},
 )
+
+SWEPT = [{"beta": float(1 + i // 2), "seed": i % 2, "status": "early"} for i in range(4)]
+SWEPT = [r | {"test_elbo": -3.0 - i, "test_log_lik": -2.0 - i, "test_kl": 1.0} for i, r in enumerate(SWEPT)]
+row("over_seeds", studies.over_seeds, {"rows": SWEPT, "names": ["beta"], "level": 0.9}, ok={"names": "[]"})
+for drawn in (studies.sweep_figure, studies.rate_distortion_figure):
+    args = {"rows": SWEPT, "names": ["beta"]}
+    row(drawn.__name__, lambda drawn=drawn, **k: drawn(**k) and None, args, ok={"names": "[]"})
 
 LEFT_OUT = {
     "Family": "a base without a function",

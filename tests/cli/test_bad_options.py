@@ -23,6 +23,7 @@ BASE = {
     "compare": ["--problem", "quadratic", "--samples", "40", "--estimators", "pathwise", "--quiet"],
     "pca": ["--data", "x.npy", "--latent", "1", "--quiet"],
     "infer": [],
+    "sweep": ["data=x.npy", "latent=1", "epochs=1", "hidden=2", "batch-size=8", "--workers", "1", "--quiet"],
     "exercises": ["answers.py", "--seconds", "2"],
     "gradcheck": ["layer.py"],
     "info": [],
@@ -41,6 +42,7 @@ BESIDE = {
     "derivative": ["--cost", "cost.py:f"],
     "mu": ["--cost", "cost.py:f"],
     "sigma": ["--cost", "cost.py:f"],
+    "trials": ["beta=1"],
 }
 FOREIGN = re.compile(
     r"Traceback|Errno|NoneType|has no attribute|broadcast|array element|not supported|operand|could not convert|ufunc|"
@@ -104,8 +106,9 @@ def without_the_work(monkeypatch):
     row = {"quantity": "elbo", "value": 0.0, "standard_error": None, "unit": "nats"}
     summary = {"test": [row], "meaning": "a bound", "figures": []}
     report = SimpleNamespace(components=[row], checks=[row | {"ok": True}], figures=[], arbitrary=[])
-    modules = {verb: importlib.import_module(f"minivae.cli.{verb}") for verb in ("train", "pca", "infer")}
+    modules = {verb: importlib.import_module(f"minivae.cli.{verb}") for verb in ("train", "sweep", "pca", "infer")}
     monkeypatch.setattr(modules["train"], "write_results", lambda *_: summary)
+    monkeypatch.setattr(modules["sweep"], "write_report", lambda *_: ([row], []))
     monkeypatch.setattr(modules["pca"], "report", lambda *_: report)
     monkeypatch.setattr(modules["infer"], "compare_inference", lambda _: [SimpleNamespace(row=lambda: row)])
     monkeypatch.setattr(modules["infer"], "inference_figure", lambda _: plots.figure_of(1, 1))

@@ -7,7 +7,7 @@ import numpy as np
 from minivae.datasets.dataset import split_rows
 from minivae.distributions.likelihoods import Gaussian
 from minivae.models.vae import VAE
-from minivae.studies.evaluation import meaning
+from minivae.training.results import meaning
 from tests.support import binary
 
 
