@@ -5,7 +5,7 @@
 >>> model = mv.VAE.mlp(n_x=digits.n_x, n_latent=2)
 
 What most people need stands here; the rest by room: ``mv.nn``, ``mv.distributions``, ``mv.estimators``, ``mv.models``,
-``mv.classical``, ``mv.datasets``, ``mv.training``, ``mv.exercises``, ``mv.plots``.
+``mv.classical``, ``mv.datasets``, ``mv.training``, ``mv.exercises``, ``mv.plots``, ``mv.sklearn``.
 
 Each name is loaded when it is first asked for; ``__init__.pyi`` lists them, for type checkers too.
 """

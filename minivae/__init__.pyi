@@ -1,4 +1,4 @@
-from . import classical, datasets, distributions, estimators, exercises, models, nn, studies, training
+from . import classical, datasets, distributions, estimators, exercises, models, nn, sklearn, studies, training
 from .classical import PCA, LinearAutoencoder
 from .core.errors import FileError, NonFiniteError
 from .datasets import load
@@ -43,6 +43,7 @@ __all__ = [
     "nn",
     "plots",
     "save_model",
+    "sklearn",
     "studies",
     "train",
     "training",

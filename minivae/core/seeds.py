@@ -30,6 +30,7 @@ class Stream(IntEnum):
     GRADIENTS = 16  # inputs of the gradient checks, one more number for each group of rows
     INFERENCE = 20  # chains and noise of ``minivae infer``, one more number for each problem and method
     TOY_BITS = 30  # draws of the toy problems of one bit, and what learns along there
+    HELD_OUT = 40  # which rows judge when a transformer of minivae.sklearn stops
 
 
 def stream(seed: int, name: Stream, *more: int) -> np.random.Generator:
