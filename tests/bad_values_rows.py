@@ -1678,6 +1678,19 @@ row(
     ok={"path": "'x'", "params": "other float"},
 )
 row(
+    "save_state_dict",
+    training.save_state_dict,
+    {"path": place / "m.safetensors", "model": vae, "params": pv},
+    ok={"path": "'x'", "params": "other float"},
+)
+training.save_state_dict(place / "good.safetensors", vae, pv)
+row(
+    "load_state_dict",
+    lambda **k: training.load_state_dict(**k)[1],
+    {"path": place / "good.safetensors", "model": vae},
+    ok={"model": "None"},
+)
+row(
     "sweep",
     lambda **k: [done["test_elbo"] for done in training.sweep(**k)],
     {
@@ -1961,6 +1974,7 @@ LEFT_OUT = {
     "LinearFactors": "a result",
     "NormalGammaFactors": "a result",
     "Result": "a result",
+    "Chains.to_arviz": "takes nothing",
     "EncoderDraws": "a result of encoder_draws and encoder_states",
     "Draws": "what the models hand to an estimator's row at every step",
     "Weights": "what an estimator's row gives back at every step",

@@ -8,13 +8,27 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from minivae.cli import compare, evaluate, exercises, gradcheck, infer, info, output, pca, sample, sweep, train
+from minivae.cli import (
+    compare,
+    evaluate,
+    exchange,
+    exercises,
+    gradcheck,
+    infer,
+    info,
+    output,
+    pca,
+    sample,
+    sweep,
+    train,
+)
 from minivae.cli.verbs import Verb
 from minivae.core.reading import words
 from minivae.core.versions import versions
 from minivae.training.interrupts import Terminated
 
-VERBS = tuple(verb.VERB for verb in (train, sweep, evaluate, sample, compare, pca, infer, exercises, gradcheck, info))
+_FIRST, _LAST = (train, sweep, evaluate, sample), (compare, pca, infer, exercises, gradcheck, info)
+VERBS = (*(verb.VERB for verb in _FIRST), exchange.EXPORT, exchange.IMPORT, *(verb.VERB for verb in _LAST))
 
 
 class _UsageError(Exception):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn import decomposition
 
 from minivae.sklearn import PCA
 from tests.support import assert_within_standard_errors
