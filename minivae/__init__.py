@@ -14,4 +14,13 @@ import lazy_loader
 
 from minivae.core import tuning  # noqa: F401  first: it acts before NumPy loads its BLAS
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+_lazy, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+
+def __getattr__(name: str) -> object:
+    """Return what is asked for; the version is that of the installed package and stands in pyproject.toml alone."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("minivae")
+    return _lazy(name)

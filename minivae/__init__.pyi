@@ -10,6 +10,8 @@ from .nn import Adam, Dense, Sequential, check_gradient, mlp
 from .studies import plots
 from .training import Settings, load_model, save_model, train
 
+__version__: str
+
 __all__ = [
     "PCA",
     "VAE",

@@ -1910,7 +1910,7 @@ row(
 SWEPT = [{"beta": float(1 + i // 2), "seed": i % 2, "status": "early"} for i in range(4)]
 SWEPT = [r | {"test_elbo": -3.0 - i, "test_log_lik": -2.0 - i, "test_kl": 1.0} for i, r in enumerate(SWEPT)]
 row("over_seeds", studies.over_seeds, {"rows": SWEPT, "names": ["beta"], "level": 0.9}, ok={"names": "[]"})
-for drawn in (studies.sweep_figure, studies.rate_distortion_figure):
+for drawn in (studies.sweep_figure, studies.sweep_rate_figure):
     args = {"rows": SWEPT, "names": ["beta"]}
     row(drawn.__name__, lambda drawn=drawn, **k: drawn(**k) and None, args, ok={"names": "[]"})
 

@@ -19,7 +19,7 @@ from minivae.studies.inference import InferenceTrace, compare_inference, inferen
 from minivae.studies.limit import Approach, limit_to_autoencoder
 from minivae.studies.one_bit import one_bit_data, one_bit_loss, one_bit_optimum
 from minivae.studies.rate_distortion import rate_distortion
-from minivae.studies.sweep_report import over_seeds, rate_distortion_figure, sweep_figure
+from minivae.studies.sweep_report import over_seeds, sweep_figure, sweep_rate_figure
 
 __all__ = [
     "Approach",
@@ -49,7 +49,7 @@ __all__ = [
     "over_seeds",
     "plots",
     "rate_distortion",
-    "rate_distortion_figure",
     "sharpness",
     "sweep_figure",
+    "sweep_rate_figure",
 ]

@@ -183,7 +183,7 @@ def _scale(axes: Any, places: dict[Any, float]) -> None:
         axes.minorticks_off()
 
 
-def rate_distortion_figure(rows: Sequence[Row], names: Sequence[str]) -> "Figure":
+def sweep_rate_figure(rows: Sequence[Row], names: Sequence[str]) -> "Figure":
     """Draw the distortion -E_q log p(x|z) against the rate KL(q(z|x) || p(z)), means over seeds, one point a beta.
 
     The dotted line has the best ELBO, -rate - distortion, all along.
@@ -223,5 +223,5 @@ def write_report(rows: Sequence[Row], names: Sequence[str], folder: Path) -> tup
         paths.append(plots.save(sweep_figure(rows, settings), folder / "sweep.png"))
     if "beta" in settings and any(row.get("test_kl") is not None for row in done):
         with_beta = [row for row in rows if row["beta"] is not None]
-        paths.append(plots.save(rate_distortion_figure(with_beta, settings), folder / "rate_distortion.png"))
+        paths.append(plots.save(sweep_rate_figure(with_beta, settings), folder / "rate_distortion.png"))
     return table, paths

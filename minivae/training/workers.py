@@ -26,6 +26,7 @@ from minivae.training.arithmetic import load_blas
 from minivae.training.runs import Run
 from minivae.training.trials import Row, failed, run_trial
 
+SECONDS = 10  # within which a scheduler should answer
 _TRIES = 3  # of a trial whose worker dies
 _DIED = f"its worker died {_TRIES} times, killed or out of memory"
 
@@ -133,19 +134,16 @@ def dask_executor(address: str, n_workers: int) -> Iterator[Executor]:
             f'scheduler must have Dask to speak to, got {address!r} without it. Run pip install "minivae[sweep]".'
         ) from error
     if address == "local":
-        started = LocalCluster(n_workers=n_workers, threads_per_worker=1, processes=True, dashboard_address=None)
-    else:
-        started = None
-    try:
-        with Client(address if started is None else started, timeout=10) as client:
+        how = {"n_workers": n_workers, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
+        with LocalCluster(**how) as cluster, Client(cluster) as client:
             yield client.get_executor()
-    except (OSError, TimeoutError) as error:
-        if started is not None:
-            raise
+        return
+    try:
+        client = Client(address, timeout=SECONDS)
+    except (OSError, TimeoutError, ValueError) as error:
         raise FileError(
             f"scheduler must be the address of a Dask scheduler that answers, got {address!r}, which does not. Start "
             f"one with `dask scheduler`, or use 'local'."
         ) from error
-    finally:
-        if started is not None:
-            started.close()
+    with client:
+        yield client.get_executor()

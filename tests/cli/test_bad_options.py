@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from minivae import cli
-from minivae.cli.main import VERBS, _parser
+from minivae.cli.main import VERBS, parser_of
 from minivae.studies import compare_figures, plots, run_figures
 
 WORDS = ("", "x", "-1", "0", "nan", "inf", "1e400", "9" * 20, "1.5", "none", "\u20ac", "x y", "../x", "0x1")
@@ -56,7 +56,7 @@ OURS = re.compile(r"\bgot\b.*[.;,)?] .*[.)?]$", re.DOTALL)
 
 def options():
     """Yield each verb with each of its options."""
-    parser = _parser(VERBS)
+    parser = parser_of(VERBS)
     verbs = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction)).choices
     for verb, sub in verbs.items():
         for action in sub._actions:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from minivae.studies.sweep_report import over_seeds, rate_distortion_figure, sweep_figure, varied, write_report
+from minivae.studies.sweep_report import over_seeds, sweep_figure, sweep_rate_figure, varied, write_report
 
 
 def rows_of(settings, values):
@@ -77,7 +77,7 @@ def test_rate_and_distortion_stand_where_they_are():
     rows = rows_of([{"beta": b, "seed": 0} for b in (4.0, 1.0)], [-10.0, -8.0])
     rows[0] |= {"test_kl": 1.0, "test_log_lik": -9.0}
     rows[1] |= {"test_kl": 3.0, "test_log_lik": -5.0}
-    axes = rate_distortion_figure(rows, ["beta"]).axes[0]
+    axes = sweep_rate_figure(rows, ["beta"]).axes[0]
     rate, distortion = axes.lines[0].get_data()
     assert (list(rate), list(distortion)) == ([3.0, 1.0], [5.0, 9.0])
     assert [t.get_text() for t in axes.texts] == ["β = 1", "β = 4"]
