@@ -1,11 +1,14 @@
 """How Sphinx builds the book: ``sphinx-build -W lectures build/book``; nothing is run or fetched for it."""
 
+import argparse
 import importlib
 import importlib.metadata
 import pkgutil
 import re
 
 from sphinx.addnodes import pending_xref
+
+from minivae.cli.main import VERBS, parser_of
 
 project = "minivae"
 author = "the minivae authors"
@@ -33,12 +36,14 @@ html_css_files = ["style.css"]
 def setup(app):
     """Connect what is done to docstrings and to the page of the reference."""
     app.connect("source-read", add_modules)
+    app.connect("source-read", add_commands)
+    app.connect("autodoc-skip-member", skip)
     app.connect("autodoc-process-docstring", tidy, priority=400)  # before napoleon's 500
     app.connect("doctree-read", unlink)
 
 
 ROOMS = ["core", "nn", "datasets", "distributions", "estimators", "models", "classical", "training"]
-ROOMS += ["exercises", "studies", "cli"]
+ROOMS += ["exercises", "studies", "sklearn", "cli"]
 
 
 def add_modules(app, docname, source):
@@ -52,8 +57,43 @@ def add_modules(app, docname, source):
             if module.ispkg:
                 continue
             directive = f".. automodule:: {module.name}\n   :members:"
+            directive += "\n   :no-index:" * (room == "sklearn")  # its VAE is another one than that of models
             title = module.name.removeprefix("minivae.")
             source[0] += f"\n### {title}\n\n```{{eval-rst}}\n{directive}\n```\n"
+
+
+def add_commands(app, docname, source):
+    """Append every verb of the command line to the page of the commands, as its parser knows it."""
+    if docname != "commands":
+        return
+    subparsers = next(a for a in parser_of(VERBS)._actions if isinstance(a, argparse._SubParsersAction))
+    for name, verb in subparsers.choices.items():
+        rows = [
+            f"| {_words(action)} | {_escaped(action.help % {'default': action.default})} |"
+            for action in verb._actions
+            if not isinstance(action, argparse._HelpAction)
+        ]
+        table = "\n".join(["| | |", "|---|---|", *rows])
+        source[0] += f"\n## minivae {name}\n\n{_escaped(verb.description)}\n\n{table}\n"
+
+
+def skip(app, what, name, obj, skipped, options):
+    """Leave out the methods that scikit-learn generates for metadata, whose text links into its own book."""
+    return True if re.fullmatch(r"set_\w+_request", name) else None
+
+
+def _words(action):
+    """Return what is typed for an option, as code."""
+    metavar = action.metavar or (action.dest.upper() if action.option_strings else action.dest)
+    value = "" if action.nargs == 0 else " ".join(metavar) if isinstance(metavar, tuple) else metavar
+    value += " ..." if action.nargs in ("*", "+") else ""
+    return f"`{' '.join([*action.option_strings[-1:], value]).strip()}`"
+
+
+def _escaped(text):
+    """Return plain text that Markdown leaves as it is, options as code."""
+    text = re.sub(r"([\\`*_|<>\[\]$])", r"\\\1", text or "")
+    return re.sub(r"(?<!\S)--[a-z][a-z-]*", r"`\g<0>`", text)
 
 
 def unlink(app, doctree):

@@ -1,4 +1,4 @@
-from . import classical, datasets, distributions, estimators, exercises, models, nn, studies, training
+from . import classical, datasets, distributions, estimators, exercises, models, nn, sklearn, studies, training
 from .classical import PCA, LinearAutoencoder
 from .core.errors import FileError, NonFiniteError
 from .datasets import load
@@ -9,6 +9,8 @@ from .models import VAE, Autoencoder, iwae_bound, log_marginal
 from .nn import Adam, Dense, Sequential, check_gradient, mlp
 from .studies import plots
 from .training import Settings, load_model, save_model, train
+
+__version__: str
 
 __all__ = [
     "PCA",
@@ -43,6 +45,7 @@ __all__ = [
     "nn",
     "plots",
     "save_model",
+    "sklearn",
     "studies",
     "train",
     "training",

@@ -1900,6 +1900,40 @@ row(
     {"path": place / "m.npz", "model": vae, "params": pv},
     ok={"path": "'x'", "params": "other float"},
 )
+row(
+    "save_state_dict",
+    training.save_state_dict,
+    {"path": place / "m.safetensors", "model": vae, "params": pv},
+    ok={"path": "'x'", "params": "other float"},
+)
+training.save_state_dict(place / "good.safetensors", vae, pv)
+row(
+    "load_state_dict",
+    lambda **k: training.load_state_dict(**k)[1],
+    {"path": place / "good.safetensors", "model": vae},
+    ok={"model": "None"},
+)
+row(
+    "sweep",
+    lambda **k: [done["test_elbo"] for done in training.sweep(**k)],
+    {
+        "make": lambda **_: (vae, settings, place / "rows.npy"),
+        "grid": {"beta": [1.0]},
+        "folder": place / "sweep",
+        "executor": None,
+        "workers": 1,
+        "threads": 1,
+        "progress": False,
+    },
+    ok={
+        "folder": "'x'",
+        "workers": "None|0-d",
+        "threads": "None|10**12",
+        "progress": "None",
+    },
+    skip={"make": "class|function"},
+)
+np.save(place / "rows.npy", np.tile(X, (4, 1)))
 training.save_model(place / "good.npz", vae, pv)
 row("load_model", training.load_model, {"path": place / "good.npz"})
 row(
@@ -2104,6 +2138,12 @@ row(
     ok={"max_norm": "None|" + NUMBER, "seed": "0|10**12"},
 )
 
+SWEPT = [{"beta": float(1 + i // 2), "seed": i % 2, "status": "early"} for i in range(4)]
+SWEPT = [r | {"test_elbo": -3.0 - i, "test_log_lik": -2.0 - i, "test_kl": 1.0} for i, r in enumerate(SWEPT)]
+row("over_seeds", studies.over_seeds, {"rows": SWEPT, "names": ["beta"], "level": 0.9}, ok={"names": "[]"})
+for drawn in (studies.sweep_figure, studies.sweep_rate_figure):
+    args = {"rows": SWEPT, "names": ["beta"]}
+    row(drawn.__name__, lambda drawn=drawn, **k: drawn(**k) and None, args, ok={"names": "[]"})
 
 LEFT_OUT = {
     "Steps.flat_layers": "takes nothing",
@@ -2169,6 +2209,7 @@ LEFT_OUT = {
     "LinearFactors": "a result",
     "NormalGammaFactors": "a result",
     "Result": "a result",
+    "Chains.to_arviz": "takes nothing",
     "EncoderDraws": "a result of encoder_draws and encoder_states",
     "Draws": "what the models hand to an estimator's row at every step",
     "Weights": "what an estimator's row gives back at every step",

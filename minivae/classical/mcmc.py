@@ -41,6 +41,22 @@ class Chains:
     acceptance: Array
     n_evaluations: int
 
+    def to_arviz(self) -> dict[str, dict[str, Array]]:
+        """Return the draws as ArviZ reads them: its groups, each a dictionary of arrays of shape (C, n, ...).
+
+        ``arviz.from_dict(**chains.to_arviz())`` makes its InferenceData, ``arviz.from_dict(chains.to_arviz())`` from
+        version 1 on. The latents are ``z``; ``lp`` is log p(x, z).
+
+        Examples
+        --------
+        >>> chains = Chains(np.zeros((100, 4, 2)), np.zeros((100, 4)), np.ones(4), 404)
+        >>> groups = chains.to_arviz()
+        >>> groups["posterior"]["z"].shape, groups["sample_stats"]["lp"].shape
+        ((4, 100, 2), (4, 100))
+        """
+        draws, log_joint = self.draws.swapaxes(0, 1).copy(), self.log_joint.swapaxes(0, 1).copy()
+        return {"posterior": {"z": draws}, "sample_stats": {"lp": log_joint}}
+
 
 def random_walk(joint: Joint, start: Any, step: float, n_draws: int, rng: np.random.Generator) -> Chains:
     """Run random-walk Metropolis: z' = z + step eps, accepted with probability min(1, p(x, z') / p(x, z)).

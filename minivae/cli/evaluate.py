@@ -10,9 +10,9 @@ from minivae.models.annealing import annealed_quantities
 from minivae.models.base import Model
 from minivae.models.vae import VAE
 from minivae.studies.collapse import collapse, collapse_figure
-from minivae.studies.evaluation import meaning
 from minivae.studies.run_figures import drawn
 from minivae.training import runs
+from minivae.training.results import meaning
 
 
 def _options(parser: argparse.ArgumentParser) -> None:

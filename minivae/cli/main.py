@@ -8,13 +8,27 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from minivae.cli import compare, evaluate, exercises, gradcheck, infer, info, output, pca, sample, train
+from minivae.cli import (
+    compare,
+    evaluate,
+    exchange,
+    exercises,
+    gradcheck,
+    infer,
+    info,
+    output,
+    pca,
+    sample,
+    sweep,
+    train,
+)
 from minivae.cli.verbs import Verb
 from minivae.core.reading import words
 from minivae.core.versions import versions
 from minivae.training.interrupts import Terminated
 
-VERBS = tuple(verb.VERB for verb in (train, evaluate, sample, compare, pca, infer, exercises, gradcheck, info))
+_FIRST, _LAST = (train, sweep, evaluate, sample), (compare, pca, infer, exercises, gradcheck, info)
+VERBS = (*(verb.VERB for verb in _FIRST), exchange.EXPORT, exchange.IMPORT, *(verb.VERB for verb in _LAST))
 
 
 class _UsageError(Exception):
@@ -47,7 +61,7 @@ def main(argv: Sequence[str] | None = None, verbs: Sequence[Verb] = VERBS) -> in
 def _answer(argv: list[str], verbs: Sequence[Verb], command: str, as_json: bool) -> int:
     """Do what the words say, and print what came of it."""
     try:
-        options, unknown = _parser(verbs).parse_known_args(argv)
+        options, unknown = parser_of(verbs).parse_known_args(argv)
         if unknown:
             raise _UsageError(f"unrecognized arguments: {' '.join(unknown)}\nSee 'minivae {command} --help'.")
         with warnings.catch_warnings():
@@ -104,7 +118,8 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _parser(verbs: Sequence[Verb]) -> argparse.ArgumentParser:
+def parser_of(verbs: Sequence[Verb]) -> argparse.ArgumentParser:
+    """Return the parser of the command line with these verbs."""
     parser = _Parser(prog="minivae", description="Variational autoencoders with every gradient written by hand.")
     parser.add_argument("--version", action="version", version=f"minivae {versions()['minivae']}")
     subparsers = parser.add_subparsers(metavar="VERB", required=True, parser_class=_Parser)

@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import os
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -177,6 +178,22 @@ def _given(options: argparse.Namespace, names: Any) -> dict[str, Any]:
 
 def _new(options: argparse.Namespace) -> tuple[Run, datasets.Dataset, bool]:
     """Return a new run as the words describe it, in a folder made for it, and its data."""
+    model, settings, source, dataset = planned(options)
+    for part in (dataset.x_train, dataset.x_valid, dataset.x_test):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # said once, by train
+            model.check_data(part)
+    kind = options.model or next(iter(RECIPES))
+    folder = runs.new_folder(options.out, f"{Path(source).name.split('.')[0]}-{kind}")
+    run = Run(folder, source, options.image_shape, model, settings, runs.data_fingerprint(dataset))
+    run.save()
+    return run, dataset, False
+
+
+def planned(
+    options: argparse.Namespace, opened: Callable[..., datasets.Dataset] = runs.open_data
+) -> tuple[Model, Settings, str, datasets.Dataset]:
+    """Return the model and the settings that the words describe, where the data are, and the data; write nothing."""
     source = options.data or _data()
     if options.image_shape is not None and source in datasets.names():
         raise ValueError(f"--image-shape is for a file, got it with {source}. Drop it.")
@@ -187,18 +204,10 @@ def _new(options: argparse.Namespace) -> tuple[Run, datasets.Dataset, bool]:
         kinds = [k for k, other in RECIPES.items() if name in {option.name for option in other.options}]
         if kind not in kinds:
             raise ValueError(f"--{name} is for --model {' or '.join(kinds)}, got it with --model {kind}. Drop it.")
-    dataset = runs.open_data(source, options.image_shape)
+    dataset = opened(source, options.image_shape)
     model = _model(recipe, options, dataset, own)
     settings = _settings(options, model, dataset, kind)
-    for part in (dataset.x_train, dataset.x_valid, dataset.x_test):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # said once, by train
-            model.check_data(part)
-    folder = runs.new_folder(options.out, f"{Path(source).name.split('.')[0]}-{kind}")
-    source = str(Path(source).resolve()) if runs.is_path(source) else source
-    run = Run(folder, source, options.image_shape, model, settings, runs.data_fingerprint(dataset))
-    run.save()
-    return run, dataset, False
+    return model, settings, str(Path(source).resolve()) if runs.is_path(source) else source, dataset
 
 
 def _model(recipe: Recipe, options: argparse.Namespace, dataset: datasets.Dataset, own: dict[str, Any]) -> Model:

@@ -5,7 +5,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
@@ -22,15 +22,17 @@ class _Limit:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.users = 0
+        self.n_threads = 0  # as long as somebody wants it
         self.limits: Any = None
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def held(self, n_threads: int = 1) -> Iterator[None]:
         with self.lock:
             self.users += 1
             if self.users == 1:
+                self.n_threads = n_threads
                 self._take_control()
-                self.limits = threadpool_limits(1, user_api="blas")
+                self.limits = threadpool_limits(n_threads, user_api="blas")
         try:
             yield
         finally:
@@ -48,6 +50,22 @@ class _Limit:
 
 
 one_blas_thread = _Limit().held
+_share = _Limit()
+
+
+def share_of_cores(n_cores: int) -> AbstractContextManager[None]:
+    """Return a context in which BLAS and threads of our own keep so many cores busy: one of many processes at work.
+
+    >>> with share_of_cores(1):
+    ...     cores()
+    1
+    """
+    return _share.held(checks.width(n_cores, "n_cores"))
+
+
+def cores() -> int:
+    """Return how many cores this process may keep busy: its share of them, or all."""
+    return _share.n_threads if _share.users else os.cpu_count() or 1
 
 
 def row_chunks(n_rows: int, draws: int) -> Iterator[slice]:
@@ -72,7 +90,7 @@ def for_each_chunk(
     chunks = list(chunks)
     seeds = checks.generator(rng).integers(2**63, size=len(chunks)).tolist()
     rngs = [np.random.default_rng(seed) for seed in seeds]
-    n_threads = min(len(chunks), os.cpu_count() or 1)
+    n_threads = min(len(chunks), cores())
     if n_threads == 1:
         return list(map(work, chunks, rngs))
     contexts = [contextvars.copy_context() for _ in chunks]  # np.errstate lives in the context

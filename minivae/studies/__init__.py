@@ -19,6 +19,7 @@ from minivae.studies.inference import InferenceTrace, compare_inference, inferen
 from minivae.studies.limit import Approach, limit_to_autoencoder
 from minivae.studies.one_bit import one_bit_data, one_bit_loss, one_bit_optimum
 from minivae.studies.rate_distortion import rate_distortion
+from minivae.studies.sweep_report import over_seeds, sweep_figure, sweep_rate_figure
 from minivae.studies.through_time import clipping, reach_through_time
 
 __all__ = [
@@ -47,8 +48,11 @@ __all__ = [
     "one_bit_data",
     "one_bit_loss",
     "one_bit_optimum",
+    "over_seeds",
     "plots",
     "rate_distortion",
     "reach_through_time",
     "sharpness",
+    "sweep_figure",
+    "sweep_rate_figure",
 ]

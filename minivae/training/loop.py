@@ -312,3 +312,17 @@ def _epoch(
     if objective is not settings.objective:  # of a schedule
         row["beta"] = objective.beta
     return row
+
+
+def begun(model: Model, x_train: Array, settings: Settings) -> State:
+    """Return the state before the first step, of checked rows and resolved settings: for a loop of one's own."""
+    return _start(model, x_train, settings)
+
+
+def one_epoch(model: Model, x_train: Array, settings: Settings, state: State, epoch: int) -> Row:
+    """Go once through checked rows, from a state, which goes on; return the row of the history."""
+    quiet = np.errstate(over="ignore", invalid="ignore")  # the guard speaks of these
+    with blas_threads(model, settings.batch_size * (settings.n_draws or 1)), Interrupt() as interrupt, quiet:
+        row = _epoch(model, x_train, settings, state, epoch, tqdm(disable=True), interrupt)
+        check_update(model, state.params, row, settings)
+    return row

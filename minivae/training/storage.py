@@ -29,7 +29,7 @@ def save_model(path: str | Path, model: Model, params: Array, **extra: Any) -> N
     True
     """
     path = checks.path(path)
-    _check(model, params)
+    check_model(model, params)
     for name, value in extra.items():
         try:
             json.dumps(value)
@@ -41,7 +41,7 @@ def save_model(path: str | Path, model: Model, params: Array, **extra: Any) -> N
     save_arrays(path, header, {"params": params})
 
 
-def _check(model: Model, params: Array) -> None:
+def check_model(model: Model, params: Array) -> None:
     """Hold a model and its parameters to one rule, before they are written and after they are read."""
     checks.has(model, ("loss_and_grad", "n_params"), "model", "a model", "result.model of a Result")
     checks.flat(params, model.n_params)
@@ -63,5 +63,5 @@ def load_model(path: str | Path) -> tuple[Any, Array, dict[str, Any]]:
     header, arrays = load_arrays(path, "model", {"params"}.__contains__)
     with reading("path must hold a model and its parameters", path, "Train again."):
         model, params, extra = from_spec(header["model"]), arrays["params"], dict(header["extra"])
-        _check(model, params)
+        check_model(model, params)
     return model, params, extra

@@ -250,3 +250,16 @@ def test_the_effective_sample_size_by_its_formula(phi, n):
         tau, t = tau + 2 * before, t + 2
     tau += max(0.0, rho[t])
     assert effective_sample_size(x) == pytest.approx(x[: 2 * half].size / max(tau, 1 / np.log10(6 * half)), rel=1e-10)
+
+
+def test_arviz_reads_what_the_samplers_give():
+    arviz = pytest.importorskip("arviz")
+    model = BayesianLinear(np.array([[1.0, 0.2], [0.0, 1.0], [1.0, 1.0]]), np.array([0.5, -0.3, 1.0]), 1.0, 1.0)
+    chains = hamiltonian(model, np.zeros((4, 2)), 0.5, 3, 200, np.random.default_rng(0))
+    groups = chains.to_arviz()
+    new = int(arviz.__version__.split(".")[0]) > 0
+    data = arviz.from_dict(groups) if new else arviz.from_dict(**groups)
+    assert dict(data["posterior"].sizes) == {"chain": 4, "draw": 200, "z_dim_0": 2}
+    np.testing.assert_array_equal(data["posterior"]["z"].values[1, 7], chains.draws[7, 1])
+    np.testing.assert_array_equal(data["sample_stats"]["lp"].values[3, 5], chains.log_joint[5, 3])
+    assert arviz.ess(data, method="mean")["z"].values == pytest.approx(effective_sample_size(chains.draws), rel=1e-9)

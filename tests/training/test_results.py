@@ -10,7 +10,7 @@ from minivae.distributions.likelihoods import Gaussian
 from minivae.distributions.sequences import EachStep
 from minivae.models.networks import recurrent
 from minivae.models.vae import VAE
-from minivae.studies.evaluation import meaning
+from minivae.training.results import meaning
 from tests.support import binary
 
 
