@@ -116,7 +116,7 @@ def _perfect_is_free(denoising_loss: Callable[..., Any], rng: Rng) -> None:
 
 def _row_of(seen: Array, row: Array) -> int:
     """Return which of the rows the network was given, all at once or one by one, or break the law that it is one."""
-    near = np.flatnonzero(np.abs(seen - row).max(axis=1) < 1e-4) if row.shape == seen.shape[1:] else []
+    near: Any = np.flatnonzero(np.abs(seen - row).max(axis=1) < 1e-4) if row.shape == seen.shape[1:] else []
     if len(near) == 0:
         raise BrokenLawError("The network must see rows of x + noise, it saw others. The law: the input is corrupted.")
     return int(near[0])

@@ -58,6 +58,8 @@ class Exercise:
         From a generator to one set of arguments, on which answers are compared with the zoo's.
     compare : callable, optional
         What of a result is compared with the zoo's; all of it unless given (an eigenvector's sign is free, say).
+    prepare : callable, optional
+        What has to be done before the time of an answer runs: compiling a kernel, say.
     """
 
     id: str
@@ -67,6 +69,7 @@ class Exercise:
     zoo: Sequence[Mistake]
     example: Callable[[np.random.Generator], tuple[Any, ...]] | None = None
     compare: Callable[[Any], Any] = lambda result: result
+    prepare: Callable[[], None] | None = None
 
     @property
     def topic(self) -> str:
@@ -87,6 +90,8 @@ class Exercise:
         """Check an answer; whatever it does, what comes back is an ``Outcome``."""
         checks.seed(seed)
         checks.number(seconds, "seconds", low=0)
+        if self.prepare is not None:
+            self.prepare()
         try:
             message, mistake = run_with_limit(lambda: self._judge(answer, seed), seconds)
         except _UnsolvedError as unsolved:
@@ -137,7 +142,7 @@ class Exercise:
             again = self._breaks(law, answer, seed, trial + 1)
         except _RaisedError:
             return ""
-        words = factor([broken.ratio, again and again.ratio], [*lengths, lengths_of(self.arguments, called[-1])])
+        words = factor([broken.ratio, again.ratio if again is not None else None], [*lengths, lengths_of(self.arguments, called[-1])])
         if not words or ("every entry is" in str(broken) and "shape" not in words and "size" not in words):
             return ""
         return f" So it is with other numbers and sizes: {words}.".replace("that", "the right one")

@@ -36,7 +36,7 @@ def mistakes_of(form: Callable[..., Any]) -> Callable[..., Mistake]:
 
     >>> def mean(x, *, power=1):
     ...     return x.sum() / len(x) ** power
-    >>> mistakes_of(mean)("sum", "the mean is a sum.", power=0).answer(np.ones(3))
+    >>> mistakes_of(mean)("sum", "the mean is a sum.", power=0).answer(np.ones(3)).item()
     3.0
     """
 
