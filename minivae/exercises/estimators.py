@@ -249,7 +249,7 @@ SCORE_FUNCTION = Exercise(
 def _values_and_scores(rng: Rng) -> tuple[Array, Array]:
     """Return values f and scores s of K draws, K at least 3; neither can be told from the other."""
     (n_draws,) = sizes(rng, 1, 3, 9)
-    return rng.normal(size=n_draws) + 2, rng.normal(size=n_draws)
+    return 3 * rng.normal(size=n_draws), rng.normal(size=n_draws)
 
 
 def _lowest(optimal_baseline: Callable[..., Any], rng: Rng) -> None:
@@ -433,8 +433,8 @@ STANDARD_ERROR = Exercise(
     task="the standard error of the mean of the draws g, shape (n,): the root of an unbiased estimate of its variance",
     arguments="g",
     laws=(
-        Law("its square is an unbiased estimate of Var / n", _all_samples),
-        Law("it is the root of it, made of all pairs of draws", _of_pairs),
+        Law("its square is the estimate of Var / n that all pairs of draws give", _of_pairs),
+        Law("that estimate is unbiased", _all_samples),
     ),
     zoo=(
         _spread_mistake(

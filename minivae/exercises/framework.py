@@ -21,7 +21,7 @@ from minivae.exercises.zoo import Lengths, Mistake, diagnosis, factor, lengths_o
 __all__ = ["SECONDS", "Exercise", "Law", "Mistake", "Outcome", "mistakes_of"]
 
 SECONDS = 10.0
-TRIALS = 4  # of each law: on other numbers, and on other sizes where the law draws them
+TRIALS = 6  # of each law: on other numbers, and on other sizes where the law draws them
 
 
 class _UnsolvedError(Exception):
@@ -142,10 +142,10 @@ class Exercise:
             again = self._breaks(law, answer, seed, trial + 1)
         except _RaisedError:
             return ""
-        words = factor([broken.ratio, again.ratio if again is not None else None], [*lengths, lengths_of(self.arguments, called[-1])])
-        if not words or ("every entry is" in str(broken) and "shape" not in words and "size" not in words):
-            return ""
-        return f" So it is with other numbers and sizes: {words}.".replace("that", "the right one")
+        lengths.append(lengths_of(self.arguments, called[-1]))
+        words = factor([broken.ratio, None if again is None else again.ratio], lengths)
+        said = (words or "").replace("that", "the right one")
+        return "" if not said or said in str(broken) else f" So it is with other numbers and sizes: {said}."
 
     def _watched(self, answer: Any, called: list[tuple[Any, ...]]) -> Any:
         """Return the answer such that an empty one, a raised exception and a wrong kind are told apart."""
