@@ -11,7 +11,12 @@ project = "minivae"
 author = "the minivae authors"
 release = importlib.metadata.version("minivae")
 
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx-mathjax-offline"]
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx-mathjax-offline",
+]
 exclude_patterns = ["solutions", "**.ipynb_checkpoints"]
 
 nb_execution_mode = "off"  # the notebooks are stored with the output of one fresh run, which the tests check
@@ -33,11 +38,22 @@ html_css_files = ["style.css"]
 def setup(app):
     """Connect what is done to docstrings and to the page of the reference."""
     app.connect("source-read", add_modules)
-    app.connect("autodoc-process-docstring", tidy, priority=400)  # before napoleon's 500
+    app.connect(
+        "autodoc-process-docstring", tidy, priority=400
+    )  # before napoleon's 500
     app.connect("doctree-read", unlink)
 
 
-ROOMS = ["core", "nn", "datasets", "distributions", "estimators", "models", "classical", "training"]
+ROOMS = [
+    "core",
+    "nn",
+    "datasets",
+    "distributions",
+    "estimators",
+    "models",
+    "classical",
+    "training",
+]
 ROOMS += ["exercises", "studies", "cli"]
 
 
@@ -48,7 +64,9 @@ def add_modules(app, docname, source):
     for room in ROOMS:
         package = importlib.import_module(f"minivae.{room}")
         source[0] += f"\n## {room}\n\n{package.__doc__.splitlines()[0]}\n"
-        for module in pkgutil.walk_packages(package.__path__, f"minivae.{room}."):
+        for module in pkgutil.walk_packages(
+            package.__path__, f"minivae.{room}."
+        ):
             if module.ispkg:
                 continue
             directive = f".. automodule:: {module.name}\n   :members:"
@@ -59,7 +77,9 @@ def add_modules(app, docname, source):
 def unlink(app, doctree):
     """Leave the words of a type or a shape, such as n_latent, as they are: each would be a link to some attribute."""
     for link in list(doctree.findall(pending_xref)):
-        if link.get("refdomain") == "py" and re.fullmatch(r"[a-z]\w*", link["reftarget"]):
+        if link.get("refdomain") == "py" and re.fullmatch(
+            r"[a-z]\w*", link["reftarget"]
+        ):
             link.replace_self(link.children)
 
 
@@ -69,16 +89,30 @@ def tidy(app, what, name, obj, options, lines):
     tidied, literal, in_section = [], False, False
     for i, line in enumerate(lines):
         underline = lines[i + 1] if i + 1 < len(lines) else ""
-        in_section = in_section or bool(re.fullmatch(r"-{4,}", underline.strip()))
+        in_section = in_section or bool(
+            re.fullmatch(r"-{4,}", underline.strip())
+        )
         if line.strip() and not line.startswith("    "):
             literal = False
-        elif line.strip() and not literal and not in_section and i and not lines[i - 1].strip():
-            announced = any(before.endswith("::") for before in lines[i - 2 : i])
+        elif (
+            line.strip()
+            and not literal
+            and not in_section
+            and i
+            and not lines[i - 1].strip()
+        ):
+            announced = any(
+                before.endswith("::") for before in lines[i - 2 : i]
+            )
             tidied += [] if announced else ["::", ""]
             literal = True
         code = literal or line.lstrip().startswith((">>>", "..."))
         if not code:
-            line = re.sub(r"(``.*?``|\[\d+\]_)|([|*]|(?<=\w)_(?!\w))", lambda m: m[1] or "\\" + m[2], line)
+            line = re.sub(
+                r"(``.*?``|\[\d+\]_)|([|*]|(?<=\w)_(?!\w))",
+                lambda m: m[1] or "\\" + m[2],
+                line,
+            )
             line = re.sub(r"\[(\d+)\](_|(?= \w))", rf"[{label}-\1]\2", line)
         tidied.append(line)
     lines[:] = tidied

@@ -71,8 +71,8 @@ _component_mistake = mistakes_of(_components)
 
 COMPONENTS = Exercise(
     id="pca.components",
-    task="the first q principal components of the data x, shape (q, n_x): one a row, the widest first",
-    arguments="x, q",
+    task="the first q principal components of the data x, shape (n_latent, n_x): one a row, the widest first",
+    arguments="x, n_latent",
     laws=(
         Law("the components have length one and are at right angles", _orthonormal),
         Law("component i has the i-th largest variance", _largest_variance),

@@ -169,7 +169,7 @@ STYLES = {
     "integers as floats": ("bugs.counts", {"n_draws": 2.0, "n_latent": np.float64(3), "n_layers": np.int64(2)}),
     "an array of lines": ("bugs.buggy-lines", np.array(sorted(SOLUTIONS["buggy_lines"]))),
     "a tuple of lines": ("bugs.buggy-lines", tuple(SOLUTIONS["buggy_lines"])),
-    "a range of lines": ("bugs.elbo-lines", SOLUTIONS["elbo_lines"] | {"kl_inputs": range(18, 20), "kl": [37.0]}),
+    "a range of lines": ("bugs.elbo-lines", SOLUTIONS["elbo_lines"] | {"kl_inputs": range(22, 24), "kl": [41.0]}),
     "capitals": ("bugs.sampled", "Q(z|x)"),
     "parameters": ("bugs.sampled", "q_phi(z | x)"),
     "TeX": ("bugs.sampled", r"$q_\phi(z \mid x)$"),
