@@ -29,7 +29,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
 
 def _run(options: argparse.Namespace) -> Outcome:
     """List the exercises, write an answer sheet, or check the answers in a file or a folder."""
-    is_folder = options.file is not None and Path(options.file).is_dir()
+    is_folder = bool(options.file) and Path(options.file).is_dir()
     if options.csv is not None and not is_folder:
         raise FileError(f"--csv must stand beside a folder of submissions, got {options.file}. Give the folder.")
     if options.solutions is not None and options.sheet is None:

@@ -184,5 +184,5 @@ def test_works_or_is_refused_in_our_words_and_leaves_nothing(case, home, tmp_pat
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
             shutil.copytree(home, tmp_path, dirs_exist_ok=True)
             for path in tmp_path.parent.glob("x"):
-                shutil.rmtree(path)
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
     assert not failures, "\n" + "\n".join(failures)
