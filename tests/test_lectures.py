@@ -20,6 +20,7 @@ TOPICS = {
     "05_vae_from_scratch": "vae",
     "06_find_the_bugs": "bugs",
 }
+UNBROKEN = re.compile(r"\S+$|\$[^$]+\$\S*( \S+)?$")  # a link, or a formula that is longer than a line
 CHECK = re.compile(r'^mv\.check\("(.+)", (\w+)\)$', re.MULTILINE)
 
 
@@ -33,6 +34,10 @@ def code_cells(notebook):
 
 def is_exercise(cell):
     return "exercise" in cell.metadata.get("tags", [])
+
+
+def is_folded(cell):
+    return "hide-input" in cell.metadata.get("tags", [])
 
 
 def pictures(cell):
@@ -71,8 +76,39 @@ def test_a_lecture_keeps_to_its_form(slug):
     assert "[glossary](glossary.md)" in text(notebook)
     assert not re.search(r"[Ll]ecture \d", text(notebook))  # by name: others will come in between
     for cell in code_cells(notebook):
-        assert sum(bool(line.strip()) for line in cell.source.splitlines()) <= 15, cell.source
+        n_lines = sum(bool(line.strip()) for line in cell.source.splitlines())
+        assert n_lines <= (45 if is_folded(cell) else 15), cell.source
     assert sum("assert" in cell.source for cell in code_cells(notebook)) >= 4
+
+
+@pytest.mark.parametrize("slug", TOPICS)
+def test_lines_fit_on_a_page(slug):
+    for cell in read(slug).cells:
+        if cell.cell_type == "markdown":
+            prose = re.sub(r"\$\$.+?\$\$", "", cell.source, flags=re.DOTALL)  # a formula is set, not broken
+            shown = [line for line in prose.splitlines() if not line.startswith("|") and not UNBROKEN.match(line)]
+        else:
+            shown = [] if is_folded(cell) else [line for line in cell.source.splitlines() if "alt=" not in line]
+            shown += [line for output in cell.outputs for line in output.get("text", "").splitlines()]
+        assert not [line for line in shown if len(line) > 80]
+
+
+@pytest.mark.parametrize("slug", TOPICS)
+def test_plotting_is_folded_and_nothing_else(slug):
+    for cell in code_cells(read(slug)):
+        plots_only = "panels(" in cell.source and "assert" not in cell.source and "print(" not in cell.source
+        assert plots_only <= is_folded(cell), cell.source
+        if is_folded(cell):
+            assert pictures(cell)
+            assert "assert" not in cell.source
+
+
+@pytest.mark.parametrize("slug", TOPICS)
+def test_a_lecture_says_what_it_asks_for(slug):
+    start = read(slug).cells[0].source
+    assert "**You need**" in start
+    assert re.search(r"\*\*It takes\*\* about \d+ minutes", start)
+    assert f"lectures/solutions/{TOPICS[slug]}.py" in start
 
 
 @pytest.mark.parametrize("slug", TOPICS)

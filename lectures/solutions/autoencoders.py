@@ -15,7 +15,10 @@ def denoising_loss(f, x, noise):
 
 def sparsity(h, rho):
     rho_hat = h.mean(axis=0)  # of each unit, over the batch
-    return np.sum(rho * np.log(rho / rho_hat) + (1 - rho) * np.log((1 - rho) / (1 - rho_hat)))
+    return np.sum(
+        rho * np.log(rho / rho_hat)
+        + (1 - rho) * np.log((1 - rho) / (1 - rho_hat))
+    )
 
 
 def jacobian_penalty(W, b, x):

@@ -2,7 +2,12 @@
 
 import numpy as np
 
-__all__ = ["central_slope", "dense_backward", "tanh_backward", "two_layer_gradient"]
+__all__ = [
+    "central_slope",
+    "dense_backward",
+    "tanh_backward",
+    "two_layer_gradient",
+]
 
 
 def dense_backward(x, W, dy):

@@ -2,7 +2,13 @@
 
 import numpy as np
 
-__all__ = ["leave_one_out_gradient", "optimal_baseline", "pathwise", "score_function", "standard_error"]
+__all__ = [
+    "leave_one_out_gradient",
+    "optimal_baseline",
+    "pathwise",
+    "score_function",
+    "standard_error",
+]
 
 
 def pathwise(df, mu, sigma, eps):

@@ -2,13 +2,21 @@
 
 import numpy as np
 
-__all__ = ["components", "deflate", "linear_gradient", "power_iteration", "subspace_distance"]
+__all__ = [
+    "components",
+    "deflate",
+    "linear_gradient",
+    "power_iteration",
+    "subspace_distance",
+]
 
 
-def components(x, q):
+def components(x, n_latent):
     centred = x - x.mean(axis=0)
-    _, vectors = np.linalg.eigh(centred.T @ centred / len(x))  # columns, the smallest eigenvalue first
-    return vectors[:, ::-1].T[:q]
+    _, vectors = np.linalg.eigh(
+        centred.T @ centred / len(x)
+    )  # columns, the smallest eigenvalue first
+    return vectors[:, ::-1].T[:n_latent]
 
 
 def power_iteration(S, v, n_steps):
@@ -32,4 +40,6 @@ def linear_gradient(W1, W2, x):
 def subspace_distance(A, B):
     P, _ = np.linalg.qr(A.T)  # orthonormal bases, one a column
     Q, _ = np.linalg.qr(B.T)
-    return np.linalg.norm(Q - P @ (P.T @ Q), 2)  # what of Q is left outside the span of P
+    return np.linalg.norm(
+        Q - P @ (P.T @ Q), 2
+    )  # what of Q is left outside the span of P

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from minivae.core.arrays import Array
-from minivae.exercises.framework import Exercise, Law, Mistake
-from minivae.exercises.laws import BrokenLawError, array, close, parts, slopes
+from minivae.exercises.framework import Exercise, Law, mistakes_of
+from minivae.exercises.laws import array, close, parts, sizes, slopes
 
 Rng = np.random.Generator
 
@@ -16,21 +16,46 @@ Rng = np.random.Generator
 
 
 def _dense_example(rng: Rng) -> tuple[Array, Array, Array]:
-    """Return x (5, 3), W (3, 2), dy (5, 2)."""
-    return rng.normal(size=(5, 3)), rng.normal(size=(3, 2)), rng.normal(size=(5, 2))
+    """Return x (B, n), W (n, m), dy (B, m)."""
+    n_batch, n_in, n_out = sizes(rng, 3)
+    return rng.normal(size=(n_batch, n_in)), rng.normal(size=(n_in, n_out)), rng.normal(size=(n_batch, n_out))
 
 
 def _slopes_of_dense(dense_backward: Callable[..., Any], rng: Rng) -> None:
     x, W, dy = _dense_example(rng)
-    got = parts("dx, dW, db", dense_backward(x, W, dy), x.shape, W.shape, (2,))
+    n_out = W.shape[1]
+    got = parts("dx, dW, db", dense_backward(x, W, dy), x.shape, W.shape, (n_out,))
     slopes(
         "dx, dW, db",
         got,
         lambda x, W, b: float(np.sum(dy * (x @ W + b))),
-        [x, W, np.zeros(2)],
+        [x, W, np.zeros(n_out)],
         "slopes of sum(dy * y), where y = x W + b",
     )
 
+
+def _columns(a: Array) -> Array:
+    return a.sum(axis=0)
+
+
+def _dense_backward(
+    x: Array,
+    W: Array,
+    dy: Array,
+    *,
+    of_dW: Callable[[Array, Array], float] = lambda x, dy: 1.0,
+    db: Callable[[Array], Array] = _columns,
+    turned: bool = False,
+    arriving: Callable[[Array], Array] = lambda dy: dy,
+    order: tuple[int, ...] = (0, 1, 2),
+) -> tuple[Array, ...]:
+    dy = arriving(dy)
+    dW = x.T @ dy * of_dW(x, dy)
+    found = dy @ W.T, dW.T if turned else dW, db(dy)
+    return tuple(found[i] for i in order)
+
+
+_dense_mistake = mistakes_of(_dense_backward)
 
 DENSE_BACKWARD = Exercise(
     id="backprop.dense-backward",
@@ -38,36 +63,34 @@ DENSE_BACKWARD = Exercise(
     arguments="x, W, dy",
     laws=(Law("dx, dW and db equal finite differences of sum(dy * (x W + b))", _slopes_of_dense),),
     zoo=(
-        Mistake(
+        _dense_mistake(
             "mean over the batch",
             "dW and db are averaged over the batch; they are sums. The 1/B belongs to the loss, and arrives within dy.",
-            lambda x, W, dy: (dy @ W.T, x.T @ dy / len(x), dy.mean(axis=0)),
+            of_dW=lambda x, dy: 1 / len(x),
+            db=lambda dy: dy.mean(axis=0),
         ),
-        Mistake(
+        _dense_mistake(
+            "mean in dW only",
+            "dW is averaged over the batch; it is a sum. The 1/B belongs to the loss, and arrives within dy.",
+            of_dW=lambda x, dy: 1 / len(x),
+        ),
+        _dense_mistake(
             "mean in db only",
             "db is averaged over the batch; every row got the same b, so its slopes add up.",
-            lambda x, W, dy: (dy @ W.T, x.T @ dy, dy.mean(axis=0)),
+            db=lambda dy: dy.mean(axis=0),
         ),
-        Mistake(
+        _dense_mistake(
             "db per example",
             "db has a row for each example; b is shared by all rows, so their slopes add up: dy.sum(axis=0).",
-            lambda x, W, dy: (dy @ W.T, x.T @ dy, dy),
+            db=lambda dy: dy,
         ),
-        Mistake(
-            "dW transposed",
-            "dW is transposed; it has the shape of W: one row for each input.",
-            lambda x, W, dy: (dy @ W.T, dy.T @ x, dy.sum(axis=0)),
+        _dense_mistake(
+            "dW transposed", "dW is transposed; it has the shape of W: one row for each input.", turned=True
         ),
-        Mistake(
-            "dy of ones",
-            "dy is taken to be ones; what arrives from behind must be passed on.",
-            lambda x, W, dy: (np.ones_like(dy) @ W.T, x.T @ np.ones_like(dy), np.ones_like(dy).sum(axis=0)),
+        _dense_mistake(
+            "dy of ones", "dy is taken to be ones; what arrives from behind must be passed on.", arriving=np.ones_like
         ),
-        Mistake(
-            "other order",
-            "the three are right, but in another order: dx, dW, db.",
-            lambda x, W, dy: (x.T @ dy, dy.sum(axis=0), dy @ W.T),
-        ),
+        _dense_mistake("other order", "the three are right, but in another order: dx, dW, db.", order=(1, 2, 0)),
     ),
     example=_dense_example,
 )
@@ -78,7 +101,8 @@ DENSE_BACKWARD = Exercise(
 
 def _tanh_example(rng: Rng) -> tuple[Array, Array]:
     """Return the output y of a tanh, not its input, and dy."""
-    return np.tanh(rng.normal(size=(4, 3))), rng.normal(size=(4, 3))
+    shape = sizes(rng, 2)
+    return np.tanh(rng.normal(size=shape)), rng.normal(size=shape)
 
 
 def _slopes_of_tanh(tanh_backward: Callable[..., Any], rng: Rng) -> None:
@@ -87,25 +111,38 @@ def _slopes_of_tanh(tanh_backward: Callable[..., Any], rng: Rng) -> None:
     slopes("dx", [got], lambda x: float(np.sum(dy * np.tanh(x))), [np.arctanh(y)], "slopes of sum(dy * tanh(x))")
 
 
+def _tanh_backward(
+    y: Array,
+    dy: Array,
+    *,
+    slope: Callable[[Array], Array] = lambda y: 1 - y**2,
+    arriving: Callable[[Array], Any] = lambda dy: dy,
+    sign: float = 1,
+) -> Array:
+    return sign * slope(y) * arriving(dy)
+
+
+_tanh_mistake = mistakes_of(_tanh_backward)
+
 TANH_BACKWARD = Exercise(
     id="backprop.tanh-backward",
     task="dx of y = tanh(x), from the output y (which forward has kept) and dy",
     arguments="y, dy",
     laws=(Law("dx equals finite differences of sum(dy * tanh(x))", _slopes_of_tanh),),
     zoo=(
-        Mistake(
+        _tanh_mistake(
             "tanh twice",
             "y is already tanh(x); here tanh is taken of it once more.",
-            lambda y, dy: (1 - np.tanh(y) ** 2) * dy,
+            slope=lambda y: 1 - np.tanh(y) ** 2,
         ),
-        Mistake("no square", "the slope is 1 - y^2, with the square.", lambda y, dy: (1 - y) * dy),
-        Mistake(
+        _tanh_mistake("no square", "the slope is 1 - y^2, with the square.", slope=lambda y: 1 - y),
+        _tanh_mistake(
             "dy left out",
             "dy is missing: every slope on the way back is multiplied by the slope that arrives.",
-            lambda y, dy: 1 - y**2,
+            arriving=lambda dy: 1,
         ),
-        Mistake("sign", "the sign is turned: tanh rises, so its slope is positive.", lambda y, dy: (y**2 - 1) * dy),
-        Mistake("sigmoid", "y (1 - y) is the slope of the sigmoid.", lambda y, dy: y * (1 - y) * dy),
+        _tanh_mistake("sign", "the sign is turned: tanh rises, so its slope is positive.", sign=-1),
+        _tanh_mistake("sigmoid", "y (1 - y) is the slope of the sigmoid.", slope=lambda y: y * (1 - y)),
     ),
     example=_tanh_example,
 )
@@ -115,8 +152,9 @@ TANH_BACKWARD = Exercise(
 
 
 def _network(rng: Rng) -> tuple[Array, ...]:
-    """Return W1 (3, 4), b1, W2 (4, 2), b2, x (5, 3), t (5, 2)."""
-    shapes = ((3, 4), (4,), (4, 2), (2,), (5, 3), (5, 2))
+    """Return W1 (n, h), b1 (h,), W2 (h, m), b2 (m,), x (B, n), t (B, m)."""
+    n_batch, n_in, n_hidden, n_out = sizes(rng, 4, high=6)
+    shapes = ((n_in, n_hidden), (n_hidden,), (n_hidden, n_out), (n_out,), (n_batch, n_in), (n_batch, n_out))
     return tuple(rng.normal(size=shape) for shape in shapes)
 
 
@@ -131,19 +169,26 @@ def _slopes_of_network(two_layer_gradient: Callable[..., Any], rng: Rng) -> None
     slopes(names, got, lambda W1, b1, W2, b2: _loss(W1, b1, W2, b2, x, t), theta, "slopes of the loss")
 
 
-def _backward(W1: Array, b1: Array, W2: Array, x: Array, dy: Array, slope: Callable[[Array], Array]) -> tuple[Any, ...]:
+def _two_layer_gradient(
+    W1: Array,
+    b1: Array,
+    W2: Array,
+    b2: Array,
+    x: Array,
+    t: Array,
+    *,
+    factor: float = 1,
+    sign: float = 1,
+    shared: Callable[[Array], int] = len,
+    slope: Callable[[Array], Array] = lambda h: 1 - h**2,
+) -> tuple[Array, ...]:
     h = np.tanh(x @ W1 + b1)
+    dy = sign * factor * (h @ W2 + b2 - t) / shared(t)
     da = dy @ W2.T * slope(h)
     return x.T @ da, da.sum(axis=0), h.T @ dy, dy.sum(axis=0)
 
 
-def _error(W1: Array, b1: Array, W2: Array, b2: Array, x: Array, t: Array) -> Array:
-    return np.tanh(x @ W1 + b1) @ W2 + b2 - t
-
-
-def _tanh_slope(h: Array) -> Array:
-    return 1 - h**2
-
+_network_mistake = mistakes_of(_two_layer_gradient)
 
 TWO_LAYER_GRADIENT = Exercise(
     id="backprop.two-layer-gradient",
@@ -153,42 +198,30 @@ TWO_LAYER_GRADIENT = Exercise(
     arguments="W1, b1, W2, b2, x, t",
     laws=(Law("all four equal finite differences of the loss", _slopes_of_network),),
     zoo=(
-        Mistake(
+        _network_mistake(
             "sum over the batch",
             "the loss is a mean over the batch: its 1/B is missing in dy.",
-            lambda W1, b1, W2, b2, x, t: _backward(W1, b1, W2, x, _error(W1, b1, W2, b2, x, t), _tanh_slope),
+            shared=lambda t: 1,
         ),
-        Mistake(
+        _network_mistake(
             "mean over the outputs too",
             "dy is divided by the number of all entries; the loss sums over the outputs and averages over "
             "the batch only.",
-            lambda W1, b1, W2, b2, x, t: _backward(W1, b1, W2, x, _error(W1, b1, W2, b2, x, t) / t.size, _tanh_slope),
+            shared=np.size,
         ),
-        Mistake(
-            "a factor two",
-            "the 2 of the square is cancelled by the half in the loss.",
-            lambda W1, b1, W2, b2, x, t: _backward(
-                W1, b1, W2, x, 2 * _error(W1, b1, W2, b2, x, t) / len(x), _tanh_slope
-            ),
+        _network_mistake("a factor two", "the 2 of the square is cancelled by the half in the loss.", factor=2),
+        _network_mistake(
+            "sign", "dy is y - t, over B; with t - y this goes down the loss, and the gradient points up.", sign=-1
         ),
-        Mistake(
-            "sign",
-            "dy is y - t, over B; with t - y this goes down the loss, and the gradient points up.",
-            lambda W1, b1, W2, b2, x, t: _backward(W1, b1, W2, x, -_error(W1, b1, W2, b2, x, t) / len(x), _tanh_slope),
-        ),
-        Mistake(
+        _network_mistake(
             "no slope of tanh",
             "the way back skips the tanh box: its slope 1 - h^2 is missing in dW1 and db1.",
-            lambda W1, b1, W2, b2, x, t: _backward(
-                W1, b1, W2, x, _error(W1, b1, W2, b2, x, t) / len(x), lambda h: np.ones_like(h)
-            ),
+            slope=np.ones_like,
         ),
-        Mistake(
+        _network_mistake(
             "slope of tanh at its output",
             "h is already tanh(a): its slope is 1 - h^2, not 1 - tanh(h)^2.",
-            lambda W1, b1, W2, b2, x, t: _backward(
-                W1, b1, W2, x, _error(W1, b1, W2, b2, x, t) / len(x), lambda h: 1 - np.tanh(h) ** 2
-            ),
+            slope=lambda h: 1 - np.tanh(h) ** 2,
         ),
     ),
     example=_network,
@@ -198,34 +231,63 @@ TWO_LAYER_GRADIENT = Exercise(
 # -------------------------------------------------------------------------------------- central_slope
 
 
-def _cubic(theta: Array) -> float:
-    return float(np.sum(theta**3))
+def _cubic(rng: Rng, n: int) -> tuple[Callable[[Any], float], Array, Array]:
+    """Return f(theta) = a^T theta^3 + theta^T A theta + b^T theta with random a, A, b; then a, and A + A^T beside b."""
+    a, A, b = rng.normal(size=n), rng.normal(size=(n, n)), rng.normal(size=n)
+
+    def f(theta: Any) -> float:
+        theta = np.asarray(theta, float)
+        return float(a @ theta**3 + theta @ A @ theta + b @ theta)
+
+    return f, a, np.column_stack([A + A.T, b])
 
 
-def _slope_example(rng: Rng) -> tuple[Callable[[Array], float], Array, Array, float]:
-    return _cubic, rng.normal(size=4), rng.normal(size=4), 1e-2
+def _slope_example(rng: Rng) -> tuple[Callable[[Any], float], Array, Array, float]:
+    (n,) = sizes(rng, 1)
+    return _cubic(rng, n)[0], rng.normal(size=n), rng.normal(size=n), float(rng.uniform(0.01, 0.1))
 
 
 def _exact_on_quadratics(central_slope: Callable[..., Any], rng: Rng) -> None:
-    A, theta, v = rng.normal(size=(4, 4)), rng.normal(size=4), rng.normal(size=4)
-    got = array("The slope", central_slope(lambda t: float(t @ A @ t), theta, v, 0.1), ())
+    (n,) = sizes(rng, 1)
+    A, theta, v = rng.normal(size=(n, n)), rng.normal(size=n), rng.normal(size=n)
+
+    def quadratic(t: Any) -> float:
+        t = np.asarray(t, float)
+        return float(t @ A @ t)
+
+    got = array("The slope", central_slope(quadratic, theta, v, float(rng.uniform(0.05, 0.2))), ())
     close(
         "The slope of a quadratic", got, theta @ (A + A.T) @ v, "central differences are exact on quadratics, for any h"
     )
 
 
-def _second_order(central_slope: Callable[..., Any], rng: Rng) -> None:
-    _, theta, v, _ = _slope_example(rng)
-    right = 3 * float(theta**2 @ v)
-    for h in (1e-1, 1e-2):
-        error = abs(float(array("The slope", central_slope(_cubic, theta, v, h), ())) - right)
-        allowed = h**2 * abs(float(np.sum(v**3))) + 1e-9
-        if error > 1.001 * allowed:
-            raise BrokenLawError(
-                f"The slope of sum(theta^3) with h = {h:g} should be within {allowed:.2g}, it is off by {error:.2g}. "
-                f"The law: the error is h^2 f''' / 6."
-            )
+def _error_on_cubics(central_slope: Callable[..., Any], rng: Rng) -> None:
+    (n,) = sizes(rng, 1)
+    f, a, linear = _cubic(rng, n)
+    theta, v = rng.normal(size=n), rng.normal(size=n)
+    slope = 3 * a @ (theta**2 * v) + (linear[:, :n] @ theta + linear[:, n]) @ v
+    for h in (0.3, 1e-1, 1e-2):
+        got = array("The slope", central_slope(f, theta, v, h), ())
+        error = h**2 * (a @ v**3)  # the third slope is 6 a^T v^3
+        close(f"The slope of a cubic with h = {h:g}", got, slope + error, "the error is h^2 f''' / 6, exactly")
 
+
+def _central_slope(
+    f: Callable[[Array], float],
+    theta: Array,
+    v: Array,
+    h: float,
+    *,
+    ends: tuple[float, float] = (1, -1),
+    apart: float | None = 2,
+    along: Callable[[Array], Array] = lambda v: v,
+    sign: float = 1,
+) -> float:
+    up, down = (f(theta + end * h * along(v)) for end in ends)
+    return sign * (up - down) / (1 if apart is None else apart * h)
+
+
+_slope_mistake = mistakes_of(_central_slope)
 
 CENTRAL_SLOPE = Exercise(
     id="backprop.central-slope",
@@ -233,43 +295,33 @@ CENTRAL_SLOPE = Exercise(
     arguments="f, theta, v, h",
     laws=(
         Law("it is exact on quadratics", _exact_on_quadratics),
-        Law("its error on a cubic falls as h^2", _second_order),
+        Law("its error on a cubic is h^2 f''' / 6", _error_on_cubics),
     ),
     zoo=(
-        Mistake(
+        _slope_mistake(
             "forward difference",
             "this is the forward difference, whose error falls only as h; step to both sides.",
-            lambda f, theta, v, h: (f(theta + h * v) - f(theta)) / h,
+            ends=(1, 0),
+            apart=1,
         ),
-        Mistake(
+        _slope_mistake(
             "backward difference",
             "this is the backward difference, whose error falls only as h; step to both sides.",
-            lambda f, theta, v, h: (f(theta) - f(theta - h * v)) / h,
+            ends=(0, -1),
+            apart=1,
         ),
-        Mistake(
-            "no two",
-            "the two points are 2 h apart, so divide by 2 h.",
-            lambda f, theta, v, h: (f(theta + h * v) - f(theta - h * v)) / h,
+        _slope_mistake("no two", "the two points are 2 h apart, so divide by 2 h.", apart=1),
+        _slope_mistake(
+            "not divided", "the difference is not divided by the distance of the two points, 2 h.", apart=None
         ),
-        Mistake(
-            "not divided",
-            "the difference is not divided by the distance of the two points, 2 h.",
-            lambda f, theta, v, h: f(theta + h * v) - f(theta - h * v),
+        _slope_mistake("sign", "the two points are swapped.", sign=-1),
+        _slope_mistake(
+            "no direction", "v is missing: the step goes along (1, ..., 1) whatever v is.", along=np.ones_like
         ),
-        Mistake(
-            "sign",
-            "the two points are swapped.",
-            lambda f, theta, v, h: (f(theta - h * v) - f(theta + h * v)) / (2 * h),
-        ),
-        Mistake(
-            "no direction",
-            "v is missing: the step goes along (1, ..., 1) whatever v is.",
-            lambda f, theta, v, h: (f(theta + h) - f(theta - h)) / (2 * h),
-        ),
-        Mistake(
+        _slope_mistake(
             "unit direction",
             "v is shortened to length one; the slope along v grows with the length of v.",
-            lambda f, theta, v, h: (f(theta + h * v / np.sqrt(v @ v)) - f(theta - h * v / np.sqrt(v @ v))) / (2 * h),
+            along=lambda v: v / np.sqrt(v @ v),
         ),
     ),
     example=_slope_example,

@@ -1,27 +1,27 @@
 """Exercises that answer: laws that an answer must obey, and a zoo of classic mistakes to compare it with.
 
-An answer is checked by laws (finite differences, closed forms, bounds, shapes), never by comparing it with a solution.
-Where a law breaks, the answer is run beside the wrong answers of the zoo, and the one that it equals is the diagnosis.
+An answer is checked by laws (finite differences, closed forms, bounds, shapes), never by comparing it with a solution,
+and each law is tried several times, on other numbers and other sizes. Where one breaks, the answer is run beside the
+wrong answers of the zoo, alone, in pairs and times a number, and the one that it equals is the diagnosis.
 """
 
-import html
 import inspect
-import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from minivae.core import checks
 from minivae.exercises.laws import BrokenLawError, shown
+from minivae.exercises.outcome import Outcome
 from minivae.exercises.sandbox import TimeIsUp, own_words, run_with_limit, too_late
+from minivae.exercises.zoo import Lengths, Mistake, diagnosis, factor, lengths_of, mistakes_of, same
+
+__all__ = ["SECONDS", "Exercise", "Law", "Mistake", "Outcome", "mistakes_of"]
 
 SECONDS = 10.0
-State = Literal["right", "not yet", "wrong"]
-
-_WORDS = {"right": "right", "not yet": "not yet", "wrong": "not right"}
-_MARKS = {"right": ("✓", "#0072B2"), "not yet": ("…", "#767676"), "wrong": ("✗", "#D55E00")}
+TRIALS = 6  # of each law: on other numbers, and on other sizes where the law draws them
 
 
 class _UnsolvedError(Exception):
@@ -30,15 +30,6 @@ class _UnsolvedError(Exception):
 
 class _RaisedError(Exception):
     """The answer itself raised an exception."""
-
-
-@dataclass(frozen=True)
-class Mistake:
-    """A classic wrong answer, and the sentence that explains it."""
-
-    name: str
-    explanation: str
-    answer: Any
 
 
 @dataclass(frozen=True)
@@ -67,6 +58,8 @@ class Exercise:
         From a generator to one set of arguments, on which answers are compared with the zoo's.
     compare : callable, optional
         What of a result is compared with the zoo's; all of it unless given (an eigenvector's sign is free, say).
+    prepare : callable, optional
+        What has to be done before the time of an answer runs: compiling a kernel, say.
     """
 
     id: str
@@ -76,6 +69,7 @@ class Exercise:
     zoo: Sequence[Mistake]
     example: Callable[[np.random.Generator], tuple[Any, ...]] | None = None
     compare: Callable[[Any], Any] = lambda result: result
+    prepare: Callable[[], None] | None = None
 
     @property
     def topic(self) -> str:
@@ -96,6 +90,8 @@ class Exercise:
         """Check an answer; whatever it does, what comes back is an ``Outcome``."""
         checks.seed(seed)
         checks.number(seconds, "seconds", low=0)
+        if self.prepare is not None:
+            self.prepare()
         try:
             message, mistake = run_with_limit(lambda: self._judge(answer, seed), seconds)
         except _UnsolvedError as unsolved:
@@ -117,15 +113,41 @@ class Exercise:
 
     def _judge(self, answer: Any, seed: int) -> tuple[str | None, str | None]:
         """Return which law breaks and how, and the diagnosis; nothing for a right answer."""
-        answer = self._watched(answer)
-        try:
+        called: list[tuple[Any, ...]] = []
+        answer = self._watched(answer, called)
+        for trial in range(TRIALS if self.arguments else 1):
             for law in self.laws:
-                law.holds(answer, np.random.default_rng(seed))
-        except BrokenLawError as broken:
-            return str(broken), broken.mistake or self._diagnosis(answer, seed)
+                broken = self._breaks(law, answer, seed, trial)
+                if broken is not None:
+                    message = str(broken) + self._of_ratio(law, answer, called, seed, trial, broken)
+                    return message, broken.mistake or self._diagnosis(answer, seed)
         return None, None
 
-    def _watched(self, answer: Any) -> Any:
+    @staticmethod
+    def _breaks(law: Law, answer: Any, seed: int, trial: int) -> BrokenLawError | None:
+        try:
+            law.holds(answer, np.random.default_rng([seed, trial] if trial else seed))
+        except BrokenLawError as broken:
+            return broken
+        return None
+
+    def _of_ratio(
+        self, law: Law, answer: Any, called: list[tuple[Any, ...]], seed: int, trial: int, broken: BrokenLawError
+    ) -> str:
+        """Say by which factor the answer is off, if it is the same number or size of an argument in another trial."""
+        if broken.ratio is None:
+            return ""
+        lengths: list[Lengths] = [lengths_of(self.arguments, called[-1])]
+        try:
+            again = self._breaks(law, answer, seed, trial + 1)
+        except _RaisedError:
+            return ""
+        lengths.append(lengths_of(self.arguments, called[-1]))
+        words = factor([broken.ratio, None if again is None else again.ratio], lengths)
+        said = (words or "").replace("that", "the right one")
+        return "" if not said or said in str(broken) else f" So it is with other numbers and sizes: {said}."
+
+    def _watched(self, answer: Any, called: list[tuple[Any, ...]]) -> Any:
         """Return the answer such that an empty one, a raised exception and a wrong kind are told apart."""
         if answer is None or answer is Ellipsis:
             raise _UnsolvedError(f"Write {self.signature}: {self.task}.")
@@ -140,6 +162,7 @@ class Exercise:
 
         def call(*arguments: Any) -> Any:
             given = [a.copy() if isinstance(a, np.ndarray) else a for a in arguments]
+            called[:] = [arguments]
             try:
                 result = answer(*given)
             except NotImplementedError as error:
@@ -185,72 +208,18 @@ class Exercise:
             raise _RaisedError(f"{self.answer_name} must take ({self.arguments}), yours takes {signature}.") from None
 
     def _diagnosis(self, answer: Any, seed: int) -> str | None:
-        """Return the explanation of the wrong answer in the zoo that this one equals."""
+        """Return the explanation of the wrong answer that this one equals."""
         example = self.example
         if example is None:
-            return next((m.explanation for m in self.zoo if _same(answer, m.answer)), None)
+            return next((m.explanation for m in self.zoo if same(answer, m.answer)), None)
+        seeds = (seed + 1, seed + 2)
+
+        def results(of: Callable[..., Any]) -> list[Any]:
+            return [self.compare(of(*example(np.random.default_rng(s)))) for s in seeds]
+
         try:
-            results = [answer(*example(np.random.default_rng(s))) for s in (seed + 1, seed + 2)]
-            results = [self.compare(result) for result in results]
+            given = results(answer)
         except Exception:  # broken in another way on this example: no mistake of the zoo
             return None
-        for mistake in self.zoo:
-            wrong = (mistake.answer(*example(np.random.default_rng(s))) for s in (seed + 1, seed + 2))
-            if all(_same(a, self.compare(b)) for a, b in zip(results, wrong, strict=True)):
-                return mistake.explanation
-        return None
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a check found; shows itself in a terminal and in a notebook.
-
-    Attributes
-    ----------
-    id : str
-        The exercise.
-    state : {"right", "not yet", "wrong"}
-    message : str
-        Which laws hold, what is still to do, or what was expected and what came.
-    mistake : str or None
-        The classic mistake that this is, where it is one.
-    """
-
-    id: str
-    state: State
-    message: str
-    mistake: str | None = None
-
-    @property
-    def ok(self) -> bool:
-        """Whether the answer is right."""
-        return self.state == "right"
-
-    @property
-    def _lines(self) -> list[str]:
-        return [self.message, *([f"This looks like a classic mistake: {self.mistake}"] if self.mistake else [])]
-
-    def __repr__(self) -> str:
-        body = "\n".join(textwrap.fill(line, 100, initial_indent="  ", subsequent_indent="  ") for line in self._lines)
-        return f"{_MARKS[self.state][0]} {self.id}: {_WORDS[self.state]}\n{body}"
-
-    def _repr_html_(self) -> str:
-        mark, color = _MARKS[self.state]
-        body = "".join(f"<div>{html.escape(line)}</div>" for line in self._lines)
-        head = f'<b style="color:{color}">{mark} {html.escape(self.id)}: {_WORDS[self.state]}</b>'
-        return f'<div style="border-left:4px solid {color};padding:2px 10px">{head}{body}</div>'
-
-
-def _same(a: Any, b: Any) -> bool:
-    """Say whether two answers have the same parts, up to rounding."""
-    if isinstance(b, (tuple, list)):
-        return isinstance(a, (tuple, list)) and len(a) == len(b) and all(_same(x, y) for x, y in zip(a, b, strict=True))
-    if isinstance(b, dict):
-        return isinstance(a, dict) and set(a) == set(b) and all(_same(a[key], b[key]) for key in b)
-    if isinstance(b, str):
-        return isinstance(a, str) and a == b
-    try:
-        a, b = np.asarray(a, float), np.asarray(b, float)
-    except Exception:  # not numbers, or an integer too large for a float
-        return False
-    return a.shape == b.shape and bool(np.allclose(a, b, rtol=1e-7, atol=1e-9, equal_nan=True))
+        lengths = [lengths_of(self.arguments, example(np.random.default_rng(s))) for s in seeds]
+        return diagnosis(self.zoo, given, results, lengths)

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from minivae.core.arrays import Array
-from minivae.exercises.framework import Exercise, Law, Mistake
-from minivae.exercises.laws import array, close, parts, slopes
+from minivae.exercises.framework import Exercise, Law, Mistake, mistakes_of
+from minivae.exercises.laws import array, close, parts, sizes, slopes
 
 Rng = np.random.Generator
 
@@ -16,8 +16,12 @@ Rng = np.random.Generator
 
 
 def _data(rng: Rng) -> tuple[Array, int]:
-    """Return x (30, 4), far from zero and wider in some directions, and a number of components."""
-    return rng.normal(size=(30, 4)) @ rng.normal(size=(4, 4)) + 3 * rng.normal(size=4), 2
+    """Return x (n, n_x), far from zero and wider in some directions, and a number of components."""
+    n_x, q = sorted(sizes(rng, 2, 1, 6), reverse=True)
+    widths = np.arange(n_x, 0, -1.0)  # far apart, so that each component is one
+    turned = np.linalg.qr(rng.normal(size=(n_x, n_x)))[0]
+    x = rng.normal(size=(int(rng.integers(20, 40)), n_x)) * widths @ turned
+    return x * rng.uniform(0.5, 2, size=n_x) + 3 * rng.normal(size=n_x), q
 
 
 def _orthonormal(components: Callable[..., Any], rng: Rng) -> None:
@@ -39,47 +43,69 @@ def _eigenvectors(S: Array) -> Array:
     return np.linalg.eigh(S)[1].T[::-1]
 
 
+def _components(
+    x: Array,
+    q: int,
+    *,
+    matrix: Callable[[Array], Array] = lambda x: np.atleast_2d(np.cov(x.T)),
+    vectors: Callable[[Array], Array] = _eigenvectors,
+    narrow: bool = False,
+    last_first: bool = False,
+    turned: bool = False,
+) -> Array:
+    U = vectors(matrix(x))
+    U = (U[::-1] if narrow else U)[:q]
+    U = U[::-1] if last_first else U
+    return U.T if turned else U
+
+
+def _several(rng: Rng) -> tuple[Array, int]:
+    """Return data and a number of components for which the mistakes differ: at least two, and not all."""
+    while True:
+        x, q = _data(rng)
+        if 2 <= q < x.shape[1] - 1:
+            return x, q
+
+
+_component_mistake = mistakes_of(_components)
+
 COMPONENTS = Exercise(
     id="pca.components",
-    task="the first q principal components of the data x, shape (q, n_x): one a row, the widest first",
-    arguments="x, q",
+    task="the first q principal components of the data x, shape (n_latent, n_x): one a row, the widest first",
+    arguments="x, n_latent",
     laws=(
         Law("the components have length one and are at right angles", _orthonormal),
         Law("component i has the i-th largest variance", _largest_variance),
     ),
     zoo=(
-        Mistake(
+        _component_mistake(
             "not centred",
             "the data are not centred: the first component then points from zero to their mean.",
-            lambda x, q: _eigenvectors(x.T @ x)[:q],
+            matrix=lambda x: x.T @ x,
         ),
-        Mistake(
+        _component_mistake(
             "the smallest",
             "eigh sorts the eigenvalues upwards, so its first vectors are the narrowest directions.",
-            lambda x, q: _eigenvectors(np.cov(x.T))[::-1][:q],
+            narrow=True,
         ),
-        Mistake(
+        _component_mistake(
             "the last first",
             "these are the right components in the wrong order: the widest comes first.",
-            lambda x, q: _eigenvectors(np.cov(x.T))[:q][::-1],
+            last_first=True,
         ),
-        Mistake(
-            "columns",
-            "the components are the columns here; they should be the rows.",
-            lambda x, q: _eigenvectors(np.cov(x.T))[:q].T,
-        ),
-        Mistake(
+        _component_mistake("columns", "the components are the columns here; they should be the rows.", turned=True),
+        _component_mistake(
             "rows of the eigenvector matrix",
             "eigh returns the eigenvectors as columns; these are rows of that matrix, mixed from all of them.",
-            lambda x, q: np.linalg.eigh(np.cov(x.T))[1][::-1][:q],
+            vectors=lambda S: np.linalg.eigh(S)[1][::-1],
         ),
-        Mistake(
+        _component_mistake(
             "standardised",
             "the columns were divided by their standard deviations: these are the components of other data.",
-            lambda x, q: _eigenvectors(np.corrcoef(x.T))[:q],
+            matrix=lambda x: np.atleast_2d(np.corrcoef(x.T)),
         ),
     ),
-    example=_data,
+    example=_several,
     compare=lambda U: np.abs(np.asarray(U, float)),  # the sign of a component is free
 )
 
@@ -87,25 +113,27 @@ COMPONENTS = Exercise(
 # ---------------------------------------------------------------------------------- power_iteration
 
 
-def _spectrum(rng: Rng, eigenvalues: tuple[float, ...] = (4.0, 2.0, 1.0)) -> tuple[Array, Array]:
-    """Return S with these eigenvalues and its eigenvectors, one a row."""
-    U = np.linalg.qr(rng.normal(size=(3, 3)))[0]
-    return U.T @ np.diag(eigenvalues) @ U, U
+def _spectrum(rng: Rng) -> tuple[Array, Array, Array]:
+    """Return S, its eigenvalues from the largest down, and its eigenvectors, one a row."""
+    (n,) = sizes(rng, 1, 3, 7)
+    U = np.linalg.qr(rng.normal(size=(n, n)))[0]
+    values = np.cumsum(rng.uniform(0.5, 1.5, size=n))[::-1]
+    return U.T @ np.diag(values) @ U, values, U
 
 
-def _known_angle(power_iteration: Callable[..., Any], rng: Rng) -> None:
-    S, U = _spectrum(rng)
-    for n_steps in (0, 1, 3):
-        v = array("v", power_iteration(S, U.sum(axis=0) / np.sqrt(3), n_steps), (3,))
+def _known_parts(power_iteration: Callable[..., Any], rng: Rng) -> None:
+    S, values, U = _spectrum(rng)
+    for n_steps in (0, 1, 3, int(rng.integers(4, 8))):
+        c = rng.normal(size=len(S))
+        c = c / np.sqrt(c @ c) * (1 if n_steps == 0 else rng.uniform(0.5, 2))
+        v = array("v", power_iteration(S, c @ U, n_steps), (len(S),))
         close(f"The length of v after {n_steps} step(s)", np.array(np.linalg.norm(v)), 1.0, "v has length one")
-        c = U @ v
-        tangent = np.array(np.hypot(c[1], c[2]) / abs(c[0]) if c[0] else np.inf)
-        want = np.sqrt(4.0**n_steps + 1) / 4.0**n_steps
+        want = _unit(c * (values / values[0]) ** n_steps)
         close(
-            f"The tangent of the angle to the first component after {n_steps} step(s)",
-            np.minimum(tangent, 1e6),
+            f"The part of v along each component after {n_steps} step(s)",
+            U @ v,
             want,
-            "each step multiplies the part along component i by its eigenvalue; here they are 4, 2, 1",
+            "each step multiplies the part along component i by its eigenvalue, and v is shortened to length one",
         )
 
 
@@ -113,56 +141,85 @@ def _unit(v: Array) -> Array:
     return v / np.sqrt(v @ v)
 
 
-def _powers(S: Array, v: Array, n_steps: int) -> Array:
-    return np.linalg.matrix_power(S, n_steps) @ v
+def _power_iteration(
+    S: Array,
+    v: Array,
+    n_steps: int,
+    *,
+    steps: Callable[[int], int] = lambda n_steps: n_steps,
+    matrix: Callable[[Array], Array] = lambda S: S,
+    length: Callable[[Array], Any] = lambda v: np.sqrt(v @ v),
+) -> Array:
+    v = np.linalg.matrix_power(matrix(S), steps(n_steps)) @ v
+    return v / length(v)
 
+
+_power_mistake = mistakes_of(_power_iteration)
 
 POWER_ITERATION = Exercise(
     id="pca.power-iteration",
     task="v after n_steps steps of power iteration: multiply by S, then shorten to length one",
     arguments="S, v, n_steps",
-    laws=(Law("the angle to the first component falls as the eigenvalues say, and v has length one", _known_angle),),
+    laws=(
+        Law("the parts of v along all components change as the eigenvalues say, and v has length one", _known_parts),
+    ),
     zoo=(
-        Mistake(
+        _power_mistake(
             "never shortened",
             "v is never shortened to length one: it grows with every step, and overflows in the end.",
-            lambda S, v, n_steps: _powers(S, v, n_steps),
+            length=lambda v: 1,
         ),
-        Mistake(
-            "one step",
-            "only one step is made, whatever n_steps is.",
-            lambda S, v, n_steps: _unit(S @ v),
-        ),
-        Mistake("one too many", "one step too many is made.", lambda S, v, n_steps: _unit(_powers(S, v, n_steps + 1))),
-        Mistake(
+        _power_mistake("one step", "only one step is made, whatever n_steps is.", steps=lambda n_steps: 1),
+        _power_mistake("one too many", "one step too many is made.", steps=lambda n_steps: n_steps + 1),
+        _power_mistake(
             "inverse iteration",
             "S is inverted: this goes to the component with the smallest variance.",
-            lambda S, v, n_steps: _unit(_powers(np.linalg.inv(S), v, n_steps)),
+            matrix=np.linalg.inv,
         ),
-        Mistake(
+        _power_mistake(
             "divided by the sum",
             "v is divided by the sum of its entries' sizes; its length is the root of the sum of squares.",
-            lambda S, v, n_steps: _powers(S, v, n_steps) / np.abs(_powers(S, v, n_steps)).sum(),
+            length=lambda v: np.abs(v).sum(),
         ),
     ),
-    example=lambda rng: (_spectrum(rng)[0], _unit(rng.normal(size=3)), 3),
+    example=lambda rng: _start(_spectrum(rng)[0], rng),
 )
+
+
+def _start(S: Array, rng: Rng) -> tuple[Array, Array, int]:
+    return S, _unit(rng.normal(size=len(S))), int(rng.integers(2, 5))
 
 
 # -------------------------------------------------------------------------------------------- deflate
 
 
 def _removes_one(deflate: Callable[..., Any], rng: Rng) -> None:
-    S, U = _spectrum(rng, tuple(np.sort(rng.uniform(1, 5, 3))[::-1]))
-    left = array("The deflated matrix", deflate(S, U[0]), S.shape)
-    close("The deflated matrix times u", left @ U[0], 0.0, "the component taken away has eigenvalue zero")
-    close("The deflated matrix times another component", U[1:] @ left, U[1:] @ S, "the others keep their eigenvalues")
+    S, values, U = _spectrum(rng)
+    i = int(rng.integers(len(S)))
+    left = array("The deflated matrix", deflate(S, U[i]), S.shape)
+    close("The deflated matrix times u", left @ U[i], 0.0, "the component taken away has eigenvalue zero")
+    kept = np.delete(np.arange(len(S)), i)
+    want = sum(values[j] * np.outer(U[j], U[j]) for j in kept)
+    close("The deflated matrix", left, want, "the other components keep their eigenvalues")
 
 
 def _one_component(rng: Rng) -> tuple[Array, Array]:
-    S, U = _spectrum(rng)
+    S, _, U = _spectrum(rng)
     return S, U[0]
 
+
+def _deflate(
+    S: Array,
+    u: Array,
+    *,
+    eigenvalue: Callable[[Array, Array], Any] = lambda S, u: u @ S @ u,
+    direction: Callable[[Array], Any] = lambda u: np.outer(u, u),
+    times: float = 1,
+) -> Array:
+    return S - times * eigenvalue(S, u) * direction(u)
+
+
+_deflation_mistake = mistakes_of(_deflate)
 
 DEFLATE = Exercise(
     id="pca.deflate",
@@ -171,26 +228,23 @@ DEFLATE = Exercise(
     arguments="S, u",
     laws=(Law("u has eigenvalue zero afterwards, and the other components keep theirs", _removes_one),),
     zoo=(
-        Mistake(
+        _deflation_mistake(
             "without the eigenvalue",
             "u u^T is taken away once; along u, S is as large as its eigenvalue u^T S u.",
-            lambda S, u: S - np.outer(u, u),
+            eigenvalue=lambda S, u: 1,
         ),
-        Mistake(
+        _deflation_mistake(
             "a number",
             "a number is taken from every entry; u u^T is a matrix, np.outer(u, u).",
-            lambda S, u: S - u @ S @ u,
+            direction=lambda u: 1,
         ),
-        Mistake(
+        _deflation_mistake(
             "the diagonal",
             "the eigenvalue is taken from the whole diagonal, which lowers the other components too.",
-            lambda S, u: S - (u @ S @ u) * np.eye(len(S)),
+            direction=lambda u: np.eye(len(u)),
         ),
-        Mistake(
-            "twice",
-            "the component is taken away twice, and has a negative eigenvalue now.",
-            lambda S, u: S - 2 * (u @ S @ u) * np.outer(u, u),
-        ),
+        _deflation_mistake("twice", "the component is taken away twice, and has a negative eigenvalue now.", times=2),
+        _deflation_mistake("added", "the component is added, and counts twice now; take it away.", times=-1),
     ),
     example=_one_component,
 )
@@ -200,8 +254,9 @@ DEFLATE = Exercise(
 
 
 def _linear_example(rng: Rng) -> tuple[Array, Array, Array]:
-    """Return W1 (2, 4), W2 (4, 2), x (6, 4)."""
-    return rng.normal(size=(2, 4)), rng.normal(size=(4, 2)), rng.normal(size=(6, 4))
+    """Return W1 (L, D), W2 (D, L), x (B, D)."""
+    n_latent, n_x, n_batch = sizes(rng, 3)
+    return rng.normal(size=(n_latent, n_x)), rng.normal(size=(n_x, n_latent)), rng.normal(size=(n_batch, n_x))
 
 
 def _slopes_of_loss(linear_gradient: Callable[..., Any], rng: Rng) -> None:
@@ -212,69 +267,69 @@ def _slopes_of_loss(linear_gradient: Callable[..., Any], rng: Rng) -> None:
         got,
         lambda W1, W2: float(np.sum((x - x @ W1.T @ W2.T) ** 2) / len(x)),
         [W1, W2],
-        "slopes of the loss",
+        "slopes of the error",
     )
 
 
 def _zero_at_pca(linear_gradient: Callable[..., Any], rng: Rng) -> None:
-    _, _, x = _linear_example(rng)
-    U = _eigenvectors(x.T @ x)[:2]
-    C = rng.normal(size=(2, 2)) + 2 * np.eye(2)
-    got = parts("dW1, dW2", linear_gradient(np.linalg.inv(C) @ U, U.T @ C, x), (2, 4), (4, 2))
+    *_, x = _linear_example(rng)
+    q = int(rng.integers(1, x.shape[1]))
+    U = _eigenvectors(x.T @ x)[:q]
+    C = rng.normal(size=(q, q)) + 3 * np.eye(q)
+    got = parts("dW1, dW2", linear_gradient(np.linalg.inv(C) @ U, U.T @ C, x), U.shape, U.T.shape)
     for name, g in zip(("dW1", "dW2"), got, strict=True):
         close(
             f"{name} at the principal subspace", g, 0.0, "the gradient is zero there, however the components are mixed"
         )
 
 
-def _error(W1: Array, W2: Array, x: Array) -> Array:
-    return x @ W1.T @ W2.T - x
+def _linear_gradient(
+    W1: Array,
+    W2: Array,
+    x: Array,
+    *,
+    factor: float = 2,
+    sign: float = 1,
+    target: float = 1,
+    shared: Callable[[Array], int] = len,
+    turned: bool = False,
+) -> tuple[Array, Array]:
+    dy = sign * factor * (x @ W1.T @ W2.T - target * x) / shared(x)
+    dW1, dW2 = (dy @ W2).T @ x, dy.T @ (x @ W1.T)
+    return (dW1.T, dW2.T) if turned else (dW1, dW2)
 
 
-def _through(W1: Array, W2: Array, x: Array, dy: Array) -> tuple[Array, Array]:
-    """Return dW1, dW2 of x_hat = (x W1^T) W2^T for a given slope dy in x_hat."""
-    return (dy @ W2).T @ x, dy.T @ (x @ W1.T)
-
+_linear_mistake = mistakes_of(_linear_gradient)
 
 LINEAR_GRADIENT = Exercise(
     id="pca.linear-gradient",
-    task="dW1 (q, d) and dW2 (d, q) of the loss: the mean over the rows x of the squared error ||x - W2 W1 x||^2",
+    task="dW1 (L, D) and dW2 (D, L) of the squared error ||x - W2 W1 x||^2, averaged over the rows x",
     arguments="W1, W2, x",
     laws=(
-        Law("dW1 and dW2 equal finite differences of the loss", _slopes_of_loss),
+        Law("dW1 and dW2 equal finite differences of the error", _slopes_of_loss),
         Law("both are zero at the principal subspace, in any mixture", _zero_at_pca),
     ),
     zoo=(
-        Mistake(
-            "sum over the batch",
-            "the loss is a mean over the rows: its 1/B is missing.",
-            lambda W1, W2, x: _through(W1, W2, x, 2 * _error(W1, W2, x)),
+        _linear_mistake(
+            "sum over the batch", "the error is a mean over the rows: its 1/B is missing.", shared=lambda x: 1
         ),
-        Mistake(
-            "no two",
-            "the 2 of the square is missing: this loss has no half to cancel it.",
-            lambda W1, W2, x: _through(W1, W2, x, _error(W1, W2, x) / len(x)),
-        ),
-        Mistake(
+        _linear_mistake("no two", "the 2 of the square is missing: this error has no half to cancel it.", factor=1),
+        _linear_mistake(
             "sign",
-            "the error is x_hat - x; with x - x_hat this goes down the loss, and the gradient points up.",
-            lambda W1, W2, x: _through(W1, W2, x, -2 * _error(W1, W2, x) / len(x)),
+            "the error is x_hat - x; with x - x_hat this goes down the error, and the gradient points up.",
+            sign=-1,
         ),
-        Mistake(
+        _linear_mistake(
             "mean over the columns too",
             "the squares are summed over the columns; only the rows are averaged.",
-            lambda W1, W2, x: _through(W1, W2, x, 2 * _error(W1, W2, x) / x.size),
+            shared=np.size,
         ),
-        Mistake(
+        _linear_mistake(
             "target left out",
             "x is not taken away from its reconstruction: the slope in x_hat is 2 (x_hat - x) / B.",
-            lambda W1, W2, x: _through(W1, W2, x, 2 * x @ W1.T @ W2.T / len(x)),
+            target=0,
         ),
-        Mistake(
-            "transposed",
-            "both are transposed; dW1 has the shape of W1, and dW2 that of W2.",
-            lambda W1, W2, x: tuple(g.T for g in _through(W1, W2, x, 2 * _error(W1, W2, x) / len(x))),
-        ),
+        _linear_mistake("transposed", "both are transposed; dW1 has the shape of W1, and dW2 that of W2.", turned=True),
     ),
     example=_linear_example,
 )
@@ -284,24 +339,38 @@ LINEAR_GRADIENT = Exercise(
 
 
 def _subspaces(rng: Rng) -> tuple[Array, Array]:
-    """Return two bases (2, 5), one a row, of two planes; neither orthonormal."""
-    return rng.normal(size=(2, 5)), rng.normal(size=(2, 5))
+    """Return two bases (q, n), one a row, of two subspaces; neither orthonormal."""
+    q, n = sorted(sizes(rng, 2))
+    return rng.normal(size=(q, n)), rng.normal(size=(q, n))
+
+
+def _mixed(basis: Array, rng: Rng) -> Array:
+    """Return another basis of the same subspace."""
+    n = len(basis)
+    return (rng.normal(size=(n, n)) + 3 * np.eye(n)) @ basis
 
 
 def _same_plane(subspace_distance: Callable[..., Any], rng: Rng) -> None:
     A, _ = _subspaces(rng)
-    mixed = (rng.normal(size=(2, 2)) + 2 * np.eye(2)) @ A
-    got = array("The distance", subspace_distance(A, mixed), ())
-    close("The distance of two bases of one plane", got, 0.0, "mixing the vectors does not move the plane", 1e-6)
+    got = array("The distance", subspace_distance(A, _mixed(A, rng)), ())
+    close("The distance of two bases of one subspace", got, 0.0, "mixing the vectors does not move the plane", 1e-7)
 
 
 def _known_angles(subspace_distance: Callable[..., Any], rng: Rng) -> None:
-    small, large = np.sort(rng.uniform(0.1, 1.5, size=2))
-    e = np.linalg.qr(rng.normal(size=(5, 5)))[0]  # right angles, in a random position
-    turned = np.stack([np.cos(small) * e[0] + np.sin(small) * e[2], np.cos(large) * e[1] + np.sin(large) * e[3]])
-    mixing = rng.normal(size=(2, 2)) + 2 * np.eye(2)
-    got = array("The distance", subspace_distance(e[:2], mixing @ turned), ())
-    close("The distance of two planes", got, np.sin(large), "the sine of the larger of the two angles", 1e-7)
+    for largest in (1.5, 1e-3, 1e-10):
+        q, extra = sizes(rng, 2, 1, 4)
+        n = 2 * q + extra
+        e = np.linalg.qr(rng.normal(size=(n, n)))[0]  # right angles, in a random position
+        angles = largest * np.append(rng.uniform(0.1, 0.9, size=q - 1), 1.0)
+        turned = np.cos(angles)[:, None] * e[:q] + np.sin(angles)[:, None] * e[q : 2 * q]
+        got = array("The distance", subspace_distance(_mixed(e[:q], rng), _mixed(turned, rng)), ())
+        close(
+            f"The distance of two subspaces at a largest angle of {largest:g}, over its sine",
+            got / np.sin(largest),
+            1.0,
+            "the sine of the largest angle, also of a tiny one, which arccos would round away",
+            1e-4,
+        )
 
 
 def _residual(A: Array, B: Array) -> Array:
@@ -310,6 +379,18 @@ def _residual(A: Array, B: Array) -> Array:
     return Q - P @ (P.T @ Q)
 
 
+def _distance(
+    A: Array,
+    B: Array,
+    *,
+    residual: Callable[[Array, Array], Array] = _residual,
+    norm: Callable[[Array], float] = lambda a: float(np.linalg.norm(a, 2)),
+) -> float:
+    return norm(residual(A, B))
+
+
+_distance_mistake = mistakes_of(_distance)
+
 SUBSPACE_DISTANCE = Exercise(
     id="pca.subspace-distance",
     task="how far the subspaces spanned by the rows of A and of B are apart: the sine of the largest angle, "
@@ -317,7 +398,7 @@ SUBSPACE_DISTANCE = Exercise(
     arguments="A, B",
     laws=(
         Law("it does not change when the vectors of a basis are mixed", _same_plane),
-        Law("it is the sine of the larger of two known angles", _known_angles),
+        Law("it is the sine of the largest of some known angles, down to 1e-10", _known_angles),
     ),
     zoo=(
         Mistake(
@@ -325,20 +406,20 @@ SUBSPACE_DISTANCE = Exercise(
             "this compares the vectors; one plane has many bases, and it is the plane that is asked for.",
             lambda A, B: np.linalg.norm(A - B),
         ),
-        Mistake(
+        _distance_mistake(
             "not orthonormal",
             "A^T A is the projector only for orthonormal rows; orthogonalise them first (np.linalg.qr).",
-            lambda A, B: np.linalg.norm((np.eye(A.shape[1]) - A.T @ A) @ B.T @ B, 2),
+            residual=lambda A, B: (np.eye(A.shape[1]) - A.T @ A) @ B.T @ B,
         ),
-        Mistake(
+        _distance_mistake(
             "Frobenius norm",
             "this norm adds up all angles; the largest alone is the spectral norm, np.linalg.norm(..., 2).",
-            lambda A, B: np.linalg.norm(_residual(A, B)),
+            norm=lambda a: float(np.linalg.norm(a)),
         ),
-        Mistake(
+        _distance_mistake(
             "cosine",
             "this is a cosine: one for equal planes. The distance is a sine.",
-            lambda A, B: np.linalg.norm(np.linalg.qr(A.T)[0].T @ np.linalg.qr(B.T)[0], 2),
+            residual=lambda A, B: np.linalg.qr(A.T)[0].T @ np.linalg.qr(B.T)[0],
         ),
     ),
     example=_subspaces,

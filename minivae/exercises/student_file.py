@@ -37,6 +37,11 @@ def check_file(path: str | Path, exercises: dict[str, Exercise], seconds: float 
     FileError
         If the file cannot be read or holds no answer.
     """
+    return list(outcomes_of(path, exercises, seconds))
+
+
+def outcomes_of(path: str | Path, exercises: dict[str, Exercise], seconds: float = SECONDS) -> Iterator[Outcome]:
+    """Yield what ``check_file`` returns, each outcome as soon as it is known."""
     tree, source = _parse(Path(path))
     bound, stars = _bindings(tree)
     found = [exercise for exercise in exercises.values() if exercise.answer_name in bound]
@@ -45,7 +50,8 @@ def check_file(path: str | Path, exercises: dict[str, Exercise], seconds: float 
             f"file must hold the answer to an exercise, got {path}, which binds the name of none. An answer is a "
             f"function or a value with the name of its exercise: sample_z for vae.sample-z."
         )
-    return [_check(exercise, _needed(tree, bound, stars, exercise.answer_name), source, seconds) for exercise in found]
+    for exercise in found:
+        yield _check(exercise, _needed(tree, bound, stars, exercise.answer_name), source, seconds)
 
 
 def _check(exercise: Exercise, statements: ast.Module, source: str, seconds: float) -> Outcome:
