@@ -8,13 +8,13 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from minivae.cli import compare, evaluate, exercises, gradcheck, infer, info, output, pca, sample, train
+from minivae.cli import compare, evaluate, exercises, explore, gradcheck, infer, info, output, pca, sample, train
 from minivae.cli.verbs import Verb
 from minivae.core.reading import words
 from minivae.core.versions import versions
 from minivae.training.interrupts import Terminated
 
-VERBS = tuple(verb.VERB for verb in (train, evaluate, sample, compare, pca, infer, exercises, gradcheck, info))
+VERBS = tuple(verb.VERB for verb in (train, evaluate, sample, explore, compare, pca, infer, exercises, gradcheck, info))
 
 
 class _UsageError(Exception):

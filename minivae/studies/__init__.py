@@ -14,6 +14,7 @@ from minivae.studies.blur import (
 )
 from minivae.studies.collapse import collapse, mutual_information
 from minivae.studies.em_stops import LatentPosterior, latent_posteriors, latent_posteriors_figure
+from minivae.studies.explorer import Trained, explorer_page
 from minivae.studies.gradients import gradient_checks
 from minivae.studies.inference import InferenceTrace, compare_inference, inference_figure, inference_problems
 from minivae.studies.limit import Approach, limit_to_autoencoder
@@ -26,9 +27,11 @@ __all__ = [
     "LatentPosterior",
     "OneBit",
     "SharedCode",
+    "Trained",
     "best_one_bit",
     "collapse",
     "compare_inference",
+    "explorer_page",
     "fit_one_bit",
     "fit_shared_code",
     "gradient_checks",
