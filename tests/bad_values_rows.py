@@ -1928,6 +1928,8 @@ LEFT_OUT = {
     "LatentPosterior": "a result",
     "latent_posteriors_figure": "takes what latent_posteriors gave",
     "FitError": "a result",
+    "graph": "takes names and pairs: tested in test_diagrams",
+    "architecture": "takes a model: tested in test_diagrams",
     "Trained": "what explorer_page takes: looked at there",
     "InferenceTrace": "a result",
     "InferenceTrace.row": "takes nothing",

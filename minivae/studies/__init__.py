@@ -13,6 +13,8 @@ from minivae.studies.blur import (
     sharpness,
 )
 from minivae.studies.collapse import collapse, mutual_information
+from minivae.studies.diagrams import graph
+from minivae.studies.diagrams_layers import architecture
 from minivae.studies.em_stops import LatentPosterior, latent_posteriors, latent_posteriors_figure
 from minivae.studies.explorer import Trained, explorer_page
 from minivae.studies.gradients import gradient_checks
@@ -28,6 +30,7 @@ __all__ = [
     "OneBit",
     "SharedCode",
     "Trained",
+    "architecture",
     "best_one_bit",
     "collapse",
     "compare_inference",
@@ -35,6 +38,7 @@ __all__ = [
     "fit_one_bit",
     "fit_shared_code",
     "gradient_checks",
+    "graph",
     "inference_figure",
     "inference_problems",
     "latent_posteriors",
