@@ -29,7 +29,6 @@ numfig = True
 nb_execution_mode = "off"  # the notebooks are stored with the output of one fresh run, which the tests check
 nb_mime_priority_overrides = [("html", "application/vnd.jupyter.widget-view+json", None)]  # no kernel in a book
 myst_enable_extensions = ["amsmath", "dollarmath"]
-math_number_all = True
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # the docstrings say shapes as well
@@ -54,6 +53,7 @@ def setup(app):
     app.connect("autodoc-process-docstring", tidy, priority=400)  # before napoleon's 500
     app.connect("doctree-read", unlink)
     app.connect("doctree-read", number_figures)
+    app.connect("doctree-read", number_equations)
     app.connect("html-page-context", offer_download)
     app.connect("build-finished", write_explorer)
 
@@ -74,13 +74,29 @@ def add_modules(app, docname, source):
 
 
 def number_figures(app, doctree):
-    """Make a numbered figure of each picture that a notebook shows; its text for those who cannot see it is the caption."""
+    """Make a numbered figure of each picture that a notebook shows, whose alternative text is the caption."""
     for i, image in enumerate(list(doctree.findall(nodes.image))):
         if isinstance(image.parent, nodes.figure) or not image.get("alt") or not image_of_a_cell(image):
             continue
         figure = nodes.figure(ids=[f"figure-{i + 1}"])
         image.replace_self(figure)
         figure += [image, nodes.caption(image["alt"], image["alt"])]
+
+
+def number_equations(app, doctree):
+    """Give each displayed formula of a lecture a number, and with it a place to link to."""
+    docname = app.env.docname
+    if Path(app.env.doc2path(docname)).suffix != ".ipynb":
+        return
+    domain = app.env.get_domain("math")
+    for i, formula in enumerate(list(doctree.findall(nodes.math_block))):
+        if formula.get("label"):
+            continue
+        label = f"{docname}-{i + 1}"
+        formula["docname"], formula["label"] = docname, label
+        domain.note_equation(docname, label, location=formula)
+        formula["number"] = domain.get_equation_number_for(label)
+        formula["ids"].append(nodes.make_id(f"equation-{label}"))
 
 
 def image_of_a_cell(image):
