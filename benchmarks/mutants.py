@@ -85,7 +85,8 @@ class Edit:
         """Yield the tests in the order in which they are run."""
         yield "near", self.near
         room = f"tests/{Path(self.file).parts[1]}"
-        yield "room", (room, self.file, *(f"--ignore={file}" for file in self.near))
+        doctests = (self.file,) if self.file.endswith(".py") else ()
+        yield "room", (room, *doctests, *(f"--ignore={file}" for file in self.near))
         if everything:
             yield "suite", (f"--ignore={room}", *(f"--ignore={file}" for file in self.near))
 

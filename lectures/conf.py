@@ -1,14 +1,24 @@
-"""How Sphinx builds the book: ``sphinx-build -W lectures build/book``; nothing is run or fetched for it."""
+"""How Sphinx builds the book: ``sphinx-build -W lectures build/book``; nothing is trained or fetched for it."""
 
 import argparse
 import importlib
 import importlib.metadata
 import pkgutil
 import re
+from pathlib import Path
 
+from docutils import nodes
 from sphinx.addnodes import pending_xref
 
+from minivae import load
 from minivae.cli.main import VERBS, parser_of
+from minivae.core.seeds import Stream, stream
+from minivae.estimators import Elbo
+from minivae.studies.explorer import Trained, explorer_page
+from minivae.training.bits import binarize
+from minivae.training.storage import load_model
+
+HERE = Path(__file__).parent
 
 project = "minivae"
 author = "the minivae authors"
@@ -20,9 +30,13 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx-mathjax-offline",
 ]
-exclude_patterns = ["solutions", "**.ipynb_checkpoints"]
+exclude_patterns = ["solutions", "models", "**.ipynb_checkpoints"]
+numfig = True
 
 nb_execution_mode = "off"  # the notebooks are stored with the output of one fresh run, which the tests check
+nb_mime_priority_overrides = [
+    ("html", "application/vnd.jupyter.widget-view+json", None)
+]  # no kernel in a book
 myst_enable_extensions = ["amsmath", "dollarmath"]
 
 autodoc_member_order = "bysource"
@@ -36,10 +50,14 @@ html_title = "minivae"
 html_show_copyright = False
 html_static_path = ["static"]
 html_css_files = ["style.css"]
+html_sourcelink_suffix = ""  # notebooks are downloaded under their own names
+
+
+ROOMS = sorted(path.stem for path in (HERE / "api").glob("*.md"))
 
 
 def setup(app):
-    """Connect what is done to docstrings and to the page of the reference."""
+    """Connect what is done to docstrings, to the pages of the reference, to figures and to the finished book."""
     app.connect("source-read", add_modules)
     app.connect("source-read", add_commands)
     app.connect("autodoc-skip-member", skip)
@@ -47,39 +65,99 @@ def setup(app):
         "autodoc-process-docstring", tidy, priority=400
     )  # before napoleon's 500
     app.connect("doctree-read", unlink)
-
-
-ROOMS = [
-    "core",
-    "nn",
-    "datasets",
-    "distributions",
-    "estimators",
-    "models",
-    "classical",
-    "training",
-]
-ROOMS += ["exercises", "studies", "sklearn", "cli"]
+    app.connect("doctree-read", number_figures)
+    app.connect("doctree-read", number_equations)
+    app.connect("html-page-context", offer_download)
+    app.connect("build-finished", write_explorer)
 
 
 def add_modules(app, docname, source):
-    """Append every module of the package to the page of the reference, room by room."""
-    if docname != "api":
+    """Append every module of a room to its page of the reference."""
+    if not docname.startswith("api/"):
         return
-    for room in ROOMS:
-        package = importlib.import_module(f"minivae.{room}")
-        source[0] += f"\n## {room}\n\n{package.__doc__.splitlines()[0]}\n"
-        for module in pkgutil.walk_packages(
-            package.__path__, f"minivae.{room}."
+    room = docname.removeprefix("api/")
+    package = importlib.import_module(f"minivae.{room}")
+    source[0] += f"\n{package.__doc__.splitlines()[0]}\n"
+    for module in pkgutil.walk_packages(package.__path__, f"minivae.{room}."):
+        if module.ispkg:
+            continue
+        directive = f".. automodule:: {module.name}\n   :members:"
+        directive += "\n   :no-index:" * (
+            room == "sklearn"
+        )  # its VAE is another one than that of models
+        title = module.name.removeprefix(f"minivae.{room}.")
+        source[0] += f"\n## {title}\n\n```{{eval-rst}}\n{directive}\n```\n"
+
+
+def number_figures(app, doctree):
+    """Make a numbered figure of each picture that a notebook shows, whose alternative text is the caption."""
+    for i, image in enumerate(list(doctree.findall(nodes.image))):
+        if (
+            isinstance(image.parent, nodes.figure)
+            or not image.get("alt")
+            or not image_of_a_cell(image)
         ):
-            if module.ispkg:
-                continue
-            directive = f".. automodule:: {module.name}\n   :members:"
-            directive += "\n   :no-index:" * (
-                room == "sklearn"
-            )  # its VAE is another one than that of models
-            title = module.name.removeprefix("minivae.")
-            source[0] += f"\n### {title}\n\n```{{eval-rst}}\n{directive}\n```\n"
+            continue
+        figure = nodes.figure(ids=[f"figure-{i + 1}"])
+        image.replace_self(figure)
+        figure += [image, nodes.caption(image["alt"], image["alt"])]
+
+
+def number_equations(app, doctree):
+    """Give each displayed formula of a lecture a number, and with it a place to link to."""
+    docname = app.env.docname
+    if Path(app.env.doc2path(docname)).suffix != ".ipynb":
+        return
+    domain = app.env.get_domain("math")
+    for i, formula in enumerate(list(doctree.findall(nodes.math_block))):
+        if formula.get("label"):
+            continue
+        label = f"{docname}-{i + 1}"
+        formula["docname"], formula["label"] = docname, label
+        domain.note_equation(docname, label, location=formula)
+        formula["number"] = domain.get_equation_number_for(label)
+        formula["ids"].append(nodes.make_id(f"equation-{label}"))
+
+
+def image_of_a_cell(image):
+    """Say whether a picture is the output of a notebook's cell."""
+    parent = image.parent
+    while parent is not None and "cell_output" not in parent.get("classes", []):
+        parent = parent.parent
+    return parent is not None
+
+
+def offer_download(app, pagename, templatename, context, doctree):
+    """Put a link to the notebook under the title of a lecture."""
+    if doctree is None or Path(app.env.doc2path(pagename)).suffix != ".ipynb":
+        return
+    address = context["pathto"](f"_sources/{pagename}.ipynb", 1)
+    link = f'<p class="download"><a href="{address}" download>Download this notebook</a></p>'
+    context["body"] = re.sub(
+        r"</h1>", lambda found: found[0] + link, context["body"], count=1
+    )
+
+
+def write_explorer(app, exception):
+    """Make the explorer of the digits, of models that are stored as ``minivae train`` left them."""
+    if exception is not None or app.builder.format != "html":
+        return
+    betas = {
+        float(path.stem.split("_")[-1]): path
+        for path in (HERE / "models").glob("digits_beta_*.npz")
+    }
+    digits = load("digits")
+    x = binarize(digits.x_test, stream(0, Stream.TEST_BITS))
+    order = sorted(
+        betas, key=lambda beta: (beta != 1, beta)
+    )  # the page starts at the ELBO
+    trained = [
+        Trained(*load_model(betas[beta])[:2], Elbo(beta=beta)) for beta in order
+    ]
+    page = explorer_page(trained, digits, x, "The digits in two latents")
+    (Path(app.outdir) / "_static" / "explorer.html").write_text(
+        page, encoding="utf-8"
+    )
 
 
 def add_commands(app, docname, source):

@@ -2088,6 +2088,13 @@ row(
     {"xs": np.array([1.0, 1.5])},
     ok={"xs": REAL + "|long|wide"},
 )
+small_rows = mv.datasets.Dataset("rows", X.astype(np.float32), X.astype(np.float32), X.astype(np.float32))
+row(
+    "explorer_page",
+    lambda x, title: studies.explorer_page(studies.Trained(vae, pv), small_rows, x, title),
+    {"x": X, "title": "rows"},
+    ok={"x": ROWS_ + "|None", "title": "''|'x'"},
+)
 row("inference_problems", studies.inference_problems, {})
 # ------------------------------------------------------------------------------------------------------- families
 
@@ -2197,6 +2204,9 @@ LEFT_OUT = {
     "LatentPosterior": "a result",
     "latent_posteriors_figure": "takes what latent_posteriors gave",
     "FitError": "a result",
+    "graph": "takes names and pairs: tested in test_diagrams",
+    "architecture": "takes a model: tested in test_diagrams",
+    "Trained": "what explorer_page takes: looked at there",
     "InferenceTrace": "a result",
     "InferenceTrace.row": "takes nothing",
     "inference_figure": "takes what compare_inference gave",

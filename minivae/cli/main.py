@@ -13,6 +13,7 @@ from minivae.cli import (
     evaluate,
     exchange,
     exercises,
+    explore,
     gradcheck,
     infer,
     info,
@@ -27,7 +28,7 @@ from minivae.core.reading import words
 from minivae.core.versions import versions
 from minivae.training.interrupts import Terminated
 
-_FIRST, _LAST = (train, sweep, evaluate, sample), (compare, pca, infer, exercises, gradcheck, info)
+_FIRST, _LAST = (train, sweep, evaluate, sample, explore), (compare, pca, infer, exercises, gradcheck, info)
 VERBS = (*(verb.VERB for verb in _FIRST), exchange.EXPORT, exchange.IMPORT, *(verb.VERB for verb in _LAST))
 
 

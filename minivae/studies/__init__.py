@@ -13,7 +13,10 @@ from minivae.studies.blur import (
     sharpness,
 )
 from minivae.studies.collapse import collapse, mutual_information
+from minivae.studies.diagrams import graph
+from minivae.studies.diagrams_layers import architecture
 from minivae.studies.em_stops import LatentPosterior, latent_posteriors, latent_posteriors_figure
+from minivae.studies.explorer import Trained, explorer_page
 from minivae.studies.gradients import gradient_checks
 from minivae.studies.inference import InferenceTrace, compare_inference, inference_figure, inference_problems
 from minivae.studies.limit import Approach, limit_to_autoencoder
@@ -28,13 +31,17 @@ __all__ = [
     "LatentPosterior",
     "OneBit",
     "SharedCode",
+    "Trained",
+    "architecture",
     "best_one_bit",
     "clipping",
     "collapse",
     "compare_inference",
+    "explorer_page",
     "fit_one_bit",
     "fit_shared_code",
     "gradient_checks",
+    "graph",
     "inference_figure",
     "inference_problems",
     "latent_posteriors",

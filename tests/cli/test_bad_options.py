@@ -20,6 +20,7 @@ BASE = {
     "train": ["--data", "x.npy", "--latent", "1", *TINY, "--quiet"],
     "evaluate": ["run", "--draws", "2"],
     "sample": ["run", "-n", "2"],
+    "explore": ["run"],
     "compare": ["--problem", "quadratic", "--samples", "40", "--estimators", "pathwise", "--quiet"],
     "pca": ["--data", "x.npy", "--latent", "1", "--quiet"],
     "infer": [],

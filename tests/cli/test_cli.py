@@ -20,7 +20,7 @@ from minivae.models.contraction import Contraction
 from minivae.models.corruptions import GaussianNoise, MaskingNoise
 from minivae.models.penalties import KLSparsity, L1Sparsity
 from minivae.models.vae import VAE
-from minivae.studies import run_figures
+from minivae.studies import results, run_figures
 from minivae.training.loop import train as real_train
 from minivae.training.storage import load_model
 from tests.support import needs_jit
@@ -313,6 +313,37 @@ def test_sample_takes_its_options(trained, capsys):
     assert [row["n"] for row in settings["attribute"]] == [183] * 4 + [174] * 3
     assert cli.main(["sample", str(trained), "--attribute", "3", "8"]) == 0
     assert "in how many test images label 8 is found, in place of label 3" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("trained")
+def test_explore_writes_one_page_or_says_why_not(capsys, monkeypatch):
+    monkeypatch.setattr(results, "figures", lambda *_: [])
+    code, result = run_json(capsys, "explore", "run")
+    page = Path("run/explorer.html").read_text()
+    assert (code, result["rows"][0]["bytes"]) == (0, len(page.encode()))
+    assert "<title>run</title>" in page
+    digits = ["train", "--data", "digits-threshold", *SMALL, "--epochs", "1"]
+    assert cli.main([*digits, "--beta", "3", "--out", "other"]) == 0
+    assert cli.main([*digits, "--beta", "2", "--posterior", "bits", "--out", "bits"]) == 0
+    np.save("x.npy", np.eye(20, dtype=np.float32))
+    assert cli.main(["train", "--data", "x.npy", "--latent", "1", *SMALL, "--out", "table"]) == 0
+    capsys.readouterr()
+    assert cli.main(["explore", "run", "--beta-runs", "other", "--out", "both.html"]) == 0
+    assert "needs no network" in capsys.readouterr().out
+    assert '"beta":3.0' in Path("both.html").read_text()
+    Path("other/model.npz").write_bytes(Path("other/model.npz").read_bytes()[:200])
+    before = sorted(Path().rglob("*"))
+    for words, message in {
+        ("--out", "page"): "out must end in .html, got 'page'",
+        ("--out", "none/page.html"): "out must be in a folder that is there, got none/page.html",
+        ("--beta-runs", "run"): "each with a beta of its own, got beta 1, 1",
+        ("--beta-runs", "table"): "beta-runs must be on the data of the run, digits-threshold, got table",
+        ("--beta-runs", "bits"): "posterior must be one that the page can draw",
+        ("--beta-runs", "other"): "path must name an intact model file",
+    }.items():
+        code, result = run_json(capsys, "explore", "run", *words)
+        assert (code, message in result["error"]) == (1, True), result["error"]
+    assert sorted(Path().rglob("*")) == before
 
 
 def test_sample_counts_strokes_with_their_own_detector(capsys):
