@@ -20,6 +20,7 @@ TOPICS = {
     "05_vae_from_scratch": "vae",
     "06_find_the_bugs": "bugs",
     "07_latent_variables": "latent_variables",
+    "08_inference": "inference",
 }
 CHECK = re.compile(r'^mv\.check\("(.+)", (\w+)\)$', re.MULTILINE)
 

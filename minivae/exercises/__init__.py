@@ -3,12 +3,12 @@
 from typing import Any
 
 from minivae.core import checks
-from minivae.exercises import autoencoders, backprop, bugs, estimators, latent_variables, pca, vae
+from minivae.exercises import autoencoders, backprop, bugs, estimators, inference, latent_variables, pca, vae
 from minivae.exercises.framework import SECONDS, Exercise, Outcome
 
 EXERCISES: dict[str, Exercise] = {
     exercise.id: exercise
-    for topic in (autoencoders, pca, backprop, estimators, vae, bugs, latent_variables)
+    for topic in (autoencoders, pca, backprop, estimators, vae, bugs, latent_variables, inference)
     for exercise in topic.EXERCISES
 }
 LECTURES = {
@@ -19,6 +19,7 @@ LECTURES = {
     "vae": "The VAE from scratch",
     "bugs": "Find the bugs",
     "latent_variables": "Latent variables and maximum likelihood",
+    "inference": "Inference",
 }
 
 

@@ -26,7 +26,7 @@ def _log(p: Array) -> Array:
 # ------------------------------------------------------------------------------------- cross_entropy
 
 
-def _counted(rng: Rng, n_values: int) -> tuple[Array, Array]:
+def _counted(rng: Rng, n_values: int) -> tuple[Any, Array]:
     return rng.integers(1, 9, size=n_values), rng.dirichlet(np.ones(n_values))
 
 
