@@ -21,6 +21,7 @@ TOPICS = {
     "06_find_the_bugs": "bugs",
     "07_latent_variables": "latent_variables",
     "08_inference": "inference",
+    "09_what_can_be_reparameterized": "families",
 }
 CHECK = re.compile(r'^mv\.check\("(.+)", (\w+)\)$', re.MULTILINE)
 

@@ -3,12 +3,12 @@
 from typing import Any
 
 from minivae.core import checks
-from minivae.exercises import autoencoders, backprop, bugs, estimators, inference, latent_variables, pca, vae
+from minivae.exercises import autoencoders, backprop, bugs, estimators, families, inference, latent_variables, pca, vae
 from minivae.exercises.framework import SECONDS, Exercise, Outcome
 
 EXERCISES: dict[str, Exercise] = {
     exercise.id: exercise
-    for topic in (autoencoders, pca, backprop, estimators, vae, bugs, latent_variables, inference)
+    for topic in (autoencoders, pca, backprop, estimators, vae, bugs, latent_variables, inference, families)
     for exercise in topic.EXERCISES
 }
 LECTURES = {
@@ -20,6 +20,7 @@ LECTURES = {
     "bugs": "Find the bugs",
     "latent_variables": "Latent variables and maximum likelihood",
     "inference": "Inference",
+    "families": "What can be reparameterized",
 }
 
 
