@@ -1,5 +1,6 @@
 """The lectures: each runs from top to bottom, with and without solutions, and is stored as one fresh run left it."""
 
+import csv
 import os
 import re
 from pathlib import Path
@@ -19,6 +20,9 @@ TOPICS = {
     "04_gradient_of_an_expectation": "estimators",
     "05_vae_from_scratch": "vae",
     "06_find_the_bugs": "bugs",
+    "07_latent_variables": "latent_variables",
+    "08_inference": "inference",
+    "09_what_can_be_reparameterized": "families",
 }
 UNBROKEN = re.compile(r"\S+$|\$[^$]+\$\S*( \S+)?$")  # a link, or a formula that is longer than a line
 CHECK = re.compile(r'^mv\.check\("(.+)", (\w+)\)$', re.MULTILINE)
@@ -55,6 +59,18 @@ def test_every_notebook_is_a_known_lecture():
 def test_the_book_has_every_lecture():
     pages = (FOLDER / "index.md").read_text()
     assert re.findall(r"^(\d\d_\w+)$", pages, re.MULTILINE) == list(TOPICS)
+
+
+def test_the_table_of_coverage_names_cells_that_there_are():
+    with (FOLDER / "coverage.csv").open(newline="") as table:
+        rows = list(csv.DictReader(table))
+    cells = {slug: {cell.id for cell in read(slug).cells} for slug in {row["lecture"] for row in rows}}
+    assert set(cells) <= set(TOPICS)
+    for row in rows:
+        assert list(row) == ["notes", "section", "lecture", "cell"]
+        assert re.fullmatch("00[0-4]", row["notes"])
+        assert row["section"]
+        assert row["cell"] in cells[row["lecture"]]
 
 
 @pytest.mark.parametrize("slug", TOPICS)
