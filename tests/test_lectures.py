@@ -19,6 +19,7 @@ TOPICS = {
     "04_gradient_of_an_expectation": "estimators",
     "05_vae_from_scratch": "vae",
     "06_find_the_bugs": "bugs",
+    "10_beyond_the_diagonal": "beyond_the_diagonal",
 }
 CHECK = re.compile(r'^mv\.check\("(.+)", (\w+)\)$', re.MULTILINE)
 

@@ -3,12 +3,12 @@
 from typing import Any
 
 from minivae.core import checks
-from minivae.exercises import autoencoders, backprop, bugs, estimators, pca, vae
+from minivae.exercises import autoencoders, backprop, beyond_the_diagonal, bugs, estimators, pca, vae
 from minivae.exercises.framework import SECONDS, Exercise, Outcome
 
 EXERCISES: dict[str, Exercise] = {
     exercise.id: exercise
-    for topic in (autoencoders, pca, backprop, estimators, vae, bugs)
+    for topic in (autoencoders, pca, backprop, estimators, vae, bugs, beyond_the_diagonal)
     for exercise in topic.EXERCISES
 }
 LECTURES = {
@@ -18,6 +18,7 @@ LECTURES = {
     "estimators": "The gradient of an expectation",
     "vae": "The VAE from scratch",
     "bugs": "Find the bugs",
+    "beyond_the_diagonal": "Beyond the diagonal",
 }
 
 
