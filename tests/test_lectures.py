@@ -20,6 +20,7 @@ TOPICS = {
     "05_vae_from_scratch": "vae",
     "06_find_the_bugs": "bugs",
     "10_beyond_the_diagonal": "beyond_the_diagonal",
+    "11_how_good_is_the_model": "how_good_is_the_model",
 }
 CHECK = re.compile(r'^mv\.check\("(.+)", (\w+)\)$', re.MULTILINE)
 

@@ -3,12 +3,21 @@
 from typing import Any
 
 from minivae.core import checks
-from minivae.exercises import autoencoders, backprop, beyond_the_diagonal, bugs, estimators, pca, vae
+from minivae.exercises import (
+    autoencoders,
+    backprop,
+    beyond_the_diagonal,
+    bugs,
+    estimators,
+    how_good_is_the_model,
+    pca,
+    vae,
+)
 from minivae.exercises.framework import SECONDS, Exercise, Outcome
 
 EXERCISES: dict[str, Exercise] = {
     exercise.id: exercise
-    for topic in (autoencoders, pca, backprop, estimators, vae, bugs, beyond_the_diagonal)
+    for topic in (autoencoders, pca, backprop, estimators, vae, bugs, beyond_the_diagonal, how_good_is_the_model)
     for exercise in topic.EXERCISES
 }
 LECTURES = {
@@ -19,6 +28,7 @@ LECTURES = {
     "vae": "The VAE from scratch",
     "bugs": "Find the bugs",
     "beyond_the_diagonal": "Beyond the diagonal",
+    "how_good_is_the_model": "How good is the model?",
 }
 
 
