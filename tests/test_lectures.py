@@ -21,6 +21,7 @@ TOPICS = {
     "06_find_the_bugs": "bugs",
     "10_beyond_the_diagonal": "beyond_the_diagonal",
     "11_how_good_is_the_model": "how_good_is_the_model",
+    "12_collapse_and_blur": "collapse_and_blur",
 }
 CHECK = re.compile(r'^mv\.check\("(.+)", (\w+)\)$', re.MULTILINE)
 

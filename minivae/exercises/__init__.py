@@ -8,6 +8,7 @@ from minivae.exercises import (
     backprop,
     beyond_the_diagonal,
     bugs,
+    collapse_and_blur,
     estimators,
     how_good_is_the_model,
     pca,
@@ -17,7 +18,17 @@ from minivae.exercises.framework import SECONDS, Exercise, Outcome
 
 EXERCISES: dict[str, Exercise] = {
     exercise.id: exercise
-    for topic in (autoencoders, pca, backprop, estimators, vae, bugs, beyond_the_diagonal, how_good_is_the_model)
+    for topic in (
+        autoencoders,
+        pca,
+        backprop,
+        estimators,
+        vae,
+        bugs,
+        beyond_the_diagonal,
+        how_good_is_the_model,
+        collapse_and_blur,
+    )
     for exercise in topic.EXERCISES
 }
 LECTURES = {
@@ -29,6 +40,7 @@ LECTURES = {
     "bugs": "Find the bugs",
     "beyond_the_diagonal": "Beyond the diagonal",
     "how_good_is_the_model": "How good is the model?",
+    "collapse_and_blur": "Beta, collapse and blur",
 }
 
 
