@@ -22,6 +22,7 @@ TOPICS = {
     "10_beyond_the_diagonal": "beyond_the_diagonal",
     "11_how_good_is_the_model": "how_good_is_the_model",
     "12_collapse_and_blur": "collapse_and_blur",
+    "13_generation": "generation",
 }
 CHECK = re.compile(r'^mv\.check\("(.+)", (\w+)\)$', re.MULTILINE)
 

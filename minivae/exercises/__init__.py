@@ -10,6 +10,7 @@ from minivae.exercises import (
     bugs,
     collapse_and_blur,
     estimators,
+    generation,
     how_good_is_the_model,
     pca,
     vae,
@@ -28,6 +29,7 @@ EXERCISES: dict[str, Exercise] = {
         beyond_the_diagonal,
         how_good_is_the_model,
         collapse_and_blur,
+        generation,
     )
     for exercise in topic.EXERCISES
 }
@@ -41,6 +43,7 @@ LECTURES = {
     "beyond_the_diagonal": "Beyond the diagonal",
     "how_good_is_the_model": "How good is the model?",
     "collapse_and_blur": "Beta, collapse and blur",
+    "generation": "Generation",
 }
 
 
