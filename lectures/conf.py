@@ -11,7 +11,7 @@ project = "minivae"
 author = "the minivae authors"
 release = importlib.metadata.version("minivae")
 
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx-mathjax-offline"]
+extensions = ["myst_nb", "sphinx_design", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx-mathjax-offline"]
 exclude_patterns = ["solutions", "**.ipynb_checkpoints"]
 
 nb_execution_mode = "off"  # the notebooks are stored with the output of one fresh run, which the tests check

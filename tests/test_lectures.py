@@ -23,6 +23,7 @@ TOPICS = {
     "11_how_good_is_the_model": "how_good_is_the_model",
     "12_collapse_and_blur": "collapse_and_blur",
     "13_generation": "generation",
+    "14_discrete_latents": "discrete_latents",
 }
 CHECK = re.compile(r'^mv\.check\("(.+)", (\w+)\)$', re.MULTILINE)
 

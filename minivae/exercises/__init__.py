@@ -9,6 +9,7 @@ from minivae.exercises import (
     beyond_the_diagonal,
     bugs,
     collapse_and_blur,
+    discrete_latents,
     estimators,
     generation,
     how_good_is_the_model,
@@ -30,6 +31,7 @@ EXERCISES: dict[str, Exercise] = {
         how_good_is_the_model,
         collapse_and_blur,
         generation,
+        discrete_latents,
     )
     for exercise in topic.EXERCISES
 }
@@ -44,6 +46,7 @@ LECTURES = {
     "how_good_is_the_model": "How good is the model?",
     "collapse_and_blur": "Beta, collapse and blur",
     "generation": "Generation",
+    "discrete_latents": "Discrete latents",
 }
 
 
