@@ -23,6 +23,11 @@ TOPICS = {
     "07_latent_variables": "latent_variables",
     "08_inference": "inference",
     "09_what_can_be_reparameterized": "families",
+    "10_beyond_the_diagonal": "beyond_the_diagonal",
+    "11_how_good_is_the_model": "how_good_is_the_model",
+    "12_collapse_and_blur": "collapse_and_blur",
+    "13_generation": "generation",
+    "14_discrete_latents": "discrete_latents",
 }
 UNBROKEN = re.compile(r"\S+$|\$[^$]+\$\S*( \S+)?$")  # a link, or a formula that is longer than a line
 CHECK = re.compile(r'^mv\.check\("(.+)", (\w+)\)$', re.MULTILINE)

@@ -3,12 +3,42 @@
 from typing import Any
 
 from minivae.core import checks
-from minivae.exercises import autoencoders, backprop, bugs, estimators, families, inference, latent_variables, pca, vae
+from minivae.exercises import (
+    autoencoders,
+    backprop,
+    beyond_the_diagonal,
+    bugs,
+    collapse_and_blur,
+    discrete_latents,
+    estimators,
+    families,
+    generation,
+    how_good_is_the_model,
+    inference,
+    latent_variables,
+    pca,
+    vae,
+)
 from minivae.exercises.framework import SECONDS, Exercise, Outcome
 
 EXERCISES: dict[str, Exercise] = {
     exercise.id: exercise
-    for topic in (autoencoders, pca, backprop, estimators, vae, bugs, latent_variables, inference, families)
+    for topic in (
+        autoencoders,
+        pca,
+        backprop,
+        estimators,
+        vae,
+        bugs,
+        latent_variables,
+        inference,
+        families,
+        beyond_the_diagonal,
+        how_good_is_the_model,
+        collapse_and_blur,
+        generation,
+        discrete_latents,
+    )
     for exercise in topic.EXERCISES
 }
 LECTURES = {
@@ -21,6 +51,11 @@ LECTURES = {
     "latent_variables": "Latent variables and maximum likelihood",
     "inference": "Inference",
     "families": "What can be reparameterized",
+    "beyond_the_diagonal": "Beyond the diagonal",
+    "how_good_is_the_model": "How good is the model?",
+    "collapse_and_blur": "Beta, collapse and blur",
+    "generation": "Generation",
+    "discrete_latents": "Discrete latents",
 }
 
 
