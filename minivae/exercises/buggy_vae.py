@@ -14,7 +14,7 @@ def init(rng: Rng) -> Weights:
     shapes |= {"Wm": (16, 3), "bm": (3,), "Wv": (16, 3), "bv": (3,)}
     shapes |= {"W2": (3, 16), "b2": (16,)}  # decoder
     shapes |= {"W3": (16, 64), "b3": (64,)}
-    return {name: 0.2 * rng.standard_normal(s) for name, s in shapes.items()}
+    return {k: 0.2 * rng.standard_normal(s) for k, s in shapes.items()}
 
 
 def encode(w: Weights, x: Array) -> tuple[Array, Array, Array]:
