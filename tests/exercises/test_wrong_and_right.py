@@ -199,6 +199,7 @@ def test_single_precision_is_called_by_its_name(name):
 
     outcome = mv.check(name, answer)
     assert outcome.ok or "float32" in outcome.mistake, outcome
+    assert outcome.ok or "the right one" not in outcome.message  # it is the right one, but for its digits
 
 
 def test_an_axis_too_many_is_named():
@@ -248,6 +249,14 @@ def test_a_constant_ratio_is_named(name, factor, words):
 def test_a_ratio_that_is_a_size_is_named(name, change, words):
     outcome = mv.check(*of(name, change))
     assert words in outcome.message, outcome
+
+
+def test_a_ratio_that_not_all_entries_have_is_not_named():
+    def kl(mu, log_var):
+        right = SOLUTIONS["kl"](mu, log_var)
+        return np.where(np.arange(len(mu)) == 0, 2 * right, 3 * right)
+
+    assert "every entry" not in mv.check("vae.kl", kl).message
 
 
 PAIRS = [
