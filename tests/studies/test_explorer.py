@@ -361,7 +361,11 @@ def test_rows_that_are_no_images_are_bars(rng):
     x = rng.standard_normal((30, N_X)).astype(np.float32)
     model = model_of("point", "gaussian", "tanh", n_latent=1)
     one = Trained(model, with_parameters(model, rng))
-    page = Page(explorer_page(one, Dataset("table", x, x, x)))
+    html = explorer_page(one, Dataset("table", x, x, x))
+    page, held = Page(html), payload(html)["models"][0]
+    slider = page.get("(({min, max}) => [min, max])(elements.sliders.children[0].children[1])")
+    np.testing.assert_allclose(slider, held["middle"][0] + held["reach"][0] * np.array([-1, 1]))
+    assert held["middle"][0] != 0
     low, high = float(x.min()), float(x.max())
     page.happen("drawing", "pointerdown", clientX=1.5 * 300 / 12, clientY=0)  # the second of 12 bars, to the top
     seen = x[:1].copy()

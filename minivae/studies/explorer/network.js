@@ -9,15 +9,14 @@ var minivae = (() => {
   function floats(text) {
     const values = new Uint8Array(128);
     for (let i = 0; i < 64; i++) values[DIGITS.charCodeAt(i)] = i;
-    const end = text.endsWith("==") ? 2 : text.endsWith("=") ? 1 : 0;
-    const bytes = new Uint8Array((text.length / 4) * 3 - end);
+    const bytes = new Uint8Array((text.length / 4) * 3);  // up to two more than there are, for the padding
     for (let i = 0, at = 0; i < text.length; i += 4) {
       let word = 0;
       for (let k = 0; k < 4; k++) word = (word << 6) | values[text.charCodeAt(i + k)];
-      for (let k = 16; k >= 0 && at < bytes.length; k -= 8) bytes[at++] = (word >> k) & 255;
+      for (let k = 16; k >= 0; k -= 8) bytes[at++] = (word >> k) & 255;
     }
     const view = new DataView(bytes.buffer);
-    return Float32Array.from({ length: bytes.length / 4 }, (_, i) => view.getFloat32(4 * i, true));
+    return Float32Array.from({ length: Math.floor(bytes.length / 4) }, (_, i) => view.getFloat32(4 * i, true));
   }
 
   const softplus = (x) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));
