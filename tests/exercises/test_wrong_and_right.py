@@ -267,9 +267,11 @@ PAIRS = [
 ]
 
 
-def test_most_exercises_make_two_mistakes_at_once():
+@pytest.mark.parametrize("topic", ["autoencoders", "pca", "backprop", "estimators", "vae"])
+def test_the_mistakes_of_these_topics_can_be_made_two_at_a_time(topic):
     assert len(PAIRS) > 150
-    assert len({exercise.id for exercise, *_ in PAIRS}) == sum(bool(e.arguments) for e in EXERCISES.values())
+    functions = {exercise.id for exercise in EXERCISES.values() if exercise.topic == topic and exercise.arguments}
+    assert {exercise.id for exercise, *_ in PAIRS if exercise.topic == topic} == functions
 
 
 @pytest.mark.parametrize("name", sorted({exercise.id for exercise, *_ in PAIRS}))
