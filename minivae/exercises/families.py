@@ -145,11 +145,11 @@ def _exponential(implicit_path: Callable[..., Any], rng: Rng) -> None:
         z, rate = rng.exponential(size=n), float(rng.uniform(0.5, 2))
         got = array(
             "dz/dtheta of the exponential distribution",
-            implicit_path(lambda t, r: 1 - np.exp(-r * t), lambda t, r: r * np.exp(-r * t), z, rate, 1e-4),
+            implicit_path(lambda t, r: 1 - np.exp(-r * t), lambda t, r: r * np.exp(-r * t), z, rate, 1e-3),
             (n,),
         )
         why = "z = -log(1 - u) / rate, so dz/drate = -z / rate: the quantile's own slope"
-        close("dz/dtheta of the exponential distribution", got, -z / rate, why, tolerance=1e-6)
+        close("dz/dtheta of the exponential distribution", got, -z / rate, why, tolerance=1e-5)
 
 
 def _holds_the_level(implicit_path: Callable[..., Any], rng: Rng) -> None:
