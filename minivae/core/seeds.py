@@ -32,6 +32,7 @@ class Stream(IntEnum):
     TOY_BITS = 30  # draws of the toy problems of one bit, and what learns along there
     SINES = 40  # the sequences of the sines, for ever, one more number for each part
     THROUGH_TIME = 41  # weights and inputs of the study of gradients through time
+    EXERCISES = 42  # what the laws of an exercise draw, one more number for each trial
     HELD_OUT = 50  # which rows judge when a transformer of minivae.sklearn stops
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from minivae.core import checks
+from minivae.core.seeds import Stream, stream
 from minivae.exercises.laws import BrokenLawError, shown
 from minivae.exercises.outcome import Outcome
 from minivae.exercises.sandbox import TimeIsUp, own_words, run_with_limit, too_late
@@ -126,7 +127,7 @@ class Exercise:
     @staticmethod
     def _breaks(law: Law, answer: Any, seed: int, trial: int) -> BrokenLawError | None:
         try:
-            law.holds(answer, np.random.default_rng([seed, trial] if trial else seed))
+            law.holds(answer, stream(seed, Stream.EXERCISES, trial))
         except BrokenLawError as broken:
             return broken
         return None
