@@ -13,7 +13,7 @@ from minivae.studies.diagrams import graph
 from minivae.studies.diagrams_layers import architecture
 
 SVG = "{http://www.w3.org/2000/svg}"
-NODES = {"z": ("latent", 0, 0), "x": ("observed", 2, 0), "θ": ("parameter", 2, -1), "<&>": ("latent", 0, 1.5)}
+NODES = {"z": ("latent", 0, 0), "x": ("observed", 2, 0), "θ": ("parameter", 1.5, -1), "<&>": ("latent", 0, 1.5)}
 MODELS = {
     "paper": VAE.mlp(784, 20, [400]),
     "wide code": VAE.mlp(4, 300, [8, 3], activation="tanh", posterior="full"),
@@ -69,20 +69,24 @@ def test_arrows_run_from_rim_to_rim():
         assert math.dist(tip, centres[b]) == pytest.approx(rim[b], abs=0.02)
         assert math.dist(start, tip) < math.dist(centres[a], centres[b])
     there, back = arrows(root)[0], arrows(root)[3]
+    for bent, path in ((there, root.findall(f"{SVG}path")[0]), (back, root.findall(f"{SVG}path")[3])):
+        heights = [y for _, y in next(corners(path))] + [y for _, y in bent]
+        assert len({math.copysign(1, y) for y in heights}) == 1  # all of it on one side
     assert there[0][1] * back[0][1] < 0  # the two ways of one pair do not lie on each other
     assert [circle.get("fill") for circle in root.findall(f"{SVG}circle")].count("#d5dce3") == 1
     dashed = [path.get("stroke-dasharray") for path in root.findall(f"{SVG}path")]
     assert dashed == [None, None, None, "5 4"]
 
 
-def test_a_plate_holds_its_nodes_and_no_others():
-    root = drawn(graph(NODES, [], plates={"N examples": ["z", "x"]}))
+@pytest.mark.parametrize("held", [["z", "x"], ["z", "<&>"]])
+def test_a_plate_holds_its_nodes_and_no_others(held):
+    root = drawn(graph(NODES, [], plates={"N examples": held}))
     plate = root.findall(f"{SVG}rect")[1]
     (left, top), (right, bottom) = next(corners(plate))
     for name, (kind, x, y) in NODES.items():
         r = 4 if kind == "parameter" else 26
         inside = left <= 110 * x - r and 110 * x + r <= right and top <= 110 * y - r and 110 * y + r <= bottom
-        assert inside == (name in "zx")
+        assert inside == (name in held)
 
 
 def test_the_words_say_who_depends_on_whom():

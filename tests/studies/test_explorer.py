@@ -4,6 +4,7 @@ import base64
 import json
 import re
 import tomllib
+import warnings
 from importlib.resources import files
 from itertools import product
 from pathlib import Path
@@ -179,6 +180,24 @@ def test_sliders_reach_every_code_and_three_deviations_of_the_prior(rng):
         assert found["normal"] == (posterior == "diagonal")
         assert (reach >= 3).all() or posterior == "point"
         assert found["order"] == np.argsort(-model.says(params, x)).tolist()
+
+
+def test_sliders_reach_codes_that_are_all_far_below_zero(rng):
+    model = model_of("diagonal", "gaussian", "tanh")
+    params, x = with_parameters(model, rng), rows(rng)
+    dict(model.named(params))["encoder.4.bias"][:3] = -20
+    lowest = -model.embed(params, x).min(axis=0)
+    assert (lowest > 10).all()
+    assert (np.array(exported(model, params, x)["reach"]) >= lowest).all()
+
+
+def test_the_pen_draws_bits_only_where_all_pixels_are_bits(rng):
+    one = two_betas(rng)[0]
+    for x, binary in ((rows(rng), True), (np.float32(rng.choice([0, 0.5, 1], (9, N_X))), False)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of greys
+            page = explorer_page(one, Dataset("images", x, x, x, image_shape=(3, 4)))
+        assert payload(page)["binary"] is binary
 
 
 def test_rate_and_distortion_are_those_of_the_test_rows(rng):

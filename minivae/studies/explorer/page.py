@@ -124,7 +124,7 @@ def _examples(labels: np.ndarray | None, n: int) -> list[int]:
     """Return which rows are offered: one of each label, or some at equal steps."""
     if labels is None:
         return np.linspace(0, n - 1, min(_EXAMPLES, n)).astype(int).tolist()
-    return sorted(np.unique(labels, return_index=True)[1].tolist(), key=lambda i: labels[i])
+    return np.unique(labels, return_index=True)[1].tolist()
 
 
 def _about(trained: Trained, dataset: Dataset) -> str:
