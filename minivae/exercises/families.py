@@ -219,7 +219,8 @@ IMPLICIT_PATH = Exercise(
 
 
 def _gammas(rng: Rng, n: int, D: int) -> tuple[Array, Array]:
-    return rng.gamma(1.5, size=(n, D)) + 0.05, rng.uniform(0.2, 2, (n, D))
+    slopes = rng.uniform(-1, 2, (n, D))  # of both signs: fixed noise of another kind than a quantile's has both
+    return rng.gamma(1.5, size=(n, D)) + 0.05, slopes
 
 
 def _dirichlet(dirichlet_path: Callable[..., Any], g: Array, dlog_g: Array) -> list[Array]:

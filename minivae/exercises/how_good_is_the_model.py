@@ -247,7 +247,7 @@ DRAWS_NEEDED = Exercise(
 
 def _walk(rng: Rng, n: int = 5, n_chains: int = 3) -> tuple[Array, Array]:
     inner = np.sort(rng.random(n - 1)) if n > 1 else np.empty(0)
-    return -10 * rng.random((n, n_chains)), np.concatenate([[0.0], inner, [1.0]])
+    return 5 * rng.normal(size=(n, n_chains)), np.concatenate([[0.0], inner, [1.0]])
 
 
 def _collects(annealed_log_weight: Callable[..., Any], rng: Rng) -> None:
