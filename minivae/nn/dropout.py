@@ -31,6 +31,7 @@ class Dropout(LookingLayer):
 
     Examples
     --------
+    >>> import numpy as np
     >>> layer, x = Dropout(2, 0.5), np.ones((1, 2))
     >>> layer.forward(layer.init(), x)[0]
     array([[1., 1.]])
