@@ -1,9 +1,10 @@
 """Every loader against damaged files: it loads, or refuses in the package's own words; nothing else ever happens.
 
 Thousands of mutated files and a corpus of hand-made ones. ``pytest tests/test_fuzz.py --fuzz 20000`` tries that many of
-each kind. history.csv and summary.json are written only; no part of the package reads them.
+each kind. history.csv and the tables of a sweep are written only; no part of the package reads them.
 """
 
+import argparse
 import contextlib
 import gzip
 import io
@@ -19,6 +20,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from minivae.cli import sweep
 from minivae.datasets.own_files import load_file
 from minivae.exercises import EXERCISES
 from minivae.exercises.student_file import check_file
@@ -26,7 +28,9 @@ from minivae.models.vae import VAE
 from minivae.training.loop import train
 from minivae.training.runs import Run, data_fingerprint, open_run
 from minivae.training.settings import Settings
+from minivae.training.state_dicts import load_state_dict, save_state_dict
 from minivae.training.storage import load_model, save_model
+from minivae.training.trials import row_of
 from tests import hostile_files
 from tests.hostile_files import archive, npy
 
@@ -64,6 +68,14 @@ def read_run(path):
     open_run(path.parent)
 
 
+def read_summary(path):
+    row_of(Run(path.parent, "x.npy", None, MODEL, HOW))
+
+
+def read_sweep(path):
+    sweep._resumed(argparse.Namespace(resume=str(path.parent), settings=[], trials=None, out=None))
+
+
 def read_answers(path):
     check_file(path, EXERCISES, seconds=0.2)
 
@@ -78,6 +90,9 @@ def good_files():
     np.save("x.npy", ROWS)
     run = Run(Path("good"), "x.npy", None, MODEL, HOW.resolved(MODEL), data_fingerprint(load_file("x.npy")))
     run.save()
+    save_state_dict("good.safetensors", MODEL, MODEL.init(np.random.default_rng(0)))
+    tested = [{"quantity": "elbo", "value": -1.0, "standard_error": 0.1}]
+    summary = {"stopped": "early", "test": tested, "n_params": 31, "epochs": 3, "best_epoch": 2, "seconds": 0.1}
     cells = [{"cell_type": "code", "source": ANSWERS.splitlines(keepends=True)}, {"cell_type": "markdown"}]
     idx = b"\0\0\x08\x03" + struct.pack(">3I", 12, 2, 2) + bytes(range(48))
     return {
@@ -89,6 +104,10 @@ def good_files():
         "idx": (load_file, "d.idx", idx),
         "gz": (load_file, "d.idx.gz", gzip.compress(idx)),
         "run": (read_run, "run/run.json", Path("good/run.json").read_bytes()),
+        "summary": (read_summary, "trial/summary.json", json.dumps(summary).encode()),
+        "sweep": (read_sweep, "sweep/sweep.json", json.dumps({"trials": [{"beta": 1.0, "seed": 0}]}).encode()),
+        "list": (sweep._listed, "list.csv", b"beta,hidden\n0.5,3-2\n2,\n"),
+        "state dict": (load_state_dict, "m.safetensors", Path("good.safetensors").read_bytes()),
         "script": (read_answers, "a.py", ANSWERS.encode()),
         "notebook": (read_answers, "a.ipynb", json.dumps({"cells": cells}).encode()),
     }
@@ -150,6 +169,7 @@ def damaged(content, damages):
 
 
 KINDS = ["model", "checkpoint", "npy", "npz", "packed npz", "idx", "gz", "run", "script", "notebook"]
+KINDS += ["summary", "sweep", "list", "state dict"]
 
 
 @pytest.fixture(scope="module")

@@ -114,8 +114,8 @@ def _listed(path: str) -> list[Values]:
     file = existing_file(path, "trials", "Give a CSV with a column a setting.")
     rule, remedy = "trials must be a CSV with a column a setting and a row a trial", "Write it again, as UTF-8."
     with reading(rule, file, remedy), file.open(newline="", encoding="utf-8-sig") as text:
-        names, *rows = list(csv.reader(text, strict=True))
-        rows = [row for row in rows if row]
+        lines = [row for row in csv.reader(text, strict=True) if row]
+        names, rows = (lines or [[]])[0], lines[1:]
         if not rows or len({len(row) for row in rows} | {len(names)}) > 1 or len(set(names)) < len(names):
             raise ValueError("it has no rows, or rows of different lengths, or two columns of one name")
     actions = [_action(name) for name in names]

@@ -101,7 +101,8 @@ def test_a_list_of_trials_comes_from_a_csv(capsys):
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"beta\n", b"beta,beta\n1,2\n", b"beta,seed\n1\n", b"\xff\xfe\x00", b'"beta\n1\n', b"nobeta\n1\n"]
+    "content",
+    [b"", b"beta\n", b"\n\n", b"beta,beta\n1,2\n", b"beta,seed\n1\n", b"\xff\xfe\x00", b'"beta\n1\n', b"nobeta\n1\n"],
 )
 def test_a_list_that_is_none_is_refused(content, capsys):
     Path("list.csv").write_bytes(content)
