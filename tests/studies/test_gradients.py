@@ -23,7 +23,7 @@ def names(rows):
     return [row.name for row in rows]
 
 
-@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(1, 5))])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in (1, 2))])
 def test_every_gradient_of_the_package_is_right_and_whatever_has_a_name_has_a_row(seed):
     found = list(gradient_checks(seed))
     assert [f"{row.name}: {row.relative_error} {row.message}" for row in found if not row.ok] == []
