@@ -127,10 +127,10 @@ def run(notebook):
 
 
 def words(notebook):
-    """Return what the cells printed and showed, without numbers, which may differ in their last digits elsewhere."""
+    """Return what cells but exercises said and showed, without numbers, whose last digits may differ elsewhere."""
     said = []
     for cell in code_cells(notebook):
-        for output in cell.outputs:
+        for output in [] if is_exercise(cell) else cell.outputs:
             plain = output.get("text") or output.data.get("text/plain", "")
             said.append(re.sub(r"[\d.+\-e ]+", "#", plain))
     return said
@@ -138,9 +138,9 @@ def words(notebook):
 
 @pytest.mark.skipif(os.environ.get("NUMBA_DISABLE_JIT") == "1", reason="the lectures train, with compiled kernels")
 @pytest.mark.parametrize(
-    "with_solutions", [False, pytest.param(True, marks=pytest.mark.long)], ids=["as stored", "solved"]
+    ("slug", "with_solutions"),
+    [("05_vae_from_scratch", False), *(pytest.param(slug, True, marks=pytest.mark.long) for slug in TOPICS)],
 )
-@pytest.mark.parametrize("slug", TOPICS)
 def test_a_lecture_runs_from_top_to_bottom(slug, with_solutions):
     notebook = read(slug)
     stored = words(notebook)
@@ -149,5 +149,4 @@ def test_a_lecture_runs_from_top_to_bottom(slug, with_solutions):
             if is_exercise(cell):
                 cell.source = solved(cell, TOPICS[slug])
     run(notebook)
-    if not with_solutions:
-        assert words(notebook) == stored
+    assert words(notebook) == stored

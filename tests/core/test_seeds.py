@@ -60,6 +60,6 @@ def test_what_is_no_seed_is_refused(seed):
 
 def test_no_other_module_makes_streams_by_hand():
     root = Path(minivae.__file__).parent
-    by_hand = re.compile(r"default_rng\(\s*[\[(]|SeedSequence|RandomState")
+    by_hand = re.compile(r"default_rng\(\s*[\[(]|SeedSequence|RandomState\(")
     found = {str(path.relative_to(root)) for path in root.rglob("*.py") if by_hand.search(path.read_text())}
     assert found == {"core/seeds.py"}

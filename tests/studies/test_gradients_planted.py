@@ -111,6 +111,7 @@ PLANTED = {
     "MaskedDense dx": (MaskedDense, "backward", 0, "layer MaskedDense"),
     "kernel conv_backward": (kernels, "conv_backward", 0, "layer Conv2d"),
     "kernel conv_transpose_backward": (kernels, "conv_transpose_backward", 0, "layer ConvTranspose2d"),
+    "kernel gru_backward": (kernels, "gru_backward", 0, "layer GRU"),
     **{
         f"{layer.__name__} dx": (layer, "_backward", 0, f"layer {layer.__name__}")
         for layer in (Conv2d, ConvTranspose2d, AveragePool, MaxPool, Upsample, LayerNorm, Steps, Repeat, Bidirectional)
