@@ -363,6 +363,7 @@ def test_a_planted_error_in_a_family_is_caught(family, which, monkeypatch):
 
 
 # methods that write into grads, the slice of the parameters that is off, and the rows that must see it, and no others
+SEQUENCES = ("each step", "teacher forcing", "teacher forcing, words dropped")  # of Gaussians with a learned variance
 WRITTEN = {
     "Dense weight": (Dense, "backward", 0, 4, "layer Dense", None),
     "Dense bias": (Dense, "backward", -1, 4, "layer Dense", None),
@@ -405,6 +406,7 @@ WRITTEN = {
             "likelihood gaussian-learned",
             "ELBO, likelihood gaussian-learned",
             "K-sample bound, draws of unequal weight",
+            *(f"sequence likelihood, {kind}, lengths" for kind in SEQUENCES),
         },
     ),
     "mixture, logits": (MixtureOfGaussians, "backward", slice(10), 4, "prior mixture", None),
