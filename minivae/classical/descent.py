@@ -103,8 +103,13 @@ def lbfgs(model: LinearAutoencoder, params: Array, S: Array, *, tolerance: float
 
     def value_and_gradient(theta: Array) -> tuple[float, Array]:
         grads = np.empty_like(theta)
-        return model.loss_and_grad(theta, S, grads) / scale, grads / scale
+        loss = model.loss_and_grad(theta, S, grads)
+        if not abs(loss) < 1e100 * scale:  # also true for a NaN
+            where = f"the loss left the finite numbers at {loss:.0e}, as if an eigenvalue of S were negative"
+            raise NonFiniteError(where, "Use covariance(x).")
+        return loss / scale, grads / scale
 
     options = {"maxiter": 20_000, "maxfun": 40_000, "maxcor": 10, "ftol": 0.0, "gtol": tolerance}
-    found = minimize(value_and_gradient, params, jac=True, method="L-BFGS-B", options=options)
+    with np.errstate(over="ignore", invalid="ignore"):  # value_and_gradient speaks of these
+        found = minimize(value_and_gradient, params, jac=True, method="L-BFGS-B", options=options)
     return Descent(found.x, scale * float(found.fun), scale * float(np.abs(found.jac).max()), int(found.nfev))

@@ -1,5 +1,6 @@
 """The errors that minivae raises, beside ValueError; and how the first non-finite array is found and named."""
 
+import dataclasses
 import functools
 from collections.abc import Callable, Iterable
 from typing import Any, ParamSpec, TypeVar
@@ -72,7 +73,7 @@ def spoken(
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Let a method raise NonFiniteError where what it returns is not finite, in place of NumPy's warnings; as above.
 
-    What is looked at are the ``parts`` of the result: an array, or a tuple of arrays.
+    What is looked at are the ``parts`` of the result: an array, or a tuple or dataclass of arrays.
     """
 
     def decorate(method: Callable[P, R]) -> Callable[P, R]:
@@ -101,3 +102,6 @@ def _arrays(result: Any) -> Iterable[np.ndarray]:
     elif isinstance(result, tuple):
         for part in result:
             yield from _arrays(part)
+    elif dataclasses.is_dataclass(result):
+        for field in dataclasses.fields(result):
+            yield from _arrays(getattr(result, field.name))

@@ -51,6 +51,7 @@ def mine(tmp_path):
     return write
 
 
+@pytest.mark.long
 def test_the_package_passes_with_a_row_for_each_gradient(run):
     code, out, err = run("--json")
     result = json.loads(out)

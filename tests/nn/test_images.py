@@ -136,6 +136,12 @@ def test_the_contract_of_a_layer(layer, dtype, rng):
     assert (flat == 1).all()
 
 
+@pytest.mark.parametrize("layer", [LayerNorm(5), Residual(mlp([4, 3, 4], "tanh"))])
+def test_gradients_of_layers_of_any_rows(layer, rng):
+    for row in check_layer(layer, rng=rng):
+        assert row.ok, row.message
+
+
 @pytest.mark.parametrize(("kind", "function"), [(AveragePool, np.mean), (MaxPool, np.max)])
 def test_pooling_takes_each_window(kind, function, rng):
     layer, x = kind((2, 4, 6), 2), rng.normal(size=(3, 48))

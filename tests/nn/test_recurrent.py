@@ -152,6 +152,14 @@ def test_the_contract_of_a_layer(layer, dtype, rng):
     assert (flat == 1).all()
 
 
+@pytest.mark.parametrize(
+    "layer", [Bidirectional(GRU(3, 2, 2, "all")), Steps(mlp([2, 3, 2], "tanh"), 3), Repeat(3, 4)], ids=repr
+)
+def test_gradients_of_layers_made_of_others(layer, rng):
+    for row in check_layer(layer, rng=rng):
+        assert row.ok, row.message
+
+
 def test_a_layer_at_every_step_and_a_vector_at_every_step(rng):
     net = mlp([2, 3, 4])
     layer, params, x = Steps(net, T), net.init(rng), rng.normal(size=(B, T * 2))

@@ -111,6 +111,7 @@ PLANTED = {
     "MaskedDense dx": (MaskedDense, "backward", 0, "layer MaskedDense"),
     "kernel conv_backward": (kernels, "conv_backward", 0, "layer Conv2d"),
     "kernel conv_transpose_backward": (kernels, "conv_transpose_backward", 0, "layer ConvTranspose2d"),
+    "kernel gru_backward": (kernels, "gru_backward", 0, "layer GRU"),
     **{
         f"{layer.__name__} dx": (layer, "_backward", 0, f"layer {layer.__name__}")
         for layer in (Conv2d, ConvTranspose2d, AveragePool, MaxPool, Upsample, LayerNorm, Steps, Repeat, Bidirectional)
@@ -362,6 +363,7 @@ def test_a_planted_error_in_a_family_is_caught(family, which, monkeypatch):
 
 
 # methods that write into grads, the slice of the parameters that is off, and the rows that must see it, and no others
+SEQUENCES = ("each step", "teacher forcing", "teacher forcing, words dropped")  # of Gaussians with a learned variance
 WRITTEN = {
     "Dense weight": (Dense, "backward", 0, 4, "layer Dense", None),
     "Dense bias": (Dense, "backward", -1, 4, "layer Dense", None),
@@ -404,6 +406,7 @@ WRITTEN = {
             "likelihood gaussian-learned",
             "ELBO, likelihood gaussian-learned",
             "K-sample bound, draws of unequal weight",
+            *(f"sequence likelihood, {kind}, lengths" for kind in SEQUENCES),
         },
     ),
     "mixture, logits": (MixtureOfGaussians, "backward", slice(10), 4, "prior mixture", None),
