@@ -130,6 +130,10 @@ RIGHT = {
         "argument 2 reversed along axis 0": ORDER,
         "argument 2 rolled along axis 0": ORDER,
     },
+    "images_and_sequences.conv-size": {"part 0 absolute": NOT_NEGATIVE},
+    "images_and_sequences.conv-backward": {"part 0 transposed": VECTOR, "part 1 transposed": VECTOR},
+    "images_and_sequences.rnn-backward": {"part 2 transposed": VECTOR},
+    "images_and_sequences.clip-by-norm": {"part 0 transposed": VECTOR},
 }
 
 
