@@ -28,6 +28,7 @@ TOPICS = {
     "12_collapse_and_blur": "collapse_and_blur",
     "13_generation": "generation",
     "14_discrete_latents": "discrete_latents",
+    "15_images_and_sequences": "images_and_sequences",
 }
 UNBROKEN = re.compile(r"\S+$|\$[^$]+\$\S*( \S+)?$")  # a link, or a formula that is longer than a line
 CHECK = re.compile(r'^mv\.check\("(.+)", (\w+)\)$', re.MULTILINE)

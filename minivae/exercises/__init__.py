@@ -14,6 +14,7 @@ from minivae.exercises import (
     families,
     generation,
     how_good_is_the_model,
+    images_and_sequences,
     inference,
     latent_variables,
     pca,
@@ -38,6 +39,7 @@ EXERCISES: dict[str, Exercise] = {
         collapse_and_blur,
         generation,
         discrete_latents,
+        images_and_sequences,
     )
     for exercise in topic.EXERCISES
 }
@@ -56,6 +58,7 @@ LECTURES = {
     "collapse_and_blur": "Beta, collapse and blur",
     "generation": "Generation",
     "discrete_latents": "Discrete latents",
+    "images_and_sequences": "Images and sequences",
 }
 
 

@@ -263,4 +263,8 @@ RIGHT = {
     "discrete_latents.straight-through": uniform(2),
     "discrete_latents.relaxed-gradient": uniform(2),
     "discrete_latents.arm-gradient": uniform(2),
+    "images_and_sequences.conv-size": {"part 0 absolute": NOT_NEGATIVE},
+    "images_and_sequences.conv-backward": {"part 0 transposed": VECTOR, "part 1 transposed": VECTOR},
+    "images_and_sequences.rnn-backward": {"part 2 transposed": VECTOR},
+    "images_and_sequences.clip-by-norm": {"part 0 transposed": VECTOR},
 }
