@@ -1,12 +1,14 @@
 """How Sphinx builds the book: ``sphinx-build -W lectures build/book``; nothing is trained or fetched for it."""
 
 import argparse
+import csv
 import importlib
 import importlib.metadata
 import pkgutil
 import re
 from pathlib import Path
 
+import nbformat
 from docutils import nodes
 from sphinx.addnodes import pending_xref
 
@@ -61,6 +63,7 @@ def setup(app):
     """Connect what is done to docstrings, to the pages of the reference, to figures and to the finished book."""
     app.connect("source-read", add_modules)
     app.connect("source-read", add_commands)
+    app.connect("source-read", add_coverage)
     app.connect("autodoc-skip-member", skip)
     app.connect(
         "autodoc-process-docstring", tidy, priority=400
@@ -180,6 +183,42 @@ def add_commands(app, docname, source):
         source[0] += (
             f"\n## minivae {name}\n\n{_escaped(verb.description)}\n\n{table}\n"
         )
+
+
+def add_coverage(app, docname, source):
+    """Append to the page of the coverage, for each section of the notes, where the lectures say it."""
+    if docname != "coverage":
+        return
+    where = {}
+    headings = {
+        path.stem: headings_of(path) for path in HERE.glob("[0-9]*.ipynb")
+    }
+    with (HERE / "coverage.csv").open(newline="") as table:
+        for row in csv.DictReader(table):
+            lectures = where.setdefault((row["notes"], row["section"]), {})
+            said = lectures.setdefault(row["lecture"], {})
+            said[headings[row["lecture"]][row["cell"]]] = True
+    for notes in sorted({notes for notes, _ in where}):
+        source[0] += f"\n## Notes {notes}\n\n| section | said in |\n|---|---|\n"
+        for section, lectures in where.items():
+            if section[0] != notes:
+                continue
+            links = [
+                f"[{name.replace('_', ' ')}]({name}.ipynb): {'; '.join(said)}"
+                for name, said in sorted(lectures.items())
+            ]
+            source[0] += f"| {section[1]} | {'<br>'.join(links)} |\n"
+
+
+def headings_of(path):
+    """Return the heading under which each cell of a notebook stands, by the cell's id."""
+    found, heading = {}, ""
+    for cell in nbformat.read(path, as_version=4).cells:
+        if cell.cell_type == "markdown":
+            chapters = re.findall(r"^##? (.+)$", cell.source, re.MULTILINE)
+            heading = chapters[0] if chapters else heading
+        found[cell.id] = heading
+    return found
 
 
 def skip(app, what, name, obj, skipped, options):

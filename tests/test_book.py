@@ -38,7 +38,7 @@ def test_every_lecture_has_its_row_in_the_course():
         assert [len(star) for star, _ in graded] == sorted({len(star) for star, _ in graded})
 
 
-@pytest.mark.parametrize("name", ["course", "explorer", "index", "which_estimator", "glossary"])
+@pytest.mark.parametrize("name", ["course", "coverage", "explorer", "index", "which_estimator", "glossary"])
 def test_links_of_the_book_lead_somewhere(name):
     text = (BOOK / f"{name}.md").read_text()
     for target in re.findall(r"\]\(([^)#]+)\)", text) + re.findall(r"\{figure\} (\S+)", text):
