@@ -252,7 +252,7 @@ LOG_Q_OF_DRAW = Exercise(
 
 def _step_arguments(rng: Rng, n_draws: int = 4, n: int = 3) -> tuple[Array, ...]:
     z, A, a = rng.normal(size=(n_draws, n)), rng.normal(size=(n, n)), rng.normal(size=n)
-    return z, A, a, 0.4 * rng.normal(size=(n, n)), 0.4 * rng.normal(size=n)
+    return z, A, a, 0.4 * rng.normal(size=(n, n)), rng.normal(size=n)
 
 
 def _step(z: Array, A: Array, a: Array, C: Array, c: Array, *, k: int = -1, upper: bool = False) -> tuple[Array, Array]:

@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import re
 import threading
 import time
 from pathlib import Path
@@ -226,10 +227,9 @@ def test_values_that_cannot_be_shown_or_compared_get_a_sentence(value):
 def test_an_error_is_shown_with_its_own_line_and_words():
     message = mv.check("vae.kl", raises).message
     line = Path(__file__).read_text().splitlines().index("    return 1 / 0") + 1
-    assert message == (
-        f"Your answer stopped in line {line}, `return 1 / 0`, with ZeroDivisionError: division by zero. "
-        "It was called with arrays of these shapes: mu (4, 6), log_var (4, 6)."
-    )
+    where = f"Your answer stopped in line {line}, `return 1 / 0`, with ZeroDivisionError: division by zero. "
+    shapes = r"It was called with arrays of these shapes: mu \((\d+, \d+)\), log_var \(\1\)."
+    assert re.fullmatch(re.escape(where) + shapes, message)
 
 
 def test_an_error_deep_in_numpy_is_shown_where_the_student_called_it():
