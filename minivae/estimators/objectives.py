@@ -175,8 +175,8 @@ class Elbo:
             check_bound(self.estimator, "elbo")
         if self.estimator is not None and self.kl not in (None, *ESTIMATORS[self.estimator].kl):
             raise ValueError(
-                f"kl must be 'sampled' for the estimator {self.estimator!r}, which leaves out a part of log q(z|x) at "
-                f"the draw, got {self.kl!r}. Use kl='sampled', or estimator='pathwise'."
+                f"kl must be 'sampled' for the estimator {self.estimator!r}, which looks at log p(z) - log q(z|x) at "
+                f"the draw, got {self.kl!r}. Use kl='sampled', or another estimator."
                 if self.kl == "closed"
                 else f"kl must be 'closed' for the estimator {self.estimator!r}, which looks at log p(x|z) between the "
                 f"codes, got {self.kl!r}. Leave kl away."

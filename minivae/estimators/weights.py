@@ -14,7 +14,7 @@ With K draws z_k of q(z|x), f_k = log p(x|z_k) + beta [log p(z_k) - log q(z_k|x)
     score-moving-average      1/K      0     the same, c the average of earlier steps
     score-learned             1/K      0     the same, c(x) a network that learns along
     score-leave-one-out       1/K      0     (f_k - mean of the other f) / K
-    nvil                      1/K      0     (f_k - c(x) - c) / max(1, sd) / K     sd the spread of earlier signals
+    nvil                      1/K      0     (f_k - c(x) - c) / max(1, sd) / K     sd the spread of f; kl sampled
     exact                     q_k      0     q_k f_k                  every state z_k of a discrete q(z|x)
 
 These raise the ELBO. The K-sample bound is log (1/K) sum_k w_k, w_k = exp(f_k) with a sampled KL and beta = 1; let L be
@@ -273,7 +273,7 @@ ESTIMATORS.add("score", Estimator(_score))
 ESTIMATORS.add("score-leave-one-out", Estimator(_leave_one_out, least_draws=2, usual_draws=4))
 ESTIMATORS.add("score-moving-average", Estimator(_score, rule=lambda _: MovingAverage()))
 ESTIMATORS.add("score-learned", Estimator(_score, rule=lambda model: LearnedBaseline.mlp(model.n_x)))
-ESTIMATORS.add("nvil", Estimator(_nvil, rule=lambda model: NormalisedBaseline.mlp(model.n_x)))
+ESTIMATORS.add("nvil", Estimator(_nvil, kl=("sampled",), rule=lambda model: NormalisedBaseline.mlp(model.n_x)))
 ESTIMATORS.add("exact", Estimator(_exact, enumerates=True))
 _K_SAMPLE: dict[str, Any] = {"kl": ("sampled",), "bound": "iwae", "usual_draws": 5}
 ESTIMATORS.add("iwae", Estimator(_iwae, has_path=True, **_K_SAMPLE))
