@@ -71,7 +71,7 @@ NOTES = {  # the sections of the five sets of source notes
     },
     "004": {"Autoencoder", "Variational Bayesian Inference", "Variational Autoencoder"},
 }
-UNBROKEN = re.compile(r"\S+$|\$[^$]+\$\S*( \S+)?$")  # a link, or a formula that is longer than a line
+UNBROKEN = re.compile(r"\S+$|\$[^$]+\$\S*( \S+)?$|!\[[^]]+\]\(\S+\)$")  # a link, a long formula, an image with its text
 CHECK = re.compile(r'^mv\.check\("(.+)", (\w+)\)$', re.MULTILINE)
 
 
@@ -93,6 +93,10 @@ def is_folded(cell):
 
 def pictures(cell):
     return [output for output in cell.outputs if "image/png" in output.get("data", {})]
+
+
+def sliders(cell):
+    return [output for output in cell.outputs if "minivae-slider" in output.get("data", {}).get("text/html", "")]
 
 
 def text(notebook):
@@ -170,7 +174,7 @@ def test_plotting_is_folded_and_nothing_else(slug):
         plots_only = "panels(" in cell.source and "assert" not in cell.source and "print(" not in cell.source
         assert plots_only <= is_folded(cell), cell.source
         if is_folded(cell):
-            assert pictures(cell)
+            assert pictures(cell) or sliders(cell)
             assert "assert" not in cell.source
 
 
@@ -191,6 +195,15 @@ def test_every_figure_has_a_text_for_those_who_cannot_see_it(slug):
         alt = picture.metadata["image/png"]["alt"]  # for Jupyter
         assert len(alt) > 20
         assert cell.metadata["mystnb"]["image"]["alt"] == alt  # for the book
+
+
+@pytest.mark.parametrize("slug", ["04_gradient_of_an_expectation", "05_vae_from_scratch"])
+def test_a_slider_is_stored_as_a_few_pictures_with_texts(slug):
+    (slider,) = (output for cell in code_cells(read(slug)) for output in sliders(cell))
+    assert set(slider.data) == {"text/html", "text/plain"}  # a widget lives with its kernel only
+    alts = re.findall(r'<img [^>]*?alt="([^"]+)"', slider.data["text/html"])
+    assert 2 <= len(alts) <= 12
+    assert all(len(alt) > 20 for alt in alts)
 
 
 @pytest.mark.parametrize("slug", TOPICS)
