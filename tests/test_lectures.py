@@ -1,8 +1,10 @@
 """The lectures: each runs from top to bottom, with and without solutions, and is stored as one fresh run left it."""
 
 import csv
+import itertools
 import os
 import re
+from collections import Counter
 from pathlib import Path
 
 import nbclient
@@ -13,6 +15,7 @@ from minivae.exercises import EXERCISES, LECTURES
 from minivae.exercises.student_file import check_file
 
 FOLDER = Path(__file__).parent.parent / "lectures"
+COURSE = (FOLDER / "course.md").read_text()
 TOPICS = {
     "01_autoencoders": "autoencoders",
     "02_pca": "pca",
@@ -71,12 +74,22 @@ NOTES = {  # the sections of the five sets of source notes
     },
     "004": {"Autoencoder", "Variational Bayesian Inference", "Variational Autoencoder"},
 }
-UNBROKEN = re.compile(r"\S+$|\$[^$]+\$\S*( \S+)?$")  # a link, or a formula that is longer than a line
+UNBROKEN = re.compile(r"\S+$|\$[^$]+\$\S*( \S+)?$|!\[[^]]+\]\(\S+\)$")  # a link, a long formula, an image with its text
+A_TASK = "\N{BLACK SQUARE}"
 CHECK = re.compile(r'^mv\.check\("(.+)", (\w+)\)$', re.MULTILINE)
 
 
 def read(slug):
     return nbformat.read(FOLDER / f"{slug}.ipynb", as_version=4)
+
+
+def text_and_exercises(notebook):
+    """Return a notebook's text, with a mark where an exercise's cell stands."""
+    return "\n".join(
+        A_TASK if is_exercise(cell) else cell.source
+        for cell in notebook.cells
+        if cell.cell_type == "markdown" or is_exercise(cell)
+    )
 
 
 def code_cells(notebook):
@@ -87,12 +100,20 @@ def is_exercise(cell):
     return "exercise" in cell.metadata.get("tags", [])
 
 
+def is_heading(cell):
+    return cell.cell_type == "markdown" and re.search(r"^#", cell.source, re.MULTILINE) is not None
+
+
 def is_folded(cell):
     return "hide-input" in cell.metadata.get("tags", [])
 
 
 def pictures(cell):
     return [output for output in cell.outputs if "image/png" in output.get("data", {})]
+
+
+def sliders(cell):
+    return [output for output in cell.outputs if "minivae-slider" in output.get("data", {}).get("text/html", "")]
 
 
 def text(notebook):
@@ -170,7 +191,7 @@ def test_plotting_is_folded_and_nothing_else(slug):
         plots_only = "panels(" in cell.source and "assert" not in cell.source and "print(" not in cell.source
         assert plots_only <= is_folded(cell), cell.source
         if is_folded(cell):
-            assert pictures(cell)
+            assert pictures(cell) or sliders(cell)
             assert "assert" not in cell.source
 
 
@@ -193,6 +214,15 @@ def test_every_figure_has_a_text_for_those_who_cannot_see_it(slug):
         assert cell.metadata["mystnb"]["image"]["alt"] == alt  # for the book
 
 
+@pytest.mark.parametrize("slug", ["04_gradient_of_an_expectation", "05_vae_from_scratch"])
+def test_a_slider_is_stored_as_a_few_pictures_with_texts(slug):
+    (slider,) = (output for cell in code_cells(read(slug)) for output in sliders(cell))
+    assert set(slider.data) == {"text/html", "text/plain"}  # a widget lives with its kernel only
+    alts = re.findall(r'<img [^>]*?alt="([^"]+)"', slider.data["text/html"])
+    assert 2 <= len(alts) <= 12
+    assert all(len(alt) > 20 for alt in alts)
+
+
 @pytest.mark.parametrize("slug", TOPICS)
 def test_every_exercise_of_the_topic_is_set_once(slug):
     cells = [cell for cell in code_cells(read(slug)) if is_exercise(cell)]
@@ -204,6 +234,52 @@ def test_every_exercise_of_the_topic_is_set_once(slug):
         exercise = EXERCISES[name]
         if exercise.arguments:
             assert f"def {exercise.signature}:" in cell.source
+
+
+def course_row(slug):
+    """Return a lecture's times in minutes, and its numbers of exercises by stars, as the course has them."""
+    *_, reading, exercises, stars, _ = re.search(rf"^.*\]\({slug}\.ipynb\).*$", COURSE, re.MULTILINE)[0].split("|")
+    return int(reading), int(exercises), {star: int(n) for star, n in re.findall(r"(★+) (\d+)", stars)}
+
+
+@pytest.mark.parametrize("slug", TOPICS)
+def test_exercises_are_graded_and_timed_as_in_the_course(slug):
+    notebook = read(slug)
+    reading, exercises, graded = course_row(slug)
+    headings = [line for line in text(notebook).splitlines() if re.match(r"#+ Exercise", line)]
+    stars = [re.match(r"#+ Exercise (★{1,3}): \S", heading)[1] for heading in headings]
+    assert Counter(stars) == graded
+    parts = re.split(r"^#+ Exercise ", text_and_exercises(notebook), flags=re.MULTILINE)
+    assert [part.count(A_TASK) for part in parts] == [0] + [1] * len(headings)  # a heading above each
+    assert re.search(rf"about {reading} minutes to read and {exercises} (for|to)\s", notebook.cells[0].source)
+
+
+@pytest.mark.parametrize("slug", TOPICS)
+def test_hints_and_a_solution_are_folded_below_each_exercise(slug):
+    cells = read(slug).cells
+    for cell, below in itertools.pairwise(cells):
+        if is_exercise(cell):
+            folded = re.findall(r"^`{3,}\{dropdown\} (Hint \d|A solution)", below.source, re.MULTILINE)
+            assert folded == [*(f"Hint {i}" for i in range(1, len(folded))), "A solution"]
+            assert 2 <= len(folded) <= 4
+            _, answer = CHECK.search(cell.source).groups()
+            path, how = re.search(r"\{literalinclude\} (\S+)\n((?::.+\n)+)```\n````$", below.source).groups()
+            assert path == f"solutions/{TOPICS[slug]}.py"
+            options = dict(re.findall(r"^:([\w-]+): (.+)$", how, re.MULTILINE))
+            if options.get("pyobject") != answer:  # no function: lines of the file, from the first that holds a text
+                solution = (FOLDER / path).read_text()
+                shown = solution[solution.index(options["start-at"]) :]
+                assert f"{answer} =" in shown[: shown.index(options.get("end-before") or options["end-at"]) + 20]
+
+
+@pytest.mark.parametrize("slug", TOPICS)
+def test_a_lecture_asks_for_predictions_before_the_cells_that_answer(slug):
+    cells = read(slug).cells
+    asked = [i for i, cell in enumerate(cells) for _ in range(cell.source.count("**Predict, then run.**"))]
+    assert len(asked) >= 3
+    for i in asked:
+        chapter = itertools.takewhile(lambda cell: not is_heading(cell), cells[i + 1 :])
+        assert any(cell.cell_type == "code" and not is_exercise(cell) for cell in chapter), cells[i].source
 
 
 @pytest.mark.parametrize("slug", TOPICS)
