@@ -65,6 +65,7 @@ def test_the_package_passes_with_a_row_for_each_gradient(run):
     assert "message" not in out
 
 
+@pytest.mark.long
 def test_a_planted_error_fails_and_is_said_in_words(run, monkeypatch):
     right = kernels.diagonal_kl_backward
     monkeypatch.setattr(kernels, "diagonal_kl_backward", lambda *args: 1.001 * right(*args))

@@ -54,6 +54,7 @@ def test_kills_in_the_first_compilation_leave_a_cache_that_works(tmp_path):
 
 
 @needs_jit
+@pytest.mark.long
 def test_a_damaged_cache_of_kernels_is_compiled_anew(tmp_path):
     code = "import numpy as np; from minivae.core import kernels; print(kernels.dense(np.ones(6), np.ones((2, 2)), 2))"
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
