@@ -27,7 +27,7 @@ import numpy as np
 from tqdm import tqdm
 
 import minivae as mv
-from benchmarks.published import Row, table
+from benchmarks.published import Row, UniformVAE, table
 from minivae.core.arrays import sigmoid
 from minivae.distributions.real import RealPosterior
 
@@ -87,17 +87,6 @@ class SoftplusFlow(Softplus, mv.distributions.InverseAutoregressiveFlow):
     """The flow from N(mu, diag softplus(s)^2)."""
 
 
-def uniform_start(model: mv.VAE, rng: np.random.Generator) -> Any:
-    """Return float32 parameters uniform in +-1/sqrt(n_in), biases too; a flow's as it starts them."""
-    params = model.init(rng, np.float32)
-    parts = dict(zip(model.boxes, model.slices, strict=True))
-    for net, part in ((model.encoder, parts["encoder"]), (model.decoder, parts["decoder"])):
-        for layer, own in zip(net.layers, net.slices, strict=True):
-            if isinstance(layer, mv.Dense):
-                params[part][own] = rng.uniform(-1, 1, layer.n_params) / np.sqrt(layer.n_in)
-    return params
-
-
 def model_of(posterior: str, ours: bool) -> mv.VAE:
     """Return the network, with the published posterior or with minivae's own."""
     boxes: dict[str, tuple[type, type]] = {
@@ -106,7 +95,7 @@ def model_of(posterior: str, ours: bool) -> mv.VAE:
     }
     flow = {} if posterior == "diagonal" else {"n_blocks": 2, "n_hidden": (N_HIDDEN,), "n_context": N_LATENT}
     q = boxes[posterior][ours](N_LATENT, **flow)
-    return mv.VAE.mlp(784, N_LATENT, [N_HIDDEN, N_HIDDEN], "relu", mv.Bernoulli(), q)
+    return (mv.VAE if ours else UniformVAE).mlp(784, N_LATENT, [N_HIDDEN, N_HIDDEN], "relu", mv.Bernoulli(), q)
 
 
 def run(posterior: str, steps: int, seed: int, ours: bool, quiet: bool) -> list[Row]:
@@ -116,7 +105,7 @@ def run(posterior: str, steps: int, seed: int, ours: bool, quiet: bool) -> list[
     # the published loss is a sum over the batch, ours a mean: eps is scaled alike, the rest is invariant
     optimizer = mv.nn.RMSprop(1e-3, decay=0.99, eps=1e-8 / BATCH, centered=True)
     rng = np.random.default_rng(seed)
-    params = model.init(rng, np.float32) if ours else uniform_start(model, rng)
+    params = model.init(rng, np.float32)
     state, grads = optimizer.init(params), np.empty_like(params)
     best, best_elbo = params.copy(), -np.inf
     fixed = np.random.default_rng([seed, 1])

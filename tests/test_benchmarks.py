@@ -11,10 +11,10 @@ from scipy import stats
 from benchmarks import iwae, mutants, pythae, relax
 from benchmarks.autoencoders import measure, models
 from benchmarks.beta_bernoulli import RULES, BetaBernoulli, steps_until_close
-from benchmarks.fixed_mnist import SoftplusFlow, SoftplusGaussian, model_of, uniform_start
+from benchmarks.fixed_mnist import SoftplusFlow, SoftplusGaussian, model_of
+from benchmarks.published import UniformVAE
 from minivae.distributions.kl import closed_kl
 from minivae.models.autoencoder import Autoencoder
-from minivae.models.vae import VAE
 from minivae.nn.activations import Sigmoid
 from minivae.nn.gradcheck import check_gradient
 from minivae.nn.sequential import Sequential, mlp
@@ -46,8 +46,8 @@ def test_the_softplus_posteriors_have_the_right_scale_and_gradient(rng, q):
 
 
 def test_the_uniform_start_is_within_its_limits(rng):
-    model = VAE.mlp(9, 2, [4])
-    for name, view in model.named(uniform_start(model, rng)):
+    model = UniformVAE.mlp(9, 2, [4])
+    for name, view in model.named(model.init(rng)):
         n_in = {"encoder.0": 9, "encoder.2": 4, "decoder.0": 2, "decoder.2": 4}[name.rsplit(".", 1)[0]]
         assert 0 < np.abs(view).max() <= 1 / np.sqrt(n_in)
 
