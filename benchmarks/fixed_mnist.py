@@ -2,6 +2,7 @@
 
     MINIVAE_DATA=... python -m benchmarks.fixed_mnist --steps 65000
     MINIVAE_DATA=... python -m benchmarks.fixed_mnist --posterior iaf --steps 150000
+    MINIVAE_DATA=... python -m benchmarks.fixed_mnist --ours --posterior iaf --start mean_field.npz --steps 65000
 
 Protocol (README of altosaar/variational-autoencoder): MNIST as binarised once by Larochelle and Murray,
 50,000 / 10,000 / 10,000; encoder 784-512-512-(2 x 128), decoder 128-512-512-784, ReLU; batch 128; a one-sample ELBO
@@ -13,7 +14,9 @@ throughout. With ``--posterior iaf`` two inverse autoregressive blocks follow th
 What decides the numbers as much as the sizes do, and is easily overlooked: the second half of the encoder's output
 is there a standard deviation through a softplus, and weights and biases start uniform in +-1/sqrt(n_in). Both are
 rebuilt here on minivae's own pieces; ``--ours`` runs the same network with minivae's defaults instead (a
-log-variance, and He weights).
+log-variance, and He weights). With ``--save`` its best parameters are kept, and with ``--start`` the flow goes on
+from a mean field that was kept: its blocks start as one scale for all of z, which the encoder takes back, so that the
+first step sees the mean field's own posterior.
 """
 
 import argparse
@@ -27,7 +30,7 @@ import numpy as np
 from tqdm import tqdm
 
 import minivae as mv
-from benchmarks.published import Row, table
+from benchmarks.published import Row, UniformVAE, table
 from minivae.core.arrays import sigmoid
 from minivae.distributions.real import RealPosterior
 
@@ -87,17 +90,6 @@ class SoftplusFlow(Softplus, mv.distributions.InverseAutoregressiveFlow):
     """The flow from N(mu, diag softplus(s)^2)."""
 
 
-def uniform_start(model: mv.VAE, rng: np.random.Generator) -> Any:
-    """Return float32 parameters uniform in +-1/sqrt(n_in), biases too; a flow's as it starts them."""
-    params = model.init(rng, np.float32)
-    parts = dict(zip(model.boxes, model.slices, strict=True))
-    for net, part in ((model.encoder, parts["encoder"]), (model.decoder, parts["decoder"])):
-        for layer, own in zip(net.layers, net.slices, strict=True):
-            if isinstance(layer, mv.Dense):
-                params[part][own] = rng.uniform(-1, 1, layer.n_params) / np.sqrt(layer.n_in)
-    return params
-
-
 def model_of(posterior: str, ours: bool) -> mv.VAE:
     """Return the network, with the published posterior or with minivae's own."""
     boxes: dict[str, tuple[type, type]] = {
@@ -106,17 +98,55 @@ def model_of(posterior: str, ours: bool) -> mv.VAE:
     }
     flow = {} if posterior == "diagonal" else {"n_blocks": 2, "n_hidden": (N_HIDDEN,), "n_context": N_LATENT}
     q = boxes[posterior][ours](N_LATENT, **flow)
-    return mv.VAE.mlp(784, N_LATENT, [N_HIDDEN, N_HIDDEN], "relu", mv.Bernoulli(), q)
+    return (mv.VAE if ours else UniformVAE).mlp(784, N_LATENT, [N_HIDDEN, N_HIDDEN], "relu", mv.Bernoulli(), q)
 
 
-def run(posterior: str, steps: int, seed: int, ours: bool, quiet: bool) -> list[Row]:
+def flow_from(start: str | Path, model: mv.VAE, rng: np.random.Generator) -> Any:
+    """Return float32 parameters of the flow's model, whose q and decoder are those of the mean field in the file.
+
+    The last layer of each block is zero but for the gate's bias, so that a block multiplies z by s and adds nothing;
+    mu and sigma are divided by the product of s.
+    """
+    mean_field, old, _ = mv.training.load_model(start)
+    if mean_field != model_of("diagonal", ours=True):
+        raise ValueError(f"--start must hold the mean field that --ours --save wrote, got another model in {start}.")
+    params = model.init(rng, np.float32)
+    new, given = dict(model.named(params)), dict(mean_field.named(old))
+    last = f"encoder.{len(model.encoder.layers) - 1}."
+    for name, view in given.items():
+        wide = name.startswith(last)
+        (new[name][..., : 2 * N_LATENT] if wide else new[name])[...] = view
+    own = params[dict(zip(model.boxes, model.slices, strict=True))["posterior"]]
+    shrunk = 1.0
+    for net, part in zip(model.posterior.nets, model.posterior.slices, strict=True):
+        bias = net.out_bias(own[part])
+        opening = bias[N_LATENT:].copy()
+        own[part][net.slices[-1]] = 0
+        bias[N_LATENT:] = opening
+        shrunk *= float(sigmoid(opening[:1].astype(float))[0])
+    new[last + "weight"][:, :N_LATENT] /= shrunk
+    new[last + "bias"][:N_LATENT] /= shrunk
+    new[last + "bias"][N_LATENT : 2 * N_LATENT] -= 2 * np.log(shrunk)
+    return params
+
+
+def run(
+    posterior: str,
+    steps: int,
+    seed: int,
+    ours: bool,
+    quiet: bool,
+    *,
+    start_from: str | None = None,
+    save: str | None = None,
+) -> list[Row]:
     """Train for so many steps; return a row for each published point on the way."""
     data = mv.load("mnist-fixed")
     model = model_of(posterior, ours)
     # the published loss is a sum over the batch, ours a mean: eps is scaled alike, the rest is invariant
     optimizer = mv.nn.RMSprop(1e-3, decay=0.99, eps=1e-8 / BATCH, centered=True)
     rng = np.random.default_rng(seed)
-    params = model.init(rng, np.float32) if ours else uniform_start(model, rng)
+    params = model.init(rng, np.float32) if start_from is None else flow_from(start_from, model, rng)
     state, grads = optimizer.init(params), np.empty_like(params)
     best, best_elbo = params.copy(), -np.inf
     fixed = np.random.default_rng([seed, 1])
@@ -135,6 +165,8 @@ def run(posterior: str, steps: int, seed: int, ours: bool, quiet: bool) -> list[
             elbo = float(model.elbo(params, data.x_valid, eps=eps_valid, objective=SAMPLED).mean())
             if elbo > best_elbo:  # early stopping on the validation ELBO
                 best_elbo, best = elbo, params.copy()
+                if save is not None:
+                    mv.training.save_model(save, model, best, step=step, valid_elbo=elbo)
             if (posterior, step) in ON_THE_WAY:
                 log_p = float(mv.log_marginal(model, params, data.x_valid, DRAWS, fixed).log_p.mean())
                 published, seconds = ON_THE_WAY[posterior, step], time.monotonic() - start
@@ -144,6 +176,7 @@ def run(posterior: str, steps: int, seed: int, ours: bool, quiet: bool) -> list[
     test_log_p = float(mv.log_marginal(model, best, data.x_test, DRAWS, fixed).log_p.mean())
     (published_steps, published), *_ = [(n, pair) for (q, n), pair in TESTED.items() if q == posterior]
     where = f"test, {steps:,} steps" + ("" if steps == published_steps else f" (published: {published_steps:,})")
+    where += "" if start_from is None else ", after a mean field"
     return rows + _rows(posterior, ours, where, published, (test_elbo, test_log_p), seconds)
 
 
@@ -164,8 +197,22 @@ def main() -> None:
     parser.add_argument("--ours", action="store_true", help="minivae's defaults: a log-variance, and He weights")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     parser.add_argument("--json", metavar="FILE", help="also write the rows to this file")
+    parser.add_argument("--save", metavar="FILE", help="with --ours: keep the best parameters there")
+    parser.add_argument("--start", metavar="FILE", help="with --ours and iaf: go on from the mean field kept there")
     options = parser.parse_args()
-    rows = run(options.posterior, options.steps, options.seed, options.ours, options.quiet)
+    if (options.save or options.start) and not options.ours:
+        parser.error("--save and --start are for --ours: the published posteriors are this script's own classes")
+    if options.start and options.posterior != "iaf":
+        parser.error("--start is for --posterior iaf")
+    rows = run(
+        options.posterior,
+        options.steps,
+        options.seed,
+        options.ours,
+        options.quiet,
+        start_from=options.start,
+        save=options.save,
+    )
     print(table(rows))
     if options.json:
         Path(options.json).write_text(json.dumps([asdict(row) for row in rows], indent=2))

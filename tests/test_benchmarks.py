@@ -13,13 +13,15 @@ from scipy import stats
 from benchmarks import iwae, mutants, pythae, relax
 from benchmarks.autoencoders import measure, models
 from benchmarks.beta_bernoulli import RULES, BetaBernoulli, steps_until_close
-from benchmarks.fixed_mnist import SoftplusFlow, SoftplusGaussian, model_of, uniform_start
+from benchmarks.fixed_mnist import SAMPLED, SoftplusFlow, SoftplusGaussian, flow_from, model_of
+from benchmarks.published import UniformVAE
 from minivae.distributions.kl import closed_kl
 from minivae.models.autoencoder import Autoencoder
 from minivae.models.vae import VAE
 from minivae.nn.activations import Sigmoid
 from minivae.nn.gradcheck import check_gradient
 from minivae.nn.sequential import Sequential, mlp
+from minivae.training.storage import save_model
 from tests.support import assert_within_standard_errors
 
 
@@ -48,10 +50,27 @@ def test_the_softplus_posteriors_have_the_right_scale_and_gradient(rng, q):
 
 
 def test_the_uniform_start_is_within_its_limits(rng):
-    model = VAE.mlp(9, 2, [4])
-    for name, view in model.named(uniform_start(model, rng)):
+    model = UniformVAE.mlp(9, 2, [4])
+    for name, view in model.named(model.init(rng)):
         n_in = {"encoder.0": 9, "encoder.2": 4, "decoder.0": 2, "decoder.2": 4}[name.rsplit(".", 1)[0]]
         assert 0 < np.abs(view).max() <= 1 / np.sqrt(n_in)
+
+
+def test_the_flow_starts_as_the_mean_field_that_it_goes_on_from(rng, tmp_path):
+    mean_field, flow = model_of("diagonal", ours=True), model_of("iaf", ours=True)
+    params = mean_field.init(rng, np.float32)
+    params += 0.03 * rng.standard_normal(len(params), np.float32)
+    save_model(tmp_path / "kept.npz", mean_field, params)
+    begun = flow_from(tmp_path / "kept.npz", flow, rng).astype(float)
+    x, eps = (rng.random((3, 784)) < 0.3).astype(float), rng.standard_normal((2, 3, 128))
+    before = mean_field.elbo(params.astype(float), x, eps=eps, objective=SAMPLED)
+    np.testing.assert_allclose(
+        flow.elbo(begun, x, eps=eps, objective=SAMPLED), before, rtol=1e-5
+    )
+    other = VAE.mlp(9, 2, [4])
+    save_model(tmp_path / "other.npz", other, other.init(rng))
+    with pytest.raises(ValueError, match="--start must hold the mean field that --ours --save wrote"):
+        flow_from(tmp_path / "other.npz", flow, rng)
 
 
 def test_the_published_networks_are_of_the_published_sizes():
