@@ -40,11 +40,11 @@ def _far_down(jensen_gap: Callable[..., Any], rng: Rng) -> None:
         got = array("The gap, log w spread over 3000", jensen_gap(apart, p), ())
     why = "the largest log w is taken out of the sum: w of the others may vanish, none overflows"
     close("The gap, log w spread over 3000", got, apart[1] + np.log(p[1]) - p @ apart, why)
-    log_w, p = _weighted(rng, 4)
-    want = np.log(p @ np.exp(log_w)) - p @ log_w
+    log_w, p_of = _weighted(rng, 4)
+    want = np.log(p_of @ np.exp(log_w)) - p_of @ log_w
     for shift in (-2000.0, 2000.0):
         with np.errstate(all="ignore"):
-            got = array(f"The gap, {shift:g} added to log w", jensen_gap(log_w + shift, p), ())
+            got = array(f"The gap, {shift:g} added to log w", jensen_gap(log_w + shift, p_of), ())
         close(f"The gap, {shift:g} added to log w", got, want, "a factor of w adds to both terms, and cancels", 1e-8)
 
 

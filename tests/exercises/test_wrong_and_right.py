@@ -73,6 +73,12 @@ def metropolis_by_densities(log_p, z, eps, u, step):
     return np.where((u < np.exp(log_p(new)) / np.exp(log_p(z)))[:, None], new, z)
 
 
+def kl_by_determinants(mu0, cov0, mu1, cov1):
+    d, trace = mu1 - mu0, np.trace(np.linalg.solve(cov1, cov0))
+    logs = np.log(np.linalg.det(cov1) / np.linalg.det(cov0))
+    return 0.5 * (trace + d @ np.linalg.solve(cov1, d) - len(d) + logs)
+
+
 def undone_in(rounds):
     def undo_step(z_new, A, a, C, c):
         z = np.zeros_like(z_new)
@@ -122,6 +128,7 @@ FOOLED = {
         ("inference.jensen-gap", lambda w, p: w.mean() + np.log(p @ np.exp(w - w.mean())) - p @ w),
         ("inference.jensen-gap", lambda w, p: w[0] + np.log(p @ np.exp(w - w[0])) - p @ w),
         ("inference.metropolis-step", metropolis_by_densities),
+        ("beyond_the_diagonal.general-kl", kl_by_determinants),
         ("how_good_is_the_model.log-mean-weight", lambda log_w: log_mean_exp(log_w, log_w.mean(axis=0))),
         ("how_good_is_the_model.log-mean-weight", lambda log_w: log_mean_exp(log_w, log_w.max())),
         ("how_good_is_the_model.weights-that-count", lambda log_w: ess(log_w, log_w.mean(axis=0))),
