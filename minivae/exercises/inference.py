@@ -141,7 +141,10 @@ def _is_a_sweep(mean_field_sweep: Callable[..., Any], rng: Rng) -> None:
         lower = np.tril(P)
         want = np.linalg.solve(lower, h - (P - lower) @ m)
         close(
-            "m", got, want, "m_j = (h_j - sum of P_jk m_k over k != j) / P_jj for j = 0, 1, ... in turn, each in place"
+            "m",
+            got,
+            want,
+            "m_j = (h_j - sum of P_jk m_k over k != j) / P_jj for j = 0, 1, ... in turn, with the newest m_k",
         )
 
 

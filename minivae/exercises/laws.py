@@ -144,7 +144,7 @@ def times(factor: float) -> str:
         return "zero"
     plain = {-1: "minus the right one", 2: "twice the right one", -2: "minus twice the right one"}
     near = _fraction(factor, 64)
-    if near is None:
+    if near is None or abs(factor) >= 1e6:
         return f"{factor:.6g} times the right one"
     if near.denominator == 1:
         return plain.get(near.numerator, f"{near} times the right one")

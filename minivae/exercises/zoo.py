@@ -104,6 +104,8 @@ def factor(ratios: list[float | None], lengths: list[Lengths]) -> str | None:
     one, other = ratios
     if one is None or other is None or not one or not other:
         return None
+    if abs(one - 1) < 0.01:  # of numbers far from zero, such as log-weights: a difference, not a factor
+        return None
     if abs(one / other - 1) < 1e-6:
         return times(one).replace("the right one", "that")
     sign = "-" if one < 0 else ""

@@ -115,6 +115,7 @@ def normalised_where_seen(counts, q):
 FOOLED = {
     "floats that hold on small numbers only": [
         ("pca.power-iteration", shortened_at_the_end),
+        ("autoencoders.sparsity", lambda h, rho: SOLUTIONS["sparsity"](np.clip(h.mean(axis=0), 0.01, 0.99)[None], rho)),
         ("latent_variables.cross-entropy", cross_entropy_of(lambda q: np.log(q + 1e-12))),
         ("latent_variables.cross-entropy", cross_entropy_of(lambda q: np.log(np.maximum(q, 1e-300)))),
         ("latent_variables.cross-entropy", seen_and_possible),
@@ -445,6 +446,22 @@ def test_a_factor_that_two_examples_share_by_chance_is_not_named():
         return np.std(g, ddof=1) / np.sqrt(len(g) - 1)
 
     assert mv.check("estimators.standard-error", standard_error).mistake is None
+
+
+def test_a_difference_of_large_numbers_is_no_factor():
+    def log_mean_weight(log_w):
+        return np.logaddexp.reduce(log_w, axis=0) - np.log(len(log_w) - 0.5)
+
+    assert mv.check("how_good_is_the_model.log-mean-weight", log_mean_weight).mistake is None
+
+
+def test_a_factor_of_hundreds_of_digits_is_shortened():
+    def log_bernoulli(logits, x):
+        p = expit(logits)
+        return np.sum(np.nan_to_num(x * np.log(p)) + np.nan_to_num((1 - x) * np.log(1 - p)), axis=1)
+
+    message = mv.check("vae.log-bernoulli", log_bernoulli).message
+    assert "1.79769e+305 times the right one" in message
 
 
 def test_a_small_number_in_a_formula_is_named():
