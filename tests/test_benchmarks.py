@@ -64,9 +64,7 @@ def test_the_flow_starts_as_the_mean_field_that_it_goes_on_from(rng, tmp_path):
     begun = flow_from(tmp_path / "kept.npz", flow, rng).astype(float)
     x, eps = (rng.random((3, 784)) < 0.3).astype(float), rng.standard_normal((2, 3, 128))
     before = mean_field.elbo(params.astype(float), x, eps=eps, objective=SAMPLED)
-    np.testing.assert_allclose(
-        flow.elbo(begun, x, eps=eps, objective=SAMPLED), before, rtol=1e-5
-    )
+    np.testing.assert_allclose(flow.elbo(begun, x, eps=eps, objective=SAMPLED), before, rtol=1e-5)
     other = VAE.mlp(9, 2, [4])
     save_model(tmp_path / "other.npz", other, other.init(rng))
     with pytest.raises(ValueError, match="--start must hold the mean field that --ours --save wrote"):

@@ -215,6 +215,21 @@ def _expected_surprise(sparsity: Callable[..., Any], rng: Rng) -> None:
     close("The penalty", got, want, "the sum over the units of KL(coin rho || coin with the unit's mean activation)")
 
 
+def _silent_and_saturated(sparsity: Callable[..., Any], rng: Rng) -> None:
+    h, rho = _activations(rng)
+    h[:, 0] *= 1e-4
+    h[:, 1] = 1 - 1e-4 * h[:, 1]
+    p = h.mean(axis=0)
+    want = np.sum(rho * np.log(rho) + (1 - rho) * np.log(1 - rho) - rho * np.log(p) - (1 - rho) * np.log1p(-p))
+    got = array("The penalty of units that are nearly silent, or nearly always on,", sparsity(h, rho), ())
+    close(
+        "The penalty of units that are nearly silent, or nearly always on,",
+        got,
+        want,
+        "it is the same KL there, where it is largest: the mean activation is not clipped",
+    )
+
+
 def _zero_on_target(sparsity: Callable[..., Any], rng: Rng) -> None:
     like, rho = _activations(rng)
     h = np.full((2 * len(like), like.shape[1]), rho)
@@ -252,6 +267,7 @@ SPARSITY = Exercise(
     laws=(
         Law("it is zero where each unit is at rho on average", _zero_on_target),
         Law("it is the KL between the two coins, summed over the units", _expected_surprise),
+        Law("so it is for units that are nearly silent, or nearly always on", _silent_and_saturated),
     ),
     zoo=(
         _sparsity_mistake(

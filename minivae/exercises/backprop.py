@@ -232,14 +232,17 @@ TWO_LAYER_GRADIENT = Exercise(
 
 
 def _cubic(rng: Rng, n: int) -> tuple[Callable[[Any], float], Array, Array]:
-    """Return f(theta) = a^T theta^3 + theta^T A theta + b^T theta with random a, A, b; then a, and A + A^T beside b."""
-    a, A, b = rng.normal(size=n), rng.normal(size=(n, n)), rng.normal(size=n)
+    """Return f(theta) = sum (C theta)^3 + theta^T A theta + b^T theta, all random; then C, and A + A^T beside b.
+
+    C mixes the coordinates: a slope that is put together from one coordinate after the other has another error.
+    """
+    C, A, b = rng.normal(size=(n, n)) / n**0.5, rng.normal(size=(n, n)), rng.normal(size=n)
 
     def f(theta: Any) -> float:
         theta = np.asarray(theta, float)
-        return float(a @ theta**3 + theta @ A @ theta + b @ theta)
+        return float(np.sum((C @ theta) ** 3) + theta @ A @ theta + b @ theta)
 
-    return f, a, np.column_stack([A + A.T, b])
+    return f, C, np.column_stack([A + A.T, b])
 
 
 def _slope_example(rng: Rng) -> tuple[Callable[[Any], float], Array, Array, float]:
@@ -263,12 +266,12 @@ def _exact_on_quadratics(central_slope: Callable[..., Any], rng: Rng) -> None:
 
 def _error_on_cubics(central_slope: Callable[..., Any], rng: Rng) -> None:
     (n,) = sizes(rng, 1)
-    f, a, linear = _cubic(rng, n)
+    f, C, linear = _cubic(rng, n)
     theta, v = rng.normal(size=n), rng.normal(size=n)
-    slope = 3 * a @ (theta**2 * v) + (linear[:, :n] @ theta + linear[:, n]) @ v
+    slope = 3 * (C @ theta) ** 2 @ (C @ v) + (linear[:, :n] @ theta + linear[:, n]) @ v
     for h in (0.3, 1e-1, 1e-2):
         got = array("The slope", central_slope(f, theta, v, h), ())
-        error = h**2 * (a @ v**3)  # the third slope is 6 a^T v^3
+        error = h**2 * np.sum((C @ v) ** 3)  # the third slope is 6 sum (C v)^3
         close(f"The slope of a cubic with h = {h:g}", got, slope + error, "the error is h^2 f''' / 6, exactly")
 
 

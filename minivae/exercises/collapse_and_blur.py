@@ -17,7 +17,7 @@ _SIZES = ((3, 5, 4, 2), (2, 3, 6, 4), (4, 2, 1, 3))  # draws, examples, pixels, 
 # ------------------------------------------------------------------------------------- regularised_loss
 
 
-def _coded(rng: Rng, n_draws: int = 3, n_batch: int = 5, n_x: int = 4, n_latent: int = 2) -> tuple[Any, ...]:
+def _coded(rng: Rng, n_draws: int = 3, n_batch: int = 5, n_x: int = 4, n_latent: int = 7) -> tuple[Any, ...]:
     x, f = rng.normal(size=(n_batch, n_x)), rng.normal(size=(n_batch, n_latent))
     return x, f, rng.normal(size=(n_draws, n_batch, n_x)), float(rng.uniform(0.4, 0.8))
 

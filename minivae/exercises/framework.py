@@ -17,7 +17,7 @@ from minivae.core.seeds import Stream, stream
 from minivae.exercises.laws import BrokenLawError, shown
 from minivae.exercises.outcome import Outcome
 from minivae.exercises.sandbox import TimeIsUp, own_words, run_with_limit, too_late
-from minivae.exercises.zoo import Lengths, Mistake, diagnosis, factor, lengths_of, mistakes_of, same
+from minivae.exercises.zoo import Lengths, Mistake, diagnosis, factor, lengths_of, mistakes_of, multiples, over, same
 
 __all__ = ["SECONDS", "Exercise", "Law", "Mistake", "Outcome", "mistakes_of"]
 
@@ -184,8 +184,8 @@ class Exercise:
                 if isinstance(before, np.ndarray) and not np.array_equal(before, after):
                     raise BrokenLawError(
                         f"{name} must be left as it was, but it was changed in place.",
-                        f"an array belongs to the caller: -= and the like change it for everyone. Write "
-                        f"{name} = {name} - ...",
+                        f"an array belongs to the caller: {name} -= ... and {name}[i] = ... change it for everyone. "
+                        f"Write {name} = {name} - ..., or start with {name} = {name}.copy().",
                     )
             return result
 
@@ -213,7 +213,7 @@ class Exercise:
         example = self.example
         if example is None:
             return next((m.explanation for m in self.zoo if same(answer, m.answer)), None)
-        seeds = (seed + 1, seed + 2)
+        seeds = self._two_examples(example, seed)
 
         def results(of: Callable[..., Any]) -> list[Any]:
             return [self.compare(of(*example(np.random.default_rng(s)))) for s in seeds]
@@ -223,4 +223,38 @@ class Exercise:
         except Exception:  # broken in another way on this example: no mistake of the zoo
             return None
         lengths = [lengths_of(self.arguments, example(np.random.default_rng(s))) for s in seeds]
-        return diagnosis(self.zoo, given, results, lengths)
+        alone = self._is_multiple(answer, seed)  # the message has the number, and nothing else is wrong
+        return diagnosis(
+            self.zoo, given, results, lengths, lambda mistake: alone or self._is_multiple(mistake.answer, seed)
+        )
+
+    def _two_examples(self, example: Callable[..., tuple[Any, ...]], seed: int) -> tuple[int, int]:
+        """Return the seeds of two examples, of which no size is the same where sizes are drawn."""
+        first, *others = (
+            list(lengths_of(self.arguments, example(np.random.default_rng(seed + i))).values()) for i in range(1, 21)
+        )
+        apart = [sum(a != b for a, b in zip(first, other, strict=True)) for other in others]
+        return seed + 1, seed + 2 + int(np.argmax(apart))
+
+    def _is_multiple(self, answer: Callable[..., Any], seed: int) -> bool:
+        """Whether a wrong answer is the right one times a number or a size.
+
+        Of the right answer times 1/4, "the 1/2 is missing, and besides it is 1/8 of that" would be no explanation.
+        """
+        called: list[tuple[Any, ...]] = []
+        watched = self._watched(answer, called)
+        for law in self.laws:
+            try:
+                broken = self._breaks(law, watched, seed, 0)
+                if broken is not None and broken.ratio:
+                    lengths = lengths_of(self.arguments, called[-1])
+                    divided = [over(answer, by, self.arguments) for by in multiples(broken.ratio, lengths)]
+                    if any(self._obeys(right, seed) for right in divided):
+                        return True
+            except Exception:  # no numbers to divide, or broken in another way
+                continue
+        return False
+
+    def _obeys(self, answer: Callable[..., Any], seed: int) -> bool:
+        trials = range(1, 4)  # not the one that the number is from: one number of another would hold there as well
+        return all(self._breaks(law, answer, seed, trial) is None for trial in trials for law in self.laws)

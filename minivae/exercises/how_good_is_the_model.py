@@ -26,6 +26,22 @@ def _weights(log_w: Array) -> Array:
 # -------------------------------------------------------------------------------------- log_mean_weight
 
 
+def _own_sizes(rng: Rng) -> tuple[Array, Array]:
+    """Return log-weights (4, 3) far apart, over the draws and over the examples, and the largest of each example."""
+    largest = np.array([0.0, _FAR, 900.0]) + rng.normal(size=3)
+    below = np.zeros((4, 3))
+    below[1:] = rng.uniform(-5000, -3000, (3, 3))  # so far that one draw makes the sum
+    order = np.stack([rng.permutation(4) for _ in range(3)], axis=1)
+    return largest + np.take_along_axis(below, order, axis=0), largest
+
+
+def _each_by_itself(log_mean_weight: Callable[..., Any], rng: Rng) -> None:
+    log_w, largest = _own_sizes(rng)
+    name = "The log of the mean weight, log-weights of one example thousands above another's"
+    got = array(name, log_mean_weight(log_w), (3,))
+    close(name, got, largest - np.log(4), "the largest log-weight of each example is taken out, not one for all")
+
+
 def _is_the_log_mean(log_mean_weight: Callable[..., Any], rng: Rng) -> None:
     for sizes in _SIZES:
         near = 2 * rng.normal(size=sizes)
@@ -44,9 +60,12 @@ def _is_the_log_mean(log_mean_weight: Callable[..., Any], rng: Rng) -> None:
 LOG_MEAN_WEIGHT = Exercise(
     id="how_good_is_the_model.log-mean-weight",
     task="log (1/K) sum_k w_k of each example, shape (batch,), from log-weights, shape (K, batch), which may be near "
-    "-2000",
+    "-2000, and thousands apart",
     arguments="log_w",
-    laws=(Law("it is the log of the mean weight, near 0, near -2000 and near 900", _is_the_log_mean),),
+    laws=(
+        Law("it is the log of the mean weight, near 0, near -2000 and near 900", _is_the_log_mean),
+        Law("draws and examples may be thousands apart", _each_by_itself),
+    ),
     zoo=(
         Mistake(
             "mean of logs",
@@ -106,12 +125,15 @@ def _ends(weights_that_count: Callable[..., Any], rng: Rng) -> None:
         alike[1] += 100
         got = array("ess", weights_that_count(alike), (2,))
         close("The effective sample size where one weight is far above the others", got, 1.0, "one draw counts")
+    name = "The effective sample size, log-weights of one example thousands above another's"
+    got = array(name, weights_that_count(_own_sizes(rng)[0]), (3,))
+    close(name, got, 1.0, "one draw counts; the largest log-weight of each example is taken out, not one for all")
 
 
 WEIGHTS_THAT_COUNT = Exercise(
     id="how_good_is_the_model.weights-that-count",
     task="the effective sample size (sum w)^2 / sum w^2 of each example, shape (batch,), from log-weights, shape (K, "
-    "batch), which may be near -2000",
+    "batch), which may be near -2000, and thousands apart",
     arguments="log_w",
     laws=(
         Law("it is K for equal weights, and 1 where one is far above the others", _ends),

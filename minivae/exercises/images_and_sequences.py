@@ -241,7 +241,8 @@ def _rnn_backward(
     order: tuple[int, ...] = (0, 1, 2),
 ) -> tuple[Array, ...]:
     n_steps = len(x)
-    da, late = np.zeros(dh.shape), np.zeros(dh.shape[1])
+    da = np.zeros(dh.shape)
+    late: Array = np.zeros(dh.shape[1])
     for t in reversed(range(n_steps)):
         da[t] = slope(h[t + 1]) * (added(dh, t, n_steps) + late)
         late = carried(da[t], U)

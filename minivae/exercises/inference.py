@@ -35,11 +35,16 @@ def _is_the_gap(jensen_gap: Callable[..., Any], rng: Rng) -> None:
 
 
 def _far_down(jensen_gap: Callable[..., Any], rng: Rng) -> None:
-    log_w, p = _weighted(rng, 4)
-    want = np.log(p @ np.exp(log_w)) - p @ log_w
+    apart, p = np.array([-3000.0, 0.0, -1500.0]) + rng.normal(size=3), rng.dirichlet(np.ones(3))
+    with np.errstate(all="ignore"):
+        got = array("The gap, log w spread over 3000", jensen_gap(apart, p), ())
+    why = "the largest log w is taken out of the sum: w of the others may vanish, none overflows"
+    close("The gap, log w spread over 3000", got, apart[1] + np.log(p[1]) - p @ apart, why)
+    log_w, p_of = _weighted(rng, 4)
+    want = np.log(p_of @ np.exp(log_w)) - p_of @ log_w
     for shift in (-2000.0, 2000.0):
         with np.errstate(all="ignore"):
-            got = array(f"The gap, {shift:g} added to log w", jensen_gap(log_w + shift, p), ())
+            got = array(f"The gap, {shift:g} added to log w", jensen_gap(log_w + shift, p_of), ())
         close(f"The gap, {shift:g} added to log w", got, want, "a factor of w adds to both terms, and cancels", 1e-8)
 
 
@@ -136,7 +141,10 @@ def _is_a_sweep(mean_field_sweep: Callable[..., Any], rng: Rng) -> None:
         lower = np.tril(P)
         want = np.linalg.solve(lower, h - (P - lower) @ m)
         close(
-            "m", got, want, "m_j = (h_j - sum of P_jk m_k over k != j) / P_jj for j = 0, 1, ... in turn, each in place"
+            "m",
+            got,
+            want,
+            "m_j = (h_j - sum of P_jk m_k over k != j) / P_jj for j = 0, 1, ... in turn, with the newest m_k",
         )
 
 
@@ -254,6 +262,18 @@ def _is_a_step(metropolis_step: Callable[..., Any], rng: Rng) -> None:
         )
 
 
+def _any_size(metropolis_step: Callable[..., Any], rng: Rng) -> None:
+    f, z, eps, u, step = _chains(rng, 80, 2)
+    new = z + step * eps
+    takes = (u < np.minimum(1.0, np.exp(f(new) - f(z))))[:, None]
+    for shift in (-3000.0, 3000.0):
+        got = _moved(metropolis_step, (lambda a, shift=shift: f(a) + shift, z, eps, u, step))
+        why = (
+            "a constant in log p cancels: subtract the logarithms first, for p itself is no float where log p is -3000"
+        )
+        close(f"z, {shift:g} added to log p,", got, np.where(takes, new, z), why)
+
+
 def _chosen(rule: Callable[..., Array]) -> Any:
     def step_of(log_p: Any, z: Array, eps: Array, u: Array, step: float) -> Array:
         new = z + step * eps
@@ -272,12 +292,13 @@ def _first_refused(problem: tuple[Any, Array, Array, Array, float]) -> tuple[Any
 METROPOLIS_STEP = Exercise(
     id="inference.metropolis-step",
     task="the states, shape (C, d), of C chains after one move of random-walk Metropolis from z (C, d): normal noise "
-    "eps (C, d), one uniform number u (C,) a chain, log_p from (C, d) to (C,)",
+    "eps (C, d), one uniform number u (C,) a chain, log_p from (C, d) to (C,), whose values may be near -3000",
     arguments="log_p, z, eps, u, step",
     laws=(
         Law("each chain goes to z + step eps, or stays", _proposals_or_old),
         Law("uphill is always accepted", _surely),
         Law("downhill is accepted with the ratio of the densities", _is_a_step),
+        Law("a constant in log p changes nothing, however large", _any_size),
     ),
     zoo=(
         Mistake(

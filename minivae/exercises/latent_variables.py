@@ -8,7 +8,7 @@ import numpy as np
 from minivae.classical.gaussian_mixture import GaussianMixture
 from minivae.core.arrays import Array
 from minivae.exercises.framework import Exercise, Law, Mistake
-from minivae.exercises.laws import array, close, parts
+from minivae.exercises.laws import BrokenLawError, array, close, parts, shown
 
 Rng = np.random.Generator
 _SIZES = ((7, 3, 2), (5, 2, 4), (11, 4, 1), (3, 5, 7))  # n, K, d: never two alike
@@ -45,8 +45,37 @@ def _uniform(cross_entropy: Callable[..., Any], rng: Rng) -> None:
         close("The cross-entropy from a uniform q", got, np.log(n_values), "log V: all values are equally dear")
 
 
+def _rare(cross_entropy: Callable[..., Any], rng: Rng) -> None:
+    counts, q = _counted(rng, 5)
+    q[:2] = 1e-250, 1e-9
+    q[2:] /= q[2:].sum()
+    x = np.repeat(np.arange(5), counts)
+    why = "a value that was seen costs -log q, however large that is: nothing is added to q, and q is not clipped"
+    got = array("The cross-entropy, with values seen that have q = 1e-250 and 1e-9", cross_entropy(counts, q), ())
+    close("The cross-entropy, with values seen that have q = 1e-250 and 1e-9", got, -np.log(q[x]).mean(), why)
+    q[0] = 0.0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        got = np.asarray(cross_entropy(counts, q))
+    if not (got.shape == () and got == np.inf):
+        raise BrokenLawError(
+            f"The cross-entropy, with a value that was seen and q = 0, should be infinite, got {shown(got.item())}. "
+            "The law: what the model holds for impossible has come, so its log-likelihood is -infinity."
+            if got.size == 1
+            else "The cross-entropy must be one number."
+        )
+
+
 def _unseen(cross_entropy: Callable[..., Any], rng: Rng) -> None:
     counts, q = _counted(rng, 4)
+    unseen = np.where(np.arange(4) == rng.integers(4), 0, counts)
+    x = np.repeat(np.arange(4), unseen)
+    got = array("The cross-entropy, with a value of no count", cross_entropy(unseen, q), ())
+    close(
+        "The cross-entropy, with a value of no count",
+        got,
+        -np.log(q[x]).mean(),
+        "q stays as it is: it holds its own share",
+    )
     longer = np.append(counts, 0), np.append(q, 0.0)
     got = array("The cross-entropy, with a value of no count and q = 0", cross_entropy(*longer), ())
     x = np.repeat(np.arange(4), counts)
@@ -56,12 +85,14 @@ def _unseen(cross_entropy: Callable[..., Any], rng: Rng) -> None:
 CROSS_ENTROPY = Exercise(
     id="latent_variables.cross-entropy",
     task="H(p^, q) in nats, one number: p^ is the empirical distribution of V values seen counts times, q the model's "
-    "probabilities, both of shape (V,); a value that was never seen costs nothing, even where q is 0",
+    "probabilities, both of shape (V,); a value that was never seen costs nothing, even where q is 0, and one that was "
+    "seen there costs infinitely much",
     arguments="counts, q",
     laws=(
         Law("it is log V where q is uniform", _uniform),
         Law("it is minus the mean log-likelihood of the observations", _mean_log_likelihood),
         Law("a value that was never seen costs nothing", _unseen),
+        Law("a value that was seen costs -log q, however small q is", _rare),
     ),
     zoo=(
         Mistake(
@@ -132,14 +163,14 @@ def _bayes(responsibilities: Callable[..., Any], rng: Rng) -> None:
 
 def _far_away(responsibilities: Callable[..., Any], rng: Rng) -> None:
     x, w, m, s2 = _mixture(rng, 4, 3, 2)
-    x = x + 100.0
+    x = x + np.array([[0.0], [100.0], [1000.0], [-300.0]])  # each row with a largest logarithm of its own
     with np.errstate(divide="ignore", invalid="ignore", under="ignore"):
         r = array("r of rows that are far from all components", responsibilities(x, w, m, s2), (4, 3))
     close(
         "r of rows that are far from all components",
         r,
         _posterior(x, w, m, s2),
-        "Bayes, where every density underflows: subtract the largest logarithm before exp",
+        "Bayes, where every density underflows: subtract the largest logarithm of each row before exp",
     )
 
 
@@ -325,6 +356,12 @@ def _bound(log_joint: Array, r: Array) -> Array:
     return log_p - np.sum(r * (np.log(r) - log_posterior), axis=1)
 
 
+def _small_shares(rng: Rng) -> Array:
+    """Return rows of three shares, of which two are 1e-1, 1e-2, ... 1e-9 and a part of that."""
+    small = 10.0 ** -np.arange(1, 10)[:, None] * rng.uniform(0.2, 0.8, (9, 2))
+    return np.hstack([small, 1 - small.sum(axis=1, keepdims=True)])
+
+
 def _touches(free_energy: Callable[..., Any], rng: Rng) -> None:
     for n, K, _ in _SIZES:
         log_joint, _ = _joint_and_shares(rng, n, K)
@@ -338,6 +375,10 @@ def _gap(free_energy: Callable[..., Any], rng: Rng) -> None:
         log_joint, r = _joint_and_shares(rng, n, K)
         got = array("F", free_energy(log_joint, r), (n,))
         close("F", got, _bound(log_joint, r), "F = log p(x) - KL(r || p(k | x)), one value for each row")
+    r = _small_shares(rng)
+    log_joint, _ = _joint_and_shares(rng, *r.shape)
+    got = array("F", free_energy(log_joint, r), (len(r),))
+    close("F of small shares", got, _bound(log_joint, r), "a small share r has -r log r, too: r is not clipped")
 
 
 def _certain(free_energy: Callable[..., Any], rng: Rng) -> None:
@@ -409,7 +450,8 @@ FREE_ENERGY = Exercise(
 
 def _on_grid(rng: Rng, n: int) -> tuple[Array, float]:
     z = np.linspace(-8.0, 9.0, n)
-    two = np.logaddexp(-0.5 * (z - rng.normal()) ** 2 / 0.3, rng.normal() - 0.5 * (z - 3 * rng.normal()) ** 2)
+    first, second = rng.uniform(-2, 2, size=2)  # far from both ends, where a trapezoid counts half
+    two = np.logaddexp(-0.5 * (z - first) ** 2 / 0.3, rng.normal() - 0.5 * (z - 2 - second) ** 2 / 0.6)
     return two + rng.normal() - 4, float(z[1] - z[0])
 
 
@@ -435,15 +477,20 @@ def _is_bayes(grid_posterior: Callable[..., Any], rng: Rng) -> None:
         close("log_p", log_p, _log_evidence(log_joint, dz), "p(x) = sum of p(x, z) dz over the grid")
         want = np.exp(log_joint - _log_evidence(log_joint, dz))
         close("density", density, want, "p(z | x) = p(x, z) / p(x)")
+        far = want > 1e-250
+        close("density over p(x, z) / p(x)", (density / want)[far], 1.0, "the same, where it is small, too", 1e-6)
 
 
 def _small(grid_posterior: Callable[..., Any], rng: Rng) -> None:
-    log_joint, dz = _on_grid(rng, 211)
-    with np.errstate(divide="ignore", invalid="ignore", under="ignore"):
-        log_p, density = _answer(grid_posterior, log_joint - 5000, dz)
     why = "p(x, z) of an image is far below the smallest float: subtract the largest logarithm before exp"
-    close("log_p, where log p(x, z) is near -5000", log_p, _log_evidence(log_joint, dz) - 5000, why)
-    close("density, where log p(x, z) is near -5000", density, np.exp(log_joint - _log_evidence(log_joint, dz)), why)
+    for times in (1, 40):  # at the second, log p(x, z) at the ends of the grid is lower by thousands
+        log_joint, dz = _on_grid(rng, 211)
+        log_joint = times * log_joint
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore", under="ignore"):
+            log_p, density = _answer(grid_posterior, log_joint - 5000, dz)
+        log_evidence = _log_evidence(log_joint, dz)
+        close("log_p, where log p(x, z) is near -5000", log_p, log_evidence - 5000, why)
+        close("density, where log p(x, z) is near -5000", density, np.exp(log_joint - log_evidence), why)
 
 
 def _plain(log_joint: Array, cell: float = 1.0) -> tuple[Array, Array]:

@@ -52,9 +52,8 @@ def array(name: str, value: Any, shape: tuple[int, ...]) -> Array:
     except Exception:  # ragged, or with an __array__ of its own that fails
         raise BrokenLawError(f"{name} must be an array of shape {shape}, got {shown(value)}.") from None
     if got.dtype.kind not in "fiub":
-        raise BrokenLawError(
-            f"{name} must be an array of real numbers, got {shown(value)} of type {type(value).__name__}."
-        )
+        kind = f"dtype {got.dtype}" if isinstance(value, np.ndarray) else f"type {type(value).__name__}"
+        raise BrokenLawError(f"{name} must be an array of real numbers, got {shown(value)} of {kind}.")
     if got.shape != shape:
         want = f"have shape {shape}" if shape else "be one number"
         raise BrokenLawError(f"{name} must {want}, got shape {got.shape}.{_guess(got.shape, shape)}")
@@ -75,6 +74,8 @@ def _guess(got: tuple[int, ...], want: tuple[int, ...]) -> str:
 def parts(names: str, value: Any, *shapes: tuple[int, ...]) -> list[Array]:
     """Return the parts of an answer that gives several arrays, "dmu, dlog_var" say."""
     wanted = names.split(", ")
+    if isinstance(value, np.ndarray) and value.ndim and len(value) == len(wanted):
+        value = list(value)  # arrays of one shape, put into one: it is taken apart as a tuple is
     if not isinstance(value, (tuple, list)) or len(value) != len(wanted):
         got = f"{len(value)} values" if isinstance(value, (tuple, list)) else shown(value)
         raise BrokenLawError(f"The function must return {len(wanted)} values, {names}; got {got}.")
@@ -101,7 +102,8 @@ def close(name: str, got: Array, want: Any, why: str, tolerance: float = 1e-9) -
 
 _SINGLE = (
     "the numbers agree to about five digits and no further. So it is with float32 (compute in float64, as the "
-    "arguments are), or where a slope is measured rather than worked out."
+    "arguments are), where a slope is measured rather than worked out, or where a small number is in it that the "
+    "formula does not have (+ 1e-8 against a division by zero, or clipping)."
 )
 
 
@@ -142,7 +144,7 @@ def times(factor: float) -> str:
         return "zero"
     plain = {-1: "minus the right one", 2: "twice the right one", -2: "minus twice the right one"}
     near = _fraction(factor, 64)
-    if near is None:
+    if near is None or abs(factor) >= 1e6:
         return f"{factor:.6g} times the right one"
     if near.denominator == 1:
         return plain.get(near.numerator, f"{near} times the right one")

@@ -71,7 +71,7 @@ _component_mistake = mistakes_of(_components)
 
 COMPONENTS = Exercise(
     id="pca.components",
-    task="the first q principal components of the data x, shape (n_latent, n_x): one a row, the widest first",
+    task="the first n_latent principal components of the data x, shape (n_latent, n_x): one a row, the widest first",
     arguments="x, n_latent",
     laws=(
         Law("the components have length one and are at right angles", _orthonormal),
@@ -137,6 +137,16 @@ def _known_parts(power_iteration: Callable[..., Any], rng: Rng) -> None:
         )
 
 
+def _many_steps(power_iteration: Callable[..., Any], rng: Rng) -> None:
+    S, values, U = _spectrum(rng)
+    c = _unit(rng.normal(size=len(S)))
+    for size in (1e4, 1e-4):  # to the power of 200, neither is a float
+        name = f"v after 200 steps with eigenvalues near {size:g}, shortened in each of them,"
+        v = array(name, power_iteration(size * S, c @ U, 200), (len(S),))
+        why = "v is shortened in each step, not at the end alone: it would overflow, or vanish, before"
+        close(f"The parts of {name}", U @ v, _unit(c * (values / values[0]) ** 200), why)
+
+
 def _unit(v: Array) -> Array:
     return v / np.sqrt(v @ v)
 
@@ -158,10 +168,11 @@ _power_mistake = mistakes_of(_power_iteration)
 
 POWER_ITERATION = Exercise(
     id="pca.power-iteration",
-    task="v after n_steps steps of power iteration: multiply by S, then shorten to length one",
+    task="v after n_steps steps of power iteration, each of them: multiply by S, then shorten to length one",
     arguments="S, v, n_steps",
     laws=(
         Law("the parts of v along all components change as the eigenvalues say, and v has length one", _known_parts),
+        Law("two hundred steps end at the first component, whatever the size of S", _many_steps),
     ),
     zoo=(
         _power_mistake(

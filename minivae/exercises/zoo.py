@@ -50,11 +50,16 @@ Lengths = dict[str, int]
 
 
 def diagnosis(
-    zoo: Sequence[Mistake], results: list[Any], wrong: Callable[[Callable[..., Any]], list[Any]], lengths: list[Lengths]
+    zoo: Sequence[Mistake],
+    results: list[Any],
+    wrong: Callable[[Callable[..., Any]], list[Any]],
+    lengths: list[Lengths],
+    is_multiple: Callable[[Mistake], bool],
 ) -> str | None:
     """Explain the wrong answer that has these results: one of the zoo, two of it at once, or one times a number.
 
-    ``wrong`` gives the results of an answer on the same examples, whose arguments have the ``lengths``.
+    ``wrong`` gives the results of an answer on the same examples, whose arguments have the ``lengths``; a mistake that
+    ``is_multiple`` of the right answer explains no number beside it.
     """
 
     def is_it(answer: Callable[..., Any]) -> bool:
@@ -69,7 +74,7 @@ def diagnosis(
             return _two(one.explanation, other.explanation)
     for mistake in zoo:
         words = factor([_ratio(a, b) for a, b in zip(results, wrong(mistake.answer), strict=True)], lengths)
-        if words:
+        if words and not is_multiple(mistake):
             return _two(mistake.explanation, f"besides, every entry is {words}.")
     return None
 
@@ -99,6 +104,8 @@ def factor(ratios: list[float | None], lengths: list[Lengths]) -> str | None:
     one, other = ratios
     if one is None or other is None or not one or not other:
         return None
+    if abs(one - 1) < 0.01:  # of numbers far from zero, such as log-weights: a difference, not a factor
+        return None
     if abs(one / other - 1) < 1e-6:
         return times(one).replace("the right one", "that")
     sign = "-" if one < 0 else ""
@@ -111,6 +118,35 @@ def factor(ratios: list[float | None], lengths: list[Lengths]) -> str | None:
         ):
             return f"{sign}{words.format(name)} {'times' if power > 0 else 'of'} that"
     return None
+
+
+def multiples(ratio: float, lengths: Lengths) -> Iterator[Callable[[Lengths], float]]:
+    """Yield what a ratio may be on other arguments, too: the number itself, or a power of the length of an axis.
+
+    >>> [of({"len(x)": 4}) for of in multiples(-1 / 3, {"len(x)": 3})]
+    [-0.3333333333333333, -0.25]
+    """
+    yield lambda lengths: ratio
+    sign = 1 if ratio > 0 else -1
+    for name, power in product(lengths, (1, -1, 0.5, -0.5)):
+        if lengths[name] and abs(abs(ratio) / lengths[name] ** power - 1) < 1e-6:
+            yield lambda lengths, name=name, power=power: sign * float(lengths[name]) ** power  # type: ignore[misc]
+
+
+def over(answer: Callable[..., Any], by: Callable[[Lengths], float], names: str) -> Callable[..., Any]:
+    """Return an answer over a number, which may depend on the lengths of the arguments of these names.
+
+    >>> over(np.sum, lambda lengths: lengths["x.shape[0]"], "x")(np.ones(3)).item()
+    1.0
+    """
+
+    def divided(*arguments: Any) -> Any:
+        result, number = answer(*arguments), by(lengths_of(names, arguments))
+        if isinstance(result, (tuple, list)) and isinstance(result[0], np.ndarray):
+            return tuple(part / number for part in result)
+        return np.asarray(result) / number
+
+    return divided
 
 
 def _ratio(a: Any, b: Any) -> float | None:

@@ -48,7 +48,98 @@ def reversed_pathwise(df, mu, sigma, eps):
     return SOLUTIONS["pathwise"](df, mu, sigma, eps[::-1])
 
 
+def responsibilities_by_one_shift(x, w, m, s2):
+    log_joint = np.log(w) - np.sum((x[:, None] - m) ** 2, axis=2) / 2 / s2 - x.shape[1] * np.log(s2) / 2
+    r = np.exp(log_joint - log_joint.max())
+    return r / r.sum(axis=1, keepdims=True)
+
+
+def grid_by_its_mean(log_joint, dz):
+    log_p = log_joint.mean() + np.log(np.sum(np.exp(log_joint - log_joint.mean())) * dz)
+    return log_p, np.exp(log_joint - log_p)
+
+
+def log_mean_exp(log_w, shift):
+    return shift + np.log(np.exp(log_w - shift).mean(axis=0))
+
+
+def ess(log_w, shift):
+    w = np.exp(log_w - shift)
+    return w.sum(axis=0) ** 2 / np.sum(w**2, axis=0)
+
+
+def metropolis_by_densities(log_p, z, eps, u, step):
+    new = z + step * eps
+    return np.where((u < np.exp(log_p(new)) / np.exp(log_p(z)))[:, None], new, z)
+
+
+def kl_by_determinants(mu0, cov0, mu1, cov1):
+    d, trace = mu1 - mu0, np.trace(np.linalg.solve(cov1, cov0))
+    logs = np.log(np.linalg.det(cov1) / np.linalg.det(cov0))
+    return 0.5 * (trace + d @ np.linalg.solve(cov1, d) - len(d) + logs)
+
+
+def undone_in(rounds):
+    def undo_step(z_new, A, a, C, c):
+        z = np.zeros_like(z_new)
+        for _ in range(rounds or z_new.shape[1]):
+            z = (z_new - z @ np.tril(A, -1).T - a) / np.exp(z @ np.tril(C, -1).T + c)
+        return z
+
+    return undo_step
+
+
+def shortened_at_the_end(S, v, n_steps):
+    v = np.linalg.matrix_power(S, n_steps) @ v
+    return v / np.linalg.norm(v)
+
+
+def coordinate_by_coordinate(f, theta, v, h):
+    return sum((f(theta + h * step) - f(theta - h * step)) / (2 * h) for step in np.diag(v))
+
+
+def cross_entropy_of(log):
+    return lambda counts, q: -np.sum(counts / counts.sum() * log(q))
+
+
+def seen_and_possible(counts, q):
+    kept = q > 0
+    return -np.sum((counts / counts.sum())[kept] * np.log(q[kept]))
+
+
+def normalised_where_seen(counts, q):
+    seen = counts > 0
+    return -np.sum((counts / counts.sum())[seen] * np.log(q[seen] / q[seen].sum()))
+
+
 FOOLED = {
+    "floats that hold on small numbers only": [
+        ("pca.power-iteration", shortened_at_the_end),
+        ("autoencoders.sparsity", lambda h, rho: SOLUTIONS["sparsity"](np.clip(h.mean(axis=0), 0.01, 0.99)[None], rho)),
+        ("latent_variables.cross-entropy", cross_entropy_of(lambda q: np.log(q + 1e-12))),
+        ("latent_variables.cross-entropy", cross_entropy_of(lambda q: np.log(np.maximum(q, 1e-300)))),
+        ("latent_variables.cross-entropy", seen_and_possible),
+        ("latent_variables.cross-entropy", normalised_where_seen),
+        ("latent_variables.responsibilities", responsibilities_by_one_shift),
+        (
+            "latent_variables.free-energy",
+            lambda log_joint, r: np.sum(r * (log_joint - np.log(np.maximum(r, 1e-3))), axis=1),
+        ),
+        ("latent_variables.grid-posterior", grid_by_its_mean),
+        ("inference.jensen-gap", lambda w, p: w.mean() + np.log(p @ np.exp(w - w.mean())) - p @ w),
+        ("inference.jensen-gap", lambda w, p: w[0] + np.log(p @ np.exp(w - w[0])) - p @ w),
+        ("inference.metropolis-step", metropolis_by_densities),
+        ("beyond_the_diagonal.general-kl", kl_by_determinants),
+        ("how_good_is_the_model.log-mean-weight", lambda log_w: log_mean_exp(log_w, log_w.mean(axis=0))),
+        ("how_good_is_the_model.log-mean-weight", lambda log_w: log_mean_exp(log_w, log_w.max())),
+        ("how_good_is_the_model.weights-that-count", lambda log_w: ess(log_w, log_w.mean(axis=0))),
+        ("how_good_is_the_model.weights-that-count", lambda log_w: ess(log_w, log_w.max())),
+    ],
+    "a number of rounds for the sizes tried": [
+        ("beyond_the_diagonal.undo-step", undone_in(4)),
+        ("beyond_the_diagonal.undo-step", undone_in(12)),
+        ("backprop.central-slope", coordinate_by_coordinate),
+    ],
     "a normaliser for the one size tried": [
         of("autoencoders.squared-error", lambda r, x, x_hat: r * len(x) / 5),
         of("autoencoders.jacobian-penalty", lambda r, W, b, x: r * len(x) / 5),
@@ -166,6 +257,22 @@ STYLES = {
     "scipy's covariance": ("estimators.leave-one-out-gradient", lambda f, s: np.cov(f, s)[0, 1]),
     "another formula": ("vae.log-bernoulli", half_sums),
     "a list of draws": ("vae.sample-z", lambda mu, log_var, eps: (mu + np.sqrt(np.exp(log_var)) * eps).tolist()),
+    "two parts in one array": (
+        "estimators.score-function",
+        lambda f, mu, sigma, eps: f(mu + sigma * eps) / sigma * np.array([eps, eps**2 - 1]),
+    ),
+    "two numbers in one array": (
+        "collapse_and_blur.water-filling",
+        lambda values, level: np.sum([np.log(np.maximum(values / level, 1)) / 2, np.minimum(values, level)], axis=1),
+    ),
+    "as many rounds as latents": ("beyond_the_diagonal.undo-step", undone_in(None)),
+    "a trapezoid": (
+        "latent_variables.grid-posterior",
+        lambda log_joint, dz: (
+            log_p := log_joint.max() + np.log(np.trapezoid(np.exp(log_joint - log_joint.max()), dx=dz)),
+            np.exp(log_joint - log_p),
+        ),
+    ),
     "integers as floats": ("bugs.counts", {"n_draws": 2.0, "n_latent": np.float64(3), "n_layers": np.int64(2)}),
     "an array of lines": ("bugs.buggy-lines", np.array(sorted(SOLUTIONS["buggy_lines"]))),
     "a tuple of lines": ("bugs.buggy-lines", tuple(SOLUTIONS["buggy_lines"])),
@@ -315,6 +422,56 @@ def test_a_mistake_over_a_size_gets_both_names():
     mistake = mv.check("estimators.score-function", score).mistake
     assert "here it is eps" in mistake
     assert "every entry is 1 / eps.shape[0] of that" in mistake
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [  # "the 1/2 is missing, and besides it is 1/8 of that" would be no explanation of an answer off by 1/4
+        of("autoencoders.jacobian-penalty", lambda r, *_: r / 2),
+        of("generation.attribute-vector", lambda r, *_: r / 2),
+        of("discrete_latents.arm-gradient", lambda r, *_: 2 * r),
+        of("collapse_and_blur.shared-code-cost", lambda r, x, _: r * len(x) / (len(x) - 1)),
+        of("how_good_is_the_model.annealed-log-weight", lambda r, log_lik, _: r / len(log_lik)),
+        of("beyond_the_diagonal.general-kl", lambda r, mu0, *_: r + (len(mu0) - 3) / 2),
+        ("vae.log-bernoulli", lambda logits, x: np.sum(x * logits - np.log1p(np.exp(logits)), axis=1)),
+    ],
+)
+def test_the_right_answer_times_a_number_is_not_said_to_be_two_mistakes(name, answer):
+    outcome = mv.check(name, answer)
+    assert (outcome.state, outcome.mistake) == ("wrong", None), outcome
+
+
+def test_a_factor_that_two_examples_share_by_chance_is_not_named():
+    def standard_error(g):  # n - 1 where n belongs
+        return np.std(g, ddof=1) / np.sqrt(len(g) - 1)
+
+    assert mv.check("estimators.standard-error", standard_error).mistake is None
+
+
+def test_a_difference_of_large_numbers_is_no_factor():
+    def log_mean_weight(log_w):
+        return np.logaddexp.reduce(log_w, axis=0) - np.log(len(log_w) - 0.5)
+
+    assert mv.check("how_good_is_the_model.log-mean-weight", log_mean_weight).mistake is None
+
+
+def test_a_factor_of_hundreds_of_digits_is_shortened():
+    def log_bernoulli(logits, x):
+        p = expit(logits)
+        return np.sum(np.nan_to_num(x * np.log(p)) + np.nan_to_num((1 - x) * np.log(1 - p)), axis=1)
+
+    message = mv.check("vae.log-bernoulli", log_bernoulli).message
+    assert "1.79769e+305 times the right one" in message
+
+
+def test_a_small_number_in_a_formula_is_named():
+    outcome = mv.check("images_and_sequences.clip-by-norm", lambda g, m: g * min(1, m / (np.linalg.norm(g) + 1e-6)))
+    assert "a small number is in it" in outcome.mistake
+
+
+def test_an_array_of_no_real_numbers_is_told_its_dtype():
+    message = mv.check("vae.kl", lambda mu, log_var: SOLUTIONS["kl"](mu, log_var) + 0j).message
+    assert "of dtype complex128" in message
 
 
 def test_digits_are_shown_until_two_numbers_differ():
