@@ -47,6 +47,7 @@ def mistakes_of(form: Callable[..., Any]) -> Callable[..., Mistake]:
 
 
 Lengths = dict[str, int]
+_POWERS = {1: "{}", -1: "1 / {}", 0.5: "sqrt({})", -0.5: "1 / sqrt({})"}  # of a length, and the words for them
 
 
 def diagnosis(
@@ -109,9 +110,7 @@ def factor(ratios: list[float | None], lengths: list[Lengths]) -> str | None:
     if abs(one / other - 1) < 1e-6:
         return times(one).replace("the right one", "that")
     sign = "-" if one < 0 else ""
-    for name, (power, words) in product(
-        lengths[0], {1: "{}", -1: "1 / {}", 0.5: "sqrt({})", -0.5: "1 / sqrt({})"}.items()
-    ):
+    for name, (power, words) in product(lengths[0], _POWERS.items()):
         if all(
             n.get(name) and abs(abs(r) / n[name] ** power - 1) < 1e-6
             for r, n in zip((one, other), lengths, strict=True)
@@ -128,7 +127,7 @@ def multiples(ratio: float, lengths: Lengths) -> Iterator[Callable[[Lengths], fl
     """
     yield lambda lengths: ratio
     sign = 1 if ratio > 0 else -1
-    for name, power in product(lengths, (1, -1, 0.5, -0.5)):
+    for name, power in product(lengths, _POWERS):
         if lengths[name] and abs(abs(ratio) / lengths[name] ** power - 1) < 1e-6:
             yield lambda lengths, name=name, power=power: sign * float(lengths[name]) ** power  # type: ignore[misc]
 
