@@ -67,16 +67,14 @@ def repeated(x, n_rows):
     return np.tile(x, (n_rows // len(x), 1))
 
 
-def exp_minus_abs(logits):
-    return np.exp(-np.abs(logits))
+def bernoulli(logits, x):
+    x, e = repeated(x, len(logits)), np.exp(-np.abs(logits))
+    log_prob = (x * logits - np.maximum(logits, 0) - np.log(1 + e)).sum(1)
+    return log_prob, x - np.where(logits > 0, 1, e) / (1 + e)
 
 
-def bernoulli_log_prob(logits, x, e):
-    return (repeated(x, len(logits)) * logits - np.maximum(logits, 0) - np.log(1 + e)).sum(1)
-
-
-def bernoulli_backward(logits, x, e, dlog_prob):
-    return (repeated(x, len(logits)) - np.where(logits > 0, 1, e) / (1 + e)) * dlog_prob[:, None]
+def weigh_rows(scores, dlog_prob):
+    return scores * dlog_prob[:, None]
 
 
 def gaussian_shared(mean, log_var, x):

@@ -104,8 +104,7 @@ class Bernoulli(_Fixed):
         if not looked.already:
             out = checks.look(out, "out", (None, None))
             x = _rows(x, out, out.shape[1])
-        e = kernels.exp_minus_abs(out)
-        return kernels.bernoulli_log_prob(out, x, e), (out, x, e)
+        return kernels.bernoulli(out, x)
 
     def log_prob(self, params: Array, out: Array, x: Array) -> Array:
         """Return log p(x|z), shape (R,)."""
@@ -113,10 +112,9 @@ class Bernoulli(_Fixed):
 
     def backward(self, params: Array, cache: Any, dlog_prob: Array, grads: Array) -> Array:  # noqa: ARG002
         """Return dlogits = (x - sigmoid(logits)) dlog_prob."""
-        out = cache[0]
         if not looked.already:
-            dlog_prob = checks.look(dlog_prob, "dlog_prob", out.shape[:1], out.dtype)
-        return kernels.bernoulli_backward(*cache, dlog_prob)
+            dlog_prob = checks.look(dlog_prob, "dlog_prob", cache.shape[:1], cache.dtype)
+        return kernels.weigh_rows(cache, dlog_prob)
 
     def bend(self, params: Array, out: Array, cache: Any, along: Array) -> Array:  # noqa: ARG002
         """Return the derivative of dlogits along a direction of the logits: -sigmoid(l) sigmoid(-l) along."""
@@ -275,7 +273,7 @@ class Gaussian(_RealLine):
             checks.place(grads, 1, cache.dtype)
             squares = np.einsum("rj,rj->r", cache, cache) * np.exp(params)  # ||x - m||^2 / v, of score = (x - m) / v
             grads[0] = 0.5 * ((squares - cache.shape[1]) @ dlog_prob)
-        return cache * dlog_prob[:, None]
+        return kernels.weigh_rows(cache, dlog_prob)
 
     def bend(self, params: Array, out: Array, cache: Array, along: Array) -> Array:  # noqa: ARG002
         """Return the derivative of dm along a direction of m: -along / v."""
@@ -341,7 +339,7 @@ class GaussianPerPixel(_Fixed, _RealLine):
     def backward(self, params: Array, cache: Array, dlog_prob: Array, grads: Array) -> Array:  # noqa: ARG002
         """Return dout, means first."""
         dlog_prob = checks.look(dlog_prob, "dlog_prob", cache.shape[:1], cache.dtype)
-        return cache * dlog_prob[:, None]
+        return kernels.weigh_rows(cache, dlog_prob)
 
     def bend(self, params: Array, out: Array, cache: Array, along: Array) -> Array:  # noqa: ARG002
         """Return the derivative of dout along a direction (m', s'): -(exp(-s) m' + dm s'), -(dm m' + (ds + 1/2) s')."""

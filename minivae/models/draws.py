@@ -24,8 +24,9 @@ from minivae.estimators.second_pass import SecondPass
 from minivae.estimators.weights import Draws, Weights
 from minivae.models.base import Variational, checked_rows
 from minivae.models.code_costs import CodeCost
+from minivae.models.decoding import Decoding, there_and_back
 
-_DRAWS_AT_ONCE = 64
+_DRAWS_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class EncoderDraws:
         Of the posterior, each draw being a batch row of its own: then its sums over draws have one term. Of states it
         is that of ``Posterior.states``.
     back : callable
-        Takes the derivative of log p(x|z) back to z.
+        Gives the derivative of log p(x|z) for z.
 
     Examples
     --------
@@ -75,7 +76,7 @@ class EncoderDraws:
     @cached_property
     def slope(self) -> Array:
         """d log p(x|z) / dz, shape (K, B, L); the score function does without it."""
-        return self.back().reshape(self.z.shape)
+        return self.back()
 
     @cached_property
     def log_prior(self) -> Array:
@@ -272,19 +273,20 @@ def head_moments(
     if n_draws % at_once:
         raise ValueError(f"n_draws must hold whole groups of {at_once}, got {n_draws}. Use a multiple of {at_once}.")
     at_once *= -(-_DRAWS_AT_ONCE // at_once)
+    sloped = any(objective.row.has_path for objective in objectives.values())
 
     def study(rows: slice, rng: np.random.Generator) -> list[RunningMoments]:
         moments = [RunningMoments(how.n_group) for how in estimators.values()]
         for start in range(0, n_draws, at_once):
             with inside(model):
                 eps = model.draw_noise(rng, min(at_once, n_draws - start), rows.stop - rows.start, params.dtype)
-                draws = _draws(model, params, x[rows], cast(Array, eps))
+                draws = _draws(model, params, x[rows], cast(Array, eps), sloped=sloped)
                 blocks = [draws.rows(objectives[n], baselines[n][rows], how.n_group) for n, how in estimators.items()]
             for block, running in zip(blocks, moments, strict=True):
                 running.add(block)
         return moments
 
-    parts = for_each_chunk(study, row_chunks(len(x), -(-at_once // 4)), rng)
+    parts = for_each_chunk(study, row_chunks(len(x), -(-at_once // 16)), rng)
     return {
         name: RunningMoments.side_by_side(column)
         for name, column in zip(estimators, zip(*parts, strict=True), strict=True)
@@ -344,7 +346,8 @@ def encoder_states(model: Variational, params: Array, x: Any) -> EncoderDraws:
 
 
 @errors.spoken("log p(x|z) or q(z|x)", lambda draws: (draws.z, draws.log_q, draws.log_lik))
-def _draws(model: Any, params: Array, x: Array, eps: Array | None) -> EncoderDraws:
+def _draws(model: Any, params: Array, x: Array, eps: Array | None, *, sloped: bool = False) -> EncoderDraws:
+    """Return the draws, with their slope at once where it is known that it is wanted."""
     encoder, posterior, _, decoder, likelihood = model.unpack(params)
     head, _ = model.encoder.forward(encoder, x)
     if eps is None:
@@ -354,11 +357,9 @@ def _draws(model: Any, params: Array, x: Array, eps: Array | None) -> EncoderDra
         heads = np.broadcast_to(head, (len(eps), *head.shape)).reshape(-1, head.shape[1])
         z, log_q, posterior_cache = model.posterior.sample(posterior, heads, eps.reshape(1, len(heads), -1))
         z, log_q = z.reshape(eps.shape), log_q.reshape(eps.shape[:2])
-    out, decoder_cache = model.decoder.forward(decoder, z.reshape(-1, z.shape[2]))
-    log_lik, cache = model.likelihood.forward(likelihood, out, x)
-
-    def back() -> Array:
-        dout = model.likelihood.backward(likelihood, cache, np.ones_like(log_lik), np.empty_like(likelihood))
-        return cast(Array, model.decoder.backward(decoder, decoder_cache, dout, None))
-
-    return EncoderDraws(model, params, x, head, eps, z, log_q, log_lik.reshape(log_q.shape), posterior_cache, back)
+    params_there = decoder, likelihood
+    if sloped:
+        log_lik, slope = there_and_back(model, params_there, z, x)
+        return EncoderDraws(model, params, x, head, eps, z, log_q, log_lik, posterior_cache, lambda: slope)
+    decoding = Decoding.of(model, params_there, z, x)
+    return EncoderDraws(model, params, x, head, eps, z, log_q, decoding.log_lik, posterior_cache, decoding.slope)

@@ -141,7 +141,7 @@ PLANTED = {
     "convolutions, ELBO": (kernels, "conv_transpose_backward", 0, "sequence of convolutions, ELBO"),
     "symmetric slope": (SymmetricGaussian, "slope", 0, "posterior SymmetricGaussian, log q at fixed z"),
     "kernel diagonal_kl_backward": (kernels, "diagonal_kl_backward", 0, "KL of DiagonalGaussian from StandardNormal"),
-    "kernel bernoulli_backward": (kernels, "bernoulli_backward", 0, "likelihood bernoulli"),
+    "kernel bernoulli, score": (kernels, "bernoulli", 1, "likelihood bernoulli"),
     "kernel gaussian_shared, score": (kernels, "gaussian_shared", 1, "likelihood gaussian"),
     "kernel gaussian_per_pixel, score": (kernels, "gaussian_per_pixel", 1, "likelihood gaussian-per-pixel"),
     **{

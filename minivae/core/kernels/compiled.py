@@ -1,6 +1,7 @@
 """How kernels are compiled, and where the compiled code is kept."""
 
 import contextlib
+from pathlib import Path
 from typing import Any
 
 from numba import njit
@@ -12,7 +13,15 @@ LOG_2PI = 1.8378770664093453
 
 
 class _Cache(FunctionCache):
-    """Compiled code on disk, of which a damaged file or a full disk costs a compilation and nothing else."""
+    """Compiled code on disk, of which a damaged file or a full disk costs a compilation and nothing else.
+
+    It holds for the source that it was made from: the kernel's own file, and that of the exponentials in it.
+    """
+
+    def __init__(self, function: Any) -> None:
+        super().__init__(function)
+        index: Any = self._cache_file
+        index._source_stamp = (index._source_stamp, _stamp_of_exponentials())
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:
@@ -25,6 +34,11 @@ class _Cache(FunctionCache):
     def save_overload(self, sig: Any, data: Any) -> None:
         with contextlib.suppress(Exception):
             super().save_overload(sig, data)
+
+
+def _stamp_of_exponentials() -> tuple[float, int]:
+    state = Path(__file__).with_name("exponential.py").stat()
+    return state.st_mtime, state.st_size
 
 
 def _compiled(**options: Any) -> Any:

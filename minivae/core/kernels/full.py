@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from minivae.core.kernels.compiled import LOG_2PI, jit
+from minivae.core.kernels.compiled import LOG_2PI, jit, jit_reassociated
+from minivae.core.kernels.exponential import exp
 
 
-@jit
+@jit_reassociated
 def full_sample(head: Any, eps: Any) -> Any:
     """z = mu + L eps and log q(z|x) = -sum (eps^2 + log 2 pi) / 2 - sum log L_ii."""
     n_draws, n_batch, n = eps.shape
@@ -21,7 +22,7 @@ def full_sample(head: Any, eps: Any) -> Any:
     for b in range(n_batch):
         for i in range(n):
             mu, log_diagonal, row = head[b, i], head[b, n + i], 2 * n + i * (i - 1) // 2
-            diagonal = np.exp(log_diagonal)
+            diagonal = exp(log_diagonal)
             for k in range(n_draws):
                 e = eps[k, b, i]
                 value = mu + diagonal * e
@@ -39,7 +40,7 @@ def full_backward(head: Any, eps: Any, dz: Any, dlog_q: Any) -> Any:
     dhead = np.zeros_like(head)
     for b in range(n_batch):
         for i in range(n):
-            row, diagonal = 2 * n + i * (i - 1) // 2, np.exp(head[b, n + i])
+            row, diagonal = 2 * n + i * (i - 1) // 2, exp(head[b, n + i])
             for k in range(n_draws):
                 d = dz[k, b, i]
                 dhead[b, i] += d
@@ -56,7 +57,7 @@ def full_slope(head: Any, eps: Any) -> Any:
     slope = np.empty_like(eps)
     for b in range(n_batch):
         for i in range(n - 1, -1, -1):
-            inverse = np.exp(-head[b, n + i])
+            inverse = exp(-head[b, n + i])
             for k in range(n_draws):
                 value = -eps[k, b, i]
                 for j in range(i + 1, n):
@@ -65,7 +66,7 @@ def full_slope(head: Any, eps: Any) -> Any:
     return slope
 
 
-@jit
+@jit_reassociated
 def full_log_prob(head: Any, z: Any) -> Any:
     """log N(z; mu, L L^T) = -sum (u^2 + log 2 pi) / 2 - sum log L_ii, u = L^-1 (z - mu) from the first latent on."""
     n_draws, n_batch, n = z.shape
@@ -75,7 +76,7 @@ def full_log_prob(head: Any, z: Any) -> Any:
     for b in range(n_batch):
         for i in range(n):
             log_diagonal, row = head[b, n + i], 2 * n + i * (i - 1) // 2
-            inverse = np.exp(-log_diagonal)
+            inverse = exp(-log_diagonal)
             for k in range(n_draws):
                 value = z[k, b, i] - head[b, i]
                 for j in range(i):

@@ -5,23 +5,18 @@ from typing import Any
 import numpy as np
 
 from minivae.core.kernels.compiled import LOG_2PI, jit, jit_reassociated
+from minivae.core.kernels.exponential import exp
 
 # --------------------------------------------------------------- likelihoods: log p(x|z) and its score
 
 
-def exp_minus_abs(logits: Any) -> Any:
-    """e = exp(-|l|). NumPy's exp works on many numbers at once, Numba's on one."""
-    e = np.abs(logits)
-    np.negative(e, out=e)
-    return np.exp(e, out=e)
-
-
 @jit_reassociated
-def bernoulli_log_prob(logits: Any, x: Any, e: Any) -> Any:
-    """log_prob = sum x l - max(l, 0) - log(1 + e), e = exp(-|l|): nothing overflows for any l.
+def bernoulli(logits: Any, x: Any) -> Any:
+    """log_prob = sum x l - max(l, 0) - log(1 + e), e = exp(-|l|): nothing overflows; and score = x - sigmoid(l).
 
-    A sum of logs is the log of a product, taken every 64 factors (each at most 2). A block of fixed length is
-    unrolled, and twice as fast as one that ends where the row may.
+    sigmoid(l) is 1 / (1 + e) for l > 0, else e / (1 + e). A sum of logs is the log of a product, taken every 64
+    factors (each at most 2). A block of fixed length is unrolled, and twice as fast as one that ends where the row
+    may; three loops over a row, which stays in the first cache, are twice as fast as one that does it all.
     """
     n_rows, n_x = logits.shape
     zero, one = logits.dtype.type(0), logits.dtype.type(1)
@@ -29,36 +24,38 @@ def bernoulli_log_prob(logits: Any, x: Any, e: Any) -> Any:
     for b in range(len(x)):
         for j in range(n_x):
             outside[b] += one if x[b, j] < zero or x[b, j] > one else zero
-    log_prob = np.empty(n_rows, logits.dtype)
+    log_prob, scores = np.empty(n_rows, logits.dtype), np.empty_like(logits)
     n_blocked = n_x - n_x % 64
     for r in range(n_rows):
-        logit, target, s = logits[r], x[r % len(x)], e[r]
-        total = zero
+        logit, target, e = logits[r], x[r % len(x)], scores[r]
         for j in range(n_x):
-            total += target[j] * logit[j] - max(logit[j], zero)
+            e[j] = exp(-abs(logit[j]))
+        total = zero
         for start in range(0, n_blocked, 64):
             product = one
             for j in range(64):
-                product *= one + s[start + j]
+                product *= one + e[start + j]
             total -= np.log(product)
         product = one
         for j in range(n_blocked, n_x):
-            product *= one + s[j]
+            product *= one + e[j]
         total -= np.log(product)
+        for j in range(n_x):
+            total += target[j] * logit[j] - max(logit[j], zero)
+            e[j] = target[j] - (one if logit[j] > zero else e[j]) / (one + e[j])
         log_prob[r] = total if outside[r % len(x)] == zero else -np.inf
-    return log_prob
+    return log_prob, scores
 
 
 @jit
-def bernoulli_backward(logits: Any, x: Any, e: Any, dlog_prob: Any) -> Any:
-    """dl = (x - sigmoid(l)) dlog_prob; with e = exp(-|l|) sigmoid(l) is 1 / (1 + e) for l > 0, else e / (1 + e)."""
-    one, zero = logits.dtype.type(1), logits.dtype.type(0)
-    dlogits = np.empty_like(logits)
-    for r in range(len(logits)):
-        logit, target, s, d = logits[r], x[r % len(x)], e[r], dlogits[r]
-        for j in range(len(s)):
-            d[j] = (target[j] - (one if logit[j] > zero else s[j]) / (one + s[j])) * dlog_prob[r]
-    return dlogits
+def weigh_rows(scores: Any, dlog_prob: Any) -> Any:
+    """dout = score dlog_prob, a weight a row."""
+    dout = np.empty_like(scores)
+    for r in range(len(scores)):
+        score, row, weight = scores[r], dout[r], dlog_prob[r]
+        for j in range(len(score)):
+            row[j] = score[j] * weight
+    return dout
 
 
 @jit
@@ -96,7 +93,7 @@ def gaussian_per_pixel(out: Any, x: Any) -> Any:
         total = out.dtype.type(0)
         for j in range(n_x):
             log_var = out[r, n_x + j]
-            precision = np.exp(-log_var)
+            precision = exp(-log_var)
             d = x[b, j] - out[r, j]
             total -= half * (d * d * precision + log_var + log_2pi)
             score[r, j] = d * precision
