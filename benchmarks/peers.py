@@ -52,7 +52,7 @@ class Problem:
             bernoulli,
             model.init(rng, np.float32),
             x if bernoulli else rng.standard_normal(x.shape, dtype=np.float32),
-            rng.standard_normal((n_draws, batch, n_latent), dtype=np.float32),
+            model.draw_noise(rng, n_draws, batch, np.float32),
         )
 
     def weights(self) -> list[tuple[Any, Any]]:
@@ -133,6 +133,39 @@ def jax_iwae_step(problem: Problem) -> tuple[Step, float]:
         log_lik = jnp.sum(x * out - jax.nn.softplus(out), axis=-1)
         log_w = log_lik + 0.5 * jnp.sum(eps**2 + log_var - z**2, axis=-1)
         return -jnp.mean(jax.nn.logsumexp(log_w, axis=0) - math.log(len(eps)))
+
+    return _jax_training(problem, loss, problem.eps)
+
+
+def minivae_vimco_step(problem: Problem) -> tuple[Step, float]:
+    """Return the step on the K-sample bound of a code of bits, with VIMCO's baseline."""
+    return minivae_step(problem, mv.KSampleBound("iwae-vimco"))
+
+
+def jax_vimco_step(problem: Problem) -> tuple[Step, float]:
+    """Return the same step by jax.jit: the gradient is that of a surrogate, the value that of the bound."""
+    import jax
+    import jax.numpy as jnp
+
+    activation = {"tanh": jnp.tanh, "relu": jax.nn.relu}[problem.activation]
+    n_draws = len(problem.eps)
+
+    def bound(log_w: Any) -> Any:
+        return jax.nn.logsumexp(log_w, axis=0) - math.log(n_draws)
+
+    def loss(weights: Any, x: Any, eps: Any) -> Any:
+        (W1, b1), (W2, b2), (W3, b3), (W4, b4) = weights
+        logits = activation(x @ W1 + b1) @ W2 + b2
+        z = (eps > 1 - jax.nn.sigmoid(jax.lax.stop_gradient(logits))).astype(x.dtype)
+        log_q = jnp.sum(z * logits - jax.nn.softplus(logits), axis=-1)  # (K, B)
+        out = activation(z @ W3 + b3) @ W4 + b4
+        log_w = jnp.sum(x * out - jax.nn.softplus(out), axis=-1) - z.shape[-1] * math.log(2) - log_q
+        f = jax.lax.stop_gradient(log_w)
+        others = (f.sum(axis=0) - f) / (n_draws - 1)
+        replaced = jnp.where(jnp.eye(n_draws, dtype=bool)[:, :, None], others[:, None], f[None])  # (K, K, B)
+        signal = bound(f) - (jax.nn.logsumexp(replaced, axis=1) - math.log(n_draws))
+        value, score = bound(log_w), jnp.sum(signal * log_q, axis=0)
+        return -jnp.mean(value + score - jax.lax.stop_gradient(score))
 
     return _jax_training(problem, loss, problem.eps)
 

@@ -2,7 +2,9 @@
 
 import contextlib
 import importlib
+import time
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 import numba
@@ -13,17 +15,56 @@ from threadpoolctl import threadpool_info
 from minivae.core import checks
 from minivae.core.parallel import one_blas_thread
 
+_LOOKS, _BETWEEN = 10, 0.003  # seconds: what runs for less than 30 ms is no work
 _ONE_THREAD = 4_000_000  # multiplications in the largest product of a step below which one BLAS thread is best
 
 
 def blas_threads(model: Any, n_rows: int) -> AbstractContextManager[None]:
-    """Return a context in which small products use one thread: two gain nothing there, and lose much when disturbed."""
+    """Return a context in which the products of a step take one BLAS thread, where that is best."""
+    return threads_of(one_thread_is_best(model, n_rows))
+
+
+def threads_of(one: bool) -> AbstractContextManager[None]:
+    """Return a context in which BLAS has one thread, or as many as it has outside."""
+    return one_blas_thread() if one else contextlib.nullcontext()
+
+
+def one_thread_is_best(model: Any, n_rows: int) -> bool:
+    """Say whether one BLAS thread is best for a step: products are small, or other processes are at work.
+
+    Two gain nothing on small products. On large ones they do, but wait for each other by spinning: where another
+    process takes one of the cores, a step on two threads takes two to four times as long as on one.
+    """
     checks.has(model, ("encoder", "decoder"), "model", "a model", "VAE.mlp(n_x=4, n_latent=2)")
     checks.width(n_rows, "n_rows")
     layers = [*model.encoder.layers, *model.decoder.layers]
     products = [layer.n_in * layer.n_out for layer in layers if layer.n_in and layer.n_out]
     small = n_rows * max(products) < _ONE_THREAD or any(getattr(layer, "small_products", False) for layer in layers)
-    return one_blas_thread() if small else contextlib.nullcontext()
+    return small or others_at_work()
+
+
+def others_at_work() -> bool:
+    """Say whether another process keeps a core busy: whether, at each of some looks, more runs than this process."""
+    for look in range(_LOOKS):
+        if look:
+            time.sleep(_BETWEEN)
+        running, own = _running()
+        if running <= own:
+            return False
+    return True
+
+
+def _running() -> tuple[int, int]:
+    """Return how many tasks are running, and how many of them are this process's own; zeros where nobody says.
+
+    Own ones are not only the one that looks: BLAS threads spin for a while after a product.
+    """
+    try:
+        running = Path("/proc/loadavg").read_text().split()[3].split("/")[0]
+        own = [task.read_text().rpartition(")")[2].split()[0] for task in Path("/proc/self/task").glob("*/stat")]
+    except (OSError, IndexError):
+        return 0, 0
+    return int(running), own.count("R")
 
 
 def reproducible() -> AbstractContextManager[None]:

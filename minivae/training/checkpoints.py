@@ -123,8 +123,8 @@ def check_epochs(path: Path, settings: Settings) -> tuple[dict[str, Any], Arrays
     return header, arrays
 
 
-def restore(state: State, path: Path, spec: dict[str, Any], settings: Settings, arithmetic: dict[str, Any]) -> None:
-    """Fill the state from a checkpoint, or refuse one that is damaged or of another run."""
+def restore(state: State, path: Path, spec: dict[str, Any], settings: Settings) -> dict[str, Any]:
+    """Fill the state from a checkpoint, or refuse one that is damaged or of another run; return its arithmetic."""
     header, arrays = check_epochs(path, settings)
     with reading("checkpoint must be of the same model, settings and data", path, "Train anew."):
         _check_spec(path, header["spec"], json.loads(json.dumps(spec)))
@@ -133,7 +133,7 @@ def restore(state: State, path: Path, spec: dict[str, Any], settings: Settings, 
         begun_with = header.get("arithmetic", {})  # former versions did not record it
         if not isinstance(begun_with, dict):
             raise ValueError(f"arithmetic is {str(begun_with)[:40]}")
-    _warn_of_other_arithmetic(begun_with, arithmetic)
+    return begun_with
 
 
 def _check_spec(path: Path, saved: Any, current: Any) -> None:
@@ -157,7 +157,7 @@ def _check_spec(path: Path, saved: Any, current: Any) -> None:
         )
 
 
-def _warn_of_other_arithmetic(saved: dict[str, Any], current: dict[str, Any]) -> None:
+def warn_of_other_arithmetic(saved: dict[str, Any], current: dict[str, Any]) -> None:
     """Say so where a run goes on under other BLAS kernels, threads or versions than it was begun with."""
     changed = differences(saved, current) if saved else []
     if changed:
@@ -165,7 +165,7 @@ def _warn_of_other_arithmetic(saved: dict[str, Any], current: dict[str, Any]) ->
             f"the run should go on with the arithmetic that it was begun with to be the uninterrupted one bit for bit, "
             f"got {'; '.join(line[:120] for line in changed)} (saved -> now). Its last digits may differ; the threads "
             f"can be set by OPENBLAS_NUM_THREADS, or MKL_NUM_THREADS, before the start.",
-            stacklevel=4,
+            stacklevel=3,
         )
 
 

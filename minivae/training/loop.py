@@ -20,9 +20,9 @@ from minivae.core.seeds import Stream, stream
 from minivae.distributions.likelihoods import NotALikelihoodWarning
 from minivae.models.base import Model
 from minivae.nn.optim import clip_by_norm
-from minivae.training.arithmetic import arithmetic, blas_threads
+from minivae.training.arithmetic import arithmetic, blas_threads, one_thread_is_best, threads_of
 from minivae.training.bits import check_probabilities, draw_bits
-from minivae.training.checkpoints import Row, State, fingerprint, restore
+from minivae.training.checkpoints import Row, State, fingerprint, restore, warn_of_other_arithmetic
 from minivae.training.guards import check_update, check_validation, finite_norm, guard, warn_if_diverging
 from minivae.training.interrupts import Interrupt, Terminated
 from minivae.training.settings import Settings
@@ -101,8 +101,9 @@ def train(
     Notes
     -----
     "Exactly" means bit for bit, on one kind of processor with the same BLAS kernels, BLAS threads and versions of
-    NumPy and Numba. The checkpoint records them, and a resume under others is warned of. Inside ``reproducible()``
-    the number of threads is no condition.
+    NumPy and Numba. The checkpoint records them, and a resume under others is warned of. A fresh run takes one thread
+    where another process keeps a core busy at its start; a resumed one what it was begun with. Inside
+    ``reproducible()`` the number of threads is no condition.
 
     Raises
     ------
@@ -133,12 +134,15 @@ def train(
     state = _start(model, x_train, settings)
     spec = {"model": to_spec(model), "settings": to_spec(settings), "data": fingerprint(x_train, x_valid)}
     rows_a_step = settings.batch_size * (settings.n_draws or 1)
+    begun_with = restore(state, path, spec, settings) if resume and path is not None else {}
+    # a run goes on with the threads that it was begun with, whatever else is at work by then
+    threads = begun_with.get("blas_threads")
+    one = one_thread_is_best(model, rows_a_step) if threads is None else threads == 1
     here: dict[str, Any] = {}
     if path is not None:
-        with blas_threads(model, rows_a_step):
+        with threads_of(one):
             here = arithmetic()
-        if resume:
-            restore(state, path, spec, settings, here)
+        warn_of_other_arithmetic(begun_with, here)
 
     n_steps = -(-len(x_train) // settings.batch_size)
     first_epoch, seconds_before = len(state.history), state.seconds
@@ -160,7 +164,7 @@ def train(
     stopped = "finished"
     quiet = np.errstate(over="ignore", invalid="ignore")  # the guard speaks of these
     try:
-        with blas_threads(model, rows_a_step), interrupt, bar, quiet:
+        with threads_of(one), interrupt, bar, quiet:
             for epoch in range(first_epoch, settings.epochs):
                 if settings.patience is not None and _waited(epoch, state, settings) >= settings.patience:
                     stopped = "early"

@@ -1,9 +1,14 @@
 """The loop: what it promises about order, noise, the best model, stopping, guards and resuming."""
 
+import itertools
+import os
 import signal
+import subprocess
+import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,11 +23,13 @@ from minivae.models.autoencoder import Autoencoder
 from minivae.models.corruptions import MaskingNoise
 from minivae.models.vae import VAE
 from minivae.nn.optim import SGD, Adam, RMSprop, StepDecay
+from minivae.training import arithmetic as training_arithmetic
 from minivae.training.arithmetic import _ONE_THREAD, blas_threads
 from minivae.training.checkpoints import known
 from minivae.training.interrupts import Interrupt
 from minivae.training.loop import train
 from minivae.training.settings import Settings
+from tests.support import needs_jit
 
 N, D = 60, 6
 
@@ -676,7 +683,8 @@ def test_a_second_ctrl_c_acts_at_once():
 
 
 @pytest.mark.parametrize("before", [1, 2])
-def test_small_products_take_one_blas_thread_and_large_ones_what_there_are(before):
+def test_small_products_take_one_blas_thread_and_large_ones_what_there_are(before, monkeypatch):
+    monkeypatch.setattr(training_arithmetic, "others_at_work", lambda: False)
     # the largest product of a step has rows x 20 x 2,000 multiplications: in the decoder, which gives 2 x 1,000 values
     model = VAE.mlp(1000, 1, [20], likelihood="gaussian-per-pixel")
     rows = _ONE_THREAD // (20 * 2000)
@@ -696,6 +704,69 @@ def test_small_products_take_one_blas_thread_and_large_ones_what_there_are(befor
         with pytest.raises(RuntimeError, match="in the midst"), blas_threads(model, 1):
             raise RuntimeError("in the midst")
         assert now() == outside
+
+
+def test_one_thread_is_best_while_others_are_at_work(monkeypatch):
+    model = VAE.mlp(1000, 1, [_ONE_THREAD // 1000])
+    for busy in (False, True):
+        monkeypatch.setattr(training_arithmetic, "others_at_work", lambda busy=busy: busy)
+        assert training_arithmetic.one_thread_is_best(model, 1) is busy
+
+
+@pytest.mark.parametrize(
+    ("looks", "at_work"),
+    [
+        *[([(2, 1)], True), ([(3, 2)], True), ([(1, 1)], False), ([(2, 2)], False), ([(0, 0)], False)],
+        ([(2, 1), (2, 1), (1, 1), (2, 1)], False),  # what runs at some looks only is no work
+    ],
+)
+def test_others_are_at_work_where_more_than_this_process_runs_at_every_look(looks, at_work, monkeypatch):
+    seen = itertools.cycle(looks)
+    monkeypatch.setattr(training_arithmetic, "_running", lambda: next(seen))
+    monkeypatch.setattr(training_arithmetic, "_BETWEEN", 0)
+    assert training_arithmetic.others_at_work() is at_work
+
+
+@pytest.mark.skipif(not Path("/proc/loadavg").exists(), reason="only Linux tells what runs")
+def test_a_busy_process_is_seen_and_spinning_threads_of_ones_own_are_not_taken_for_one():
+    spinning = subprocess.Popen(
+        [sys.executable, "-c", "print(1, flush=True)\nwhile True: pass"], stdout=subprocess.PIPE
+    )
+    try:
+        spinning.stdout.readline()
+        assert training_arithmetic.others_at_work()
+        running, own = training_arithmetic._running()
+        assert running > own >= 1
+    finally:
+        spinning.kill()
+        spinning.communicate()
+
+
+@needs_jit
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one core has one thread")
+@pytest.mark.parametrize("begun_busy", [True, False])
+def test_a_run_goes_on_with_the_threads_that_it_was_begun_with(begun_busy, monkeypatch, tmp_path):
+    model = VAE.mlp(500, 2, [400])
+    x = (np.random.default_rng(0).random((100, 500)) < 0.5).astype(np.float32)
+    path, inside = tmp_path / "c.npz", []
+
+    def run(epochs, busy, resume):
+        monkeypatch.setattr(training_arithmetic, "others_at_work", lambda: busy)
+        settings = Settings(epochs=epochs, batch_size=50)
+        with threadpool_limits(2, user_api="blas"), warnings.catch_warnings():
+            warnings.simplefilter("error")
+            return train(
+                model,
+                x,
+                settings=settings,
+                checkpoint=path,
+                resume=resume,
+                on_epoch=lambda _: inside.append(training_arithmetic.arithmetic()["blas_threads"]),
+            )
+
+    run(1, begun_busy, resume=False)
+    run(2, not begun_busy, resume=True)
+    assert inside == [1, 1] if begun_busy else [2, 2]
 
 
 def test_training_in_a_thread_works(model, x):
