@@ -27,6 +27,7 @@ from minivae.models.code_costs import CodeCost
 from minivae.models.decoding import Decoding, there_and_back
 
 _DRAWS_AT_ONCE = 256
+_ROWS_KEPT = 20_000  # of the decoder, until their derivative is asked for: more are taken there and back in parts
 
 
 @dataclass(frozen=True)
@@ -347,7 +348,7 @@ def encoder_states(model: Variational, params: Array, x: Any) -> EncoderDraws:
 
 @errors.spoken("log p(x|z) or q(z|x)", lambda draws: (draws.z, draws.log_q, draws.log_lik))
 def _draws(model: Any, params: Array, x: Array, eps: Array | None, *, sloped: bool = False) -> EncoderDraws:
-    """Return the draws, with their slope at once where it is known that it is wanted."""
+    """Return the draws, with their slope at once where it is wanted for sure, or too much would be kept for it."""
     encoder, posterior, _, decoder, likelihood = model.unpack(params)
     head, _ = model.encoder.forward(encoder, x)
     if eps is None:
@@ -358,7 +359,7 @@ def _draws(model: Any, params: Array, x: Array, eps: Array | None, *, sloped: bo
         z, log_q, posterior_cache = model.posterior.sample(posterior, heads, eps.reshape(1, len(heads), -1))
         z, log_q = z.reshape(eps.shape), log_q.reshape(eps.shape[:2])
     params_there = decoder, likelihood
-    if sloped:
+    if sloped or log_q.size > _ROWS_KEPT:
         log_lik, slope = there_and_back(model, params_there, z, x)
         return EncoderDraws(model, params, x, head, eps, z, log_q, log_lik, posterior_cache, lambda: slope)
     decoding = Decoding.of(model, params_there, z, x)

@@ -1,5 +1,7 @@
 """Per-draw gradients for the encoder: the same as training uses, unbiased, and with the variances they should have."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from scipy import special
@@ -12,6 +14,7 @@ from minivae.estimators.moments import RunningMoments, summarize
 from minivae.estimators.objectives import Elbo
 from minivae.estimators.signals import leave_one_out
 from minivae.estimators.weights import ESTIMATORS, Estimator, Weights
+from minivae.models import draws as draws_module
 from minivae.models.draws import EncoderEstimator, encoder_draws, encoder_states, head_moments
 from minivae.models.vae import VAE
 from tests.support import assert_within_standard_errors, binary, needs_jit, small_vae
@@ -298,3 +301,18 @@ def test_only_what_can_be_enumerated_has_states(rng):
         encoder_states(model, params, binary(rng, 3))
     with pytest.raises(ValueError, match="x must be finite"):
         encoder_states(model, params, np.full((3, 4), np.nan))
+
+
+def test_many_draws_give_what_few_give_in_memory_that_holds_no_cache_of_them(monkeypatch):
+    model, rng = VAE.mlp(30, 2, [40], "tanh"), np.random.default_rng(0)
+    params, x, eps = model.init(rng), (rng.random((7, 30)) < 0.5).astype(float), rng.standard_normal((3000, 7, 2))
+    monkeypatch.setattr(draws_module, "_ROWS_KEPT", 10**9)
+    whole = encoder_draws(model, params, x, eps)
+    monkeypatch.setattr(draws_module, "_ROWS_KEPT", 10)
+    tracemalloc.start()
+    parts = encoder_draws(model, params, x, eps)
+    np.testing.assert_allclose(parts.log_lik, whole.log_lik, rtol=1e-12)
+    np.testing.assert_allclose(parts.slope, whole.slope, rtol=1e-9, atol=1e-12)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 3000 * 7 * 40 * 8  # one array of hidden units of all draws
