@@ -27,24 +27,20 @@ class Decoding:
     params: tuple[Array, Array]
     log_lik: Array
     caches: tuple[Any, Any]
-    shapes: tuple[tuple[int, ...], tuple[int, ...]]  # of z, and of the decoder's output
 
     @classmethod
     def of(cls, model: Any, params: tuple[Array, Array], z: Array, x: Array) -> "Decoding":
-        """Decode z, shape (K, B, L), or (S, 1, L) of states that the examples share, and score x on it."""
+        """Decode z, shape (K, B, L), and score x on it."""
         out, decoder_cache = model.decoder.forward(params[0], z.reshape(-1, z.shape[2]))
-        log_lik, likelihood_cache = model.likelihood.forward(params[1], for_each(out, z, x), x)
-        shapes = z.shape, out.shape
-        return cls(model, params, log_lik.reshape(len(z), len(x)), (decoder_cache, likelihood_cache), shapes)
+        log_lik, likelihood_cache = model.likelihood.forward(params[1], out, x)
+        return cls(model, params, log_lik.reshape(z.shape[:2]), (decoder_cache, likelihood_cache))
 
     def slope(self) -> Array:
-        """Return d log p(x|z) / dz, of the shape of z."""
+        """Return d log p(x|z) / dz, shape (K, B, L)."""
         (decoder, likelihood), ones = self.params, np.ones(self.log_lik.size, self.log_lik.dtype)
         dout = self.model.likelihood.backward(likelihood, self.caches[1], ones, np.empty_like(likelihood))
-        if len(dout) != self.shapes[1][0]:
-            dout = dout.reshape(self.shapes[1][0], -1, dout.shape[1]).sum(axis=1)
         dz: Array = self.model.decoder.backward(decoder, self.caches[0], dout, None)
-        return dz.reshape(self.shapes[0])
+        return dz.reshape(*self.log_lik.shape, -1)
 
 
 def there_and_back(model: Any, params: tuple[Array, Array], z: Array, x: Array) -> tuple[Array, Array]:
@@ -57,8 +53,3 @@ def there_and_back(model: Any, params: tuple[Array, Array], z: Array, x: Array) 
         part = Decoding.of(model, params, z[chosen], x)
         log_lik[chosen], slope[chosen] = part.log_lik, part.slope()
     return log_lik, slope
-
-
-def for_each(out: Array, z: Array, x: Array) -> Array:
-    """Return a decoder row for each draw of each example: those of states, which all examples share, are repeated."""
-    return np.repeat(out, len(x), axis=0) if z.shape[1] != len(x) else out

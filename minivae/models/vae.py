@@ -38,7 +38,6 @@ from minivae.estimators.weights import Draws, even_share, even_weights
 from minivae.models import bounds
 from minivae.models.base import EncoderDecoder, Networks, Quantity, mirrored, networks_from, quantity
 from minivae.models.code_costs import CodeCost
-from minivae.models.decoding import for_each
 from minivae.nn.dropout import n_noise
 from minivae.nn.layer import Layer
 from minivae.nn.sequential import Sequential
@@ -312,7 +311,7 @@ class VAE(EncoderDecoder):
         prior, asked = self._ask(encoder, own_prior)
         z, log_q, path = self._draw(posterior, head, eps)  # (K, B, L), (K, B); all states: (S, 1, L), (S, B)
         out, decoder_cache = self.decoder.forward(decoder, z.reshape(-1, z.shape[-1]))  # (K B, n_out), (S, n_out)
-        log_lik, likelihood_cache = self.likelihood.forward(likelihood, for_each(out, z, x), x)  # (K B,)
+        log_lik, likelihood_cache = self.likelihood.forward(likelihood, _for_each(out, z, x), x)  # (K B,)
         log_prior = None if objective.kl == "closed" else self._log_prior(prior, z, log_q)
         w, share = self._weights(weights, log_q, eps is None, -1 / len(x))
         draws = Draws(log_lik.reshape(log_q.shape), log_q, log_prior, share, objective.final_beta)
@@ -443,7 +442,7 @@ class VAE(EncoderDecoder):
         for name, y in self.decoder.trace(decoder, out):
             out = y
             yield f"decoder layer {name}", y
-        yield "log p(x|z)", self.likelihood.log_prob(likelihood, for_each(out, z, x), x)
+        yield "log p(x|z)", self.likelihood.log_prob(likelihood, _for_each(out, z, x), x)
         if objective.kl == "closed" and self.closed_kl is not None:
             yield "KL", self.closed_kl.value(prior, head)
         else:
@@ -463,7 +462,7 @@ class VAE(EncoderDecoder):
         head, _ = self.encoder.forward(encoder, x)
         z, log_q, _ = self._draw(posterior, head, eps)
         out, _ = self.decoder.forward(decoder, z.reshape(-1, z.shape[-1]))
-        log_lik = self.likelihood.log_prob(likelihood, for_each(out, z, x), x).reshape(log_q.shape)
+        log_lik = self.likelihood.log_prob(likelihood, _for_each(out, z, x), x).reshape(log_q.shape)
         share = even_share(*log_q.shape, 1.0, log_q.dtype)
         return head, z, Draws(log_lik, log_q, self._log_prior(prior, z, log_q), share)
 
@@ -642,6 +641,11 @@ class VAE(EncoderDecoder):
         z = self.prior.sample(self.prior_params(params), n, checks.generator(rng))
         out, _ = self.decoder.forward(decoder, z)
         return self.likelihood.mean(likelihood, out) if mean else self.likelihood.sample(likelihood, out, rng)
+
+
+def _for_each(out: Array, z: Array, x: Array) -> Array:
+    """Return a decoder row for each draw of each example: those of states, which all examples share, are repeated."""
+    return np.repeat(out, len(x), axis=0) if z.shape[1] != len(x) else out
 
 
 def _mean(w: Array, values: Array) -> Array:
