@@ -29,10 +29,11 @@ def _each(function, decorate):
 LOOPS = {
     (name, flags): _each(function, decorate)
     for name, function in (("exp", exp), ("expm1", expm1))
-    # flags that let sums be reordered are the caller's, and must not reach into what needs its order
+    # flags that let sums be reordered are the caller's, and must not reach into what needs its order; first, as the
+    # flags of whoever is compiled first would stay
     for flags, decorate in (
-        ("strict", numba.njit),
         ("reassociated", numba.njit(fastmath={"reassoc", "contract", "nsz"})),
+        ("strict", numba.njit),
     )
 }
 

@@ -26,6 +26,11 @@ def expm1(x: Any) -> Any:
     return np.expm1(x)
 
 
+# Numba lets a function without flags of its own inherit those of whichever caller is compiled first. The order of sums
+# and products matters here (x - n part before n rest, a before b), so it is stated: products may be fused, no more.
+_ordered = njit(error_model="numpy", fastmath={"contract"})
+
+
 def _both(real: Any, whole: Any, n_bits: int, log_2: tuple[float, float], ends: tuple[float, float]) -> tuple[Any, Any]:
     """Return exp and expm1 for one kind of numbers.
 
@@ -48,7 +53,7 @@ def _both(real: Any, whole: Any, n_bits: int, log_2: tuple[float, float], ends: 
     n_terms = next(n for n in range(30) if (math.log(2) / 2) ** n / math.factorial(n) < 2.0 ** -(n_bits + 2))
     series = tuple(real(1 / math.factorial(n)) for n in range(n_terms, 0, -1))
 
-    @njit(error_model="numpy")
+    @_ordered
     def reduced(x: Any) -> Any:
         """Return expm1(r) and the two factors of 2^n."""
         inside = min(max(x, low), high)
@@ -63,12 +68,12 @@ def _both(real: Any, whole: Any, n_bits: int, log_2: tuple[float, float], ends: 
         b = whole((whole(whole_n - first) + bias) << shift).view(real)
         return q, a, b
 
-    @njit(error_model="numpy")
+    @_ordered
     def exp_of(x: Any) -> Any:
         q, a, b = reduced(x)
         return x if x != x else (one + q) * a * b
 
-    @njit(error_model="numpy")
+    @_ordered
     def expm1_of(x: Any) -> Any:
         q, a, b = reduced(x)
         return x if x != x else (a * q + (a - one / b)) * b
