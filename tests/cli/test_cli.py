@@ -144,6 +144,7 @@ def test_the_bound_is_kept_in_the_run_and_its_numbers_are_named(capsys):
     assert {"train_iwae_bound", "train_elbo", "valid_loss", "valid_iwae_bound", "valid_elbo"} <= set(columns)
 
 
+@pytest.mark.long
 def test_evaluate_anneals(capsys):
     assert run_json(capsys, "train", *SMALL, "--out", "run")[0] == 0
     code, result = run_json(capsys, "evaluate", "run", "--draws", "200", "--examples", "10", "--ais", "50")
@@ -161,7 +162,7 @@ def test_evaluate_anneals(capsys):
     )
 
 
-@pytest.mark.parametrize("name", [n if n == "iaf" else pytest.param(n, marks=pytest.mark.long) for n in POSTERIORS])
+@pytest.mark.parametrize("name", [n if n == "full" else pytest.param(n, marks=pytest.mark.long) for n in POSTERIORS])
 def test_a_run_of_every_posterior_goes_on_where_it_stopped(name):
     words = ["--data", "digits-threshold", "--posterior", name, *SMALL[2:], "--quiet"]
     assert cli.main(["train", *words, "--epochs", "1", "--out", "run"]) == 0
@@ -286,10 +287,14 @@ OF_VAE = ["interpolations_spherical.png", "latent_plane.png", "near.png", "sampl
     ("words", "expected"),
     [
         (["--latent", "3"], [*DRAWN, *OF_VAE, "attribute.png"]),
-        (["--latent", "1"], [*DRAWN, "attribute.png", "near.png", "samples.png", "samples.npy"]),
-        (["--posterior", "fixed"], [*DRAWN, *OF_VAE, "attribute.png"]),
+        pytest.param(
+            ["--latent", "1"],
+            [*DRAWN, "attribute.png", "near.png", "samples.png", "samples.npy"],
+            marks=pytest.mark.long,
+        ),
+        pytest.param(["--posterior", "fixed"], [*DRAWN, *OF_VAE, "attribute.png"], marks=pytest.mark.long),
         (["--posterior", "bits", "--latent", "4"], [*DRAWN, "near.png", "samples.png", "samples.npy"]),
-        (["--model", "ae"], [*DRAWN, "attribute.png"]),
+        pytest.param(["--model", "ae"], [*DRAWN, "attribute.png"], marks=pytest.mark.long),
     ],
     ids=" ".join,
 )
@@ -402,6 +407,7 @@ def test_samples_and_their_figure_are_of_the_same_codes():
     assert means.std() > 0.1
 
 
+@pytest.mark.long
 def test_autoencoders_of_each_kind_report_their_own_terms(capsys):
     quantities = {
         "ae": [],

@@ -62,7 +62,7 @@ def test_missing_streams_swallow_what_is_said():
     assert result.stderr == ""
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+@pytest.mark.parametrize("encoding", ["ascii", pytest.param("cp1252", marks=pytest.mark.long)])
 def test_every_result_goes_out_in_every_encoding(encoding):
     right = "import numpy as np\ndef sample_z(mu, log_var, eps):\n    return mu + np.exp(log_var / 2) * eps\n"
     Path("a.py").write_text(right)
@@ -78,6 +78,7 @@ def test_every_result_goes_out_in_every_encoding(encoding):
 # ----------------------------------------------------------------------------------------- the system's users
 
 
+@pytest.mark.long
 def test_a_user_without_home_and_name_trains_and_nothing_is_left_in_the_folder():
     code = (
         "import pwd, sys\n"

@@ -63,11 +63,13 @@ def states(one):
     return {name: outcome.state for name, outcome in one.outcomes.items()}
 
 
+@pytest.mark.long
 def test_each_student_has_a_row(graded):
     found, _ = graded
     assert list(found) == sorted({name.split("/")[0].removesuffix(".py") for name in CLASS})
 
 
+@pytest.mark.long
 def test_right_and_wrong_answers_are_told_apart(graded):
     found, _ = graded
     assert states(found["ada"]) == {"vae.sample-z": "right", "bugs.counts": "wrong"}
@@ -76,18 +78,21 @@ def test_right_and_wrong_answers_are_told_apart(graded):
     assert found["ada"].problem == found["bob"].problem == ""
 
 
+@pytest.mark.long
 def test_who_leaves_the_process_keeps_what_was_answered_before(graded):
     found, _ = graded
     assert states(found["exits"]) == {"vae.sample-z": "right"}
     assert "ended the process" in found["exits"].problem
 
 
+@pytest.mark.long
 def test_an_endless_loop_costs_one_answer(graded):
     found, _ = graded
     assert states(found["loops"]) == {"vae.sample-z": "right", "vae.kl": "wrong"}
     assert "still running after 2 seconds" in found["loops"].outcomes["vae.kl"].message
 
 
+@pytest.mark.long
 def test_no_other_row_is_touched(graded):
     found, _ = graded
     assert states(found["zoe"]) == {"vae.sample-z": "right"}  # read before it was overwritten, the better of two
@@ -96,6 +101,7 @@ def test_no_other_row_is_touched(graded):
     assert "binds the name of none" in found["empty"].problem
 
 
+@pytest.mark.long
 def test_the_table_has_one_row_a_student(graded):
     found, few = graded
     rows = list(csv.DictReader(io.StringIO(table(list(found.values()), list(few)))))

@@ -464,7 +464,7 @@ def test_a_planted_error_in_what_is_written_is_caught_by_its_own_rows_alone(plan
 
 
 @pytest.mark.usefixtures("unexplained")
-@pytest.mark.parametrize("part", [0, 3], ids=["encoder", "decoder"])
+@pytest.mark.parametrize("part", [0, pytest.param(3, marks=pytest.mark.long)], ids=["encoder", "decoder"])
 def test_a_planted_error_in_the_whole_gradient_is_caught_by_every_elbo(part, monkeypatch):
     right = VAE.loss_and_grad
 
