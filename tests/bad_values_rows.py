@@ -2065,7 +2065,7 @@ row("collapse", studies.collapse, {"model": vae, "params": pv, "x": X, "seed": 0
 row(
     "rate_distortion",
     lambda **how: list(studies.rate_distortion(**how)),
-    {"x": R, "betas": [1.0], "s2": 0.5, "n_latent": 2, "n_hidden": [], "settings": mv.Settings(), "seed": 0},
+    {"x": R, "betas": [1.0], "s2": 0.5, "n_latent": 2, "n_hidden": [], "settings": mv.Settings(epochs=2), "seed": 0},
     ok={
         "x": ANY,
         "betas": REAL + "|long|wide",
