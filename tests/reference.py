@@ -19,6 +19,10 @@ def dense_backward(params, x, dy, grads, need_dx):
     return dy @ params[: -dy.shape[1]].reshape(-1, dy.shape[1]).T if need_dx else np.empty((0, x.shape[1]))
 
 
+def tanh(x):
+    return np.tanh(x)
+
+
 def tanh_backward(y, dy):
     return (1 - y**2) * dy
 
@@ -251,18 +255,11 @@ def conv_transpose_backward(params, x, dy, grads, g, need_dx):
     return dy @ conv_matrix(params[: -g[0]], g) if need_dx else np.empty((0, x.shape[1]))
 
 
-def gru_gates(a, hU):
-    return ((a + hU) / 2)[:, : 2 * a.shape[1] // 3]
-
-
-def gru_candidate(t, a, hU):
-    ru, H = (t + 1) / 2, a.shape[1] // 3
-    return ru, a[:, 2 * H :] + ru[:, :H] * hU[:, 2 * H :]
-
-
-def gru_state(ru, n, h):
-    u = ru[:, n.shape[1] :]
-    return (1 - u) * n + u * h
+def gru_step(a, hU, h):
+    H = h.shape[1]
+    r, u = split(1 / (1 + np.exp(-(a + hU)[:, : 2 * H])))
+    n = np.tanh(a[:, 2 * H :] + r * hU[:, 2 * H :])
+    return np.concatenate([r, u], axis=1), n, (1 - u) * n + u * h
 
 
 def gru_backward(ru, n, hU, h, dh):

@@ -83,7 +83,7 @@ class Tanh(Activation):
     out_range = (-1.0, 1.0)
 
     def _forward(self, x: Array) -> tuple[Array, Array]:
-        y = np.tanh(x)
+        y = kernels.tanh(x)
         return y, y
 
     def _backward(self, cache: Array, dy: Array) -> Array:

@@ -314,10 +314,8 @@ class GRU(Recurrent):
     def _cell(self, a: Array, state: Array, U: Array) -> tuple[Array, Any]:
         h = state[0]
         hU = h @ U
-        half = kernels.gru_gates(a, hU)
-        ru, inner = kernels.gru_candidate(np.tanh(half, out=half), a, hU)
-        n = np.tanh(inner, out=inner)
-        return kernels.gru_state(ru, n, h)[None], (ru, n, hU)
+        ru, n, after = kernels.gru_step(a, hU, h)
+        return after[None], (ru, n, hU)
 
     def _cell_backward(self, U: Array, before: Array, gates: Any, dstate: Array, da: Array, dr: Array) -> Array:
         ru, n, hU = gates

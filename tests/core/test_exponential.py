@@ -9,9 +9,10 @@ import pytest
 from minivae.core import kernels
 from minivae.core.kernels import compiled
 from minivae.core.kernels.compiled import jit, jit_reassociated
-from minivae.core.kernels.exponential import exp, expm1
+from minivae.core.kernels.exponential import exp, expm1, tanh
 from tests.support import needs_jit
 
+UNITS = {"exp": 1.2, "expm1": 2.5, "tanh": 3}
 ENDS = {np.float32: 88.7, np.float64: 709.7}
 SPECIAL = [np.nan, np.inf, -np.inf, 1e30, -1e30, 0.0, 89.0 + 700.0, -150.0 - 700.0]
 
@@ -28,7 +29,7 @@ def _each(function, decorate):
 
 LOOPS = {
     (name, flags): _each(function, decorate)
-    for name, function in (("exp", exp), ("expm1", expm1))
+    for name, function in (("exp", exp), ("expm1", expm1), ("tanh", tanh))
     # flags that let sums be reordered are the caller's, and must not reach into what needs its order; first, as the
     # flags of whoever is compiled first would stay
     for flags, decorate in (
@@ -48,7 +49,7 @@ def _points(dtype):
 
 @needs_jit  # without it they are NumPy's, which in float32 are not as near
 @pytest.mark.parametrize("dtype", ENDS)
-@pytest.mark.parametrize(("name", "flags", "units"), [(*key, {"exp": 1.2, "expm1": 2.5}[key[0]]) for key in LOOPS])
+@pytest.mark.parametrize(("name", "flags", "units"), [(*key, UNITS[key[0]]) for key in LOOPS])
 def test_every_number_is_right_to_units_in_the_last_place(name, flags, units, dtype):
     x = _points(dtype)
     exact = getattr(np, name)(x.astype(np.longdouble))
@@ -73,6 +74,7 @@ def test_the_ends_are_numpys(name, flags, dtype):
 def test_without_the_jit_they_are_numpys():
     assert exp(0.3) == np.exp(0.3)
     assert expm1(1e-9) == np.expm1(1e-9)
+    assert tanh(0.3) == np.tanh(0.3)
 
 
 @needs_jit

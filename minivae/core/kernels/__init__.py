@@ -30,10 +30,10 @@ from minivae.core.kernels.gaussian import (
     reparameterize_backward,
     reparameterize_score,
 )
-from minivae.core.kernels.layers import dense, dense_backward, relu, relu_backward, tanh_backward
+from minivae.core.kernels.layers import dense, dense_backward, relu, relu_backward, tanh, tanh_backward
 from minivae.core.kernels.likelihoods import bernoulli, gaussian_per_pixel, gaussian_shared, weigh_rows
 from minivae.core.kernels.optimisers import adam, rmsprop
-from minivae.core.kernels.recurrent import gru_backward, gru_candidate, gru_gates, gru_state
+from minivae.core.kernels.recurrent import gru_backward, gru_step
 
 __all__ = [
     "LOG_2PI",
@@ -58,9 +58,7 @@ __all__ = [
     "gaussian_per_pixel",
     "gaussian_shared",
     "gru_backward",
-    "gru_candidate",
-    "gru_gates",
-    "gru_state",
+    "gru_step",
     "pathwise_rows",
     "planar",
     "planar_backward",
@@ -75,6 +73,7 @@ __all__ = [
     "reparameterize_score",
     "rmsprop",
     "score_rows",
+    "tanh",
     "tanh_backward",
     "weigh_rows",
 ]

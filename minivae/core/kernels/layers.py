@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from minivae.core.kernels.compiled import jit
+from minivae.core.kernels.exponential import tanh as _tanh
 
 # ------------------------------------------------------------------------------------- dense layers
 
@@ -37,6 +38,16 @@ def dense_backward(params: Any, x: Any, dy: Any, grads: Any, need_dx: bool) -> A
     if not need_dx:
         return np.empty((0, n_in), x.dtype)
     return np.dot(dy, params[: n_in * n_out].reshape(n_in, n_out).T)
+
+
+@jit
+def tanh(x: Any) -> Any:
+    """y = tanh(x)."""
+    y = np.empty_like(x)
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            y[i, j] = _tanh(x[i, j])
+    return y
 
 
 @jit

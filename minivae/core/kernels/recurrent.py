@@ -1,7 +1,6 @@
-"""A step of a gated recurrent unit between its products and its tanh, each a single pass over the batch.
+"""A step of a gated recurrent unit beside its products, there and back.
 
-Rows of a and hU hold r, u and n side by side, (B, 3H); NumPy's tanh, which works on many numbers at once, stands
-between the kernels: sigmoid(x) = tanh(x / 2) / 2 + 1/2.
+Rows of a and hU hold r, u and n side by side, (B, 3H); sigmoid(x) = tanh(x / 2) / 2 + 1/2.
 """
 
 from typing import Any
@@ -9,41 +8,23 @@ from typing import Any
 import numpy as np
 
 from minivae.core.kernels.compiled import jit
+from minivae.core.kernels.exponential import tanh
 
 
 @jit
-def gru_gates(a: Any, hU: Any) -> Any:
-    """Half of a + hU for r and u, (B, 2H), whose tanh ``gru_candidate`` takes."""
-    n_batch, width = len(a), 2 * (a.shape[1] // 3)
-    half = np.empty((n_batch, width), a.dtype)
-    for i in range(n_batch):
-        for j in range(width):
-            half[i, j] = (a[i, j] + hU[i, j]) / 2
-    return half
-
-
-@jit
-def gru_candidate(t: Any, a: Any, hU: Any) -> Any:
-    """(ru, inner): ru = t / 2 + 1/2, (B, 2H), and a + r hU for n, (B, H), whose tanh is the candidate."""
-    n_batch, H = len(a), a.shape[1] // 3
-    ru, inner = np.empty((n_batch, 2 * H), a.dtype), np.empty((n_batch, H), a.dtype)
+def gru_step(a: Any, hU: Any, h: Any) -> Any:
+    """(ru, n, h'): ru = sigmoid(a + hU) for r and u, (B, 2H), n = tanh(a + r hU), h' = n + u (h - n)."""
+    n_batch, H = h.shape
+    half, one = a.dtype.type(0.5), a.dtype.type(1)
+    ru, n, after = np.empty((n_batch, 2 * H), a.dtype), np.empty_like(h), np.empty_like(h)
     for i in range(n_batch):
         for j in range(2 * H):
-            ru[i, j] = (t[i, j] + 1) / 2
+            ru[i, j] = half * (tanh(half * (a[i, j] + hU[i, j])) + one)
         for j in range(H):
-            inner[i, j] = a[i, 2 * H + j] + ru[i, j] * hU[i, 2 * H + j]
-    return ru, inner
-
-
-@jit
-def gru_state(ru: Any, n: Any, h: Any) -> Any:
-    """h' = n + u (h - n)."""
-    n_batch, H = n.shape
-    after = np.empty((n_batch, H), n.dtype)
-    for i in range(n_batch):
+            n[i, j] = tanh(a[i, 2 * H + j] + ru[i, j] * hU[i, 2 * H + j])
         for j in range(H):
             after[i, j] = n[i, j] + ru[i, H + j] * (h[i, j] - n[i, j])
-    return after
+    return ru, n, after
 
 
 @jit
