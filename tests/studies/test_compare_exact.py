@@ -1,11 +1,13 @@
 """Exact moments of the encoder's gradient: quadrature that has converged, and enumeration beside brute force."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy import stats
 
+from minivae import datasets
 from minivae.distributions.bits import all_states
 from minivae.distributions.linear_gaussian import LinearGaussian
 from minivae.distributions.nodes import normal_nodes
@@ -17,8 +19,9 @@ from minivae.models.vae import VAE
 from minivae.studies import compare_digits
 from minivae.studies.compare_digits import study_rows
 from minivae.studies.compare_encoder import Pilot, learned_baseline, ways
-from minivae.studies.compare_exact import EncoderMoments
+from minivae.studies.compare_exact import EncoderMoments, weighted_nodes
 from minivae.studies.compare_rows import FAR
+from minivae.training.loop import train
 from tests.support import binary, linear_vae, needs_jit, small_vae
 
 pytestmark = needs_jit
@@ -78,6 +81,22 @@ def test_every_way_has_the_exact_mean(exact, rng):
             rows = exact.nodes.rows(how.objective, how.baseline, n_group=1)
             mean = np.einsum("kb,kbh->bh", exact.w, rows)
             np.testing.assert_allclose(mean, exact.eta, rtol=1e-7, atol=1e-8, err_msg=name)
+
+
+def test_the_nodes_of_the_digits_are_as_good_as_finer_ones():
+    digits, problem = datasets.load("digits-threshold"), compare_digits.DIGITS
+    model = problem.model(digits.n_x)
+    settings = replace(compare_digits._SETTINGS, epochs=20, seed=1)
+    params = train(model, digits.x_train, settings=settings, progress=False).params.astype(float)
+    x = digits.x_test[:20].astype(float)
+    coarse, fine = (
+        EncoderMoments(model, params, x, problem.parts, weighted_nodes(model, params, x, step, far))
+        for step, far in ((compare_digits._STEP, compare_digits._FAR), (0.25, 8.0))
+    )
+    np.testing.assert_allclose(coarse.eta, fine.eta, rtol=1e-7, atol=1e-9)
+    for objective in (Elbo("pathwise"), Elbo("score")):
+        found, expected = (each.variances(EncoderEstimator(objective)) for each in (coarse, fine))
+        assert found == pytest.approx(expected, rel=1e-7)
 
 
 def by_hand(exact, eps):
