@@ -15,7 +15,7 @@ from minivae.training import loop, runs
 from minivae.training.arithmetic import reproducible
 from minivae.training.loop import train
 from minivae.training.settings import Settings
-from tests.support import binary, small_vae
+from tests.support import binary, needs_jit, small_vae
 
 PAIRS = [(DiagonalGaussian(2), StandardNormal(2)), (Bits(2), FairBits(2))]
 NONE = np.empty(0)
@@ -156,6 +156,7 @@ def test_the_command_refuses_what_does_not_apply(words, said, capsys, tmp_path, 
     assert not list(tmp_path.iterdir())
 
 
+@needs_jit  # it trains on the digits
 def test_the_command_trains_with_them(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     words = ["--epochs", "2", "--hidden", "8", "--batch-size", "512", "--quiet", "--out", "run"]

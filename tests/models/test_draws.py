@@ -303,6 +303,7 @@ def test_only_what_can_be_enumerated_has_states(rng):
         encoder_states(model, params, np.full((3, 4), np.nan))
 
 
+@needs_jit  # many draws take minutes without it
 def test_many_draws_give_what_few_give_in_memory_that_holds_no_cache_of_them(monkeypatch):
     model, rng = VAE.mlp(30, 2, [40], "tanh"), np.random.default_rng(0)
     params, x, eps = model.init(rng), (rng.random((7, 30)) < 0.5).astype(float), rng.standard_normal((3000, 7, 2))
