@@ -71,6 +71,7 @@ def test_a_layer(capsys):
     assert model.encoder.layers[1] == Softsign()
 
 
+@pytest.mark.long
 def test_a_likelihood(capsys):
     @saved
     @dataclass(frozen=True)
@@ -201,6 +202,7 @@ def test_a_prior_with_a_parameter_of_its_own(tmp_path):
     assert np.isfinite(estimate.log_p).all()
 
 
+@pytest.mark.long
 def test_an_estimator(capsys):
     def of_the_first_draw(draws, baseline):
         """Score function whose baseline is f of the draw before it: independent of this draw, so without bias."""

@@ -162,7 +162,8 @@ def test_evaluate_anneals(capsys):
     )
 
 
-@pytest.mark.parametrize("name", [n if n == "full" else pytest.param(n, marks=pytest.mark.long) for n in POSTERIORS])
+@pytest.mark.long
+@pytest.mark.parametrize("name", POSTERIORS)
 def test_a_run_of_every_posterior_goes_on_where_it_stopped(name):
     words = ["--data", "digits-threshold", "--posterior", name, *SMALL[2:], "--quiet"]
     assert cli.main(["train", *words, "--epochs", "1", "--out", "run"]) == 0
@@ -351,6 +352,7 @@ def test_explore_writes_one_page_or_says_why_not(capsys, monkeypatch):
     assert sorted(Path().rglob("*")) == before
 
 
+@pytest.mark.long
 def test_sample_counts_strokes_with_their_own_detector(capsys):
     run_json(capsys, "train", "--data", "digits-stroke", *SMALL, "--out", "run")
     _, result = run_json(capsys, "sample", "run")

@@ -62,7 +62,8 @@ def test_recurrent_networks_read_the_digits_row_by_row(name, cell):
     assert model.likelihood == EachStep(Bernoulli(), 8, 8)
 
 
-@pytest.mark.parametrize("kind", ["dense", pytest.param("gru", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("kind", ["dense", "gru"])
 def test_sequences_of_ones_own_with_lengths(kind, own, capsys):
     model = trained("--data", "own.npz", "--encoder", kind, "--hidden", "5")
     assert model.n_x == 13

@@ -54,6 +54,7 @@ def test_closed_pipes_are_no_failure_and_lost_output_is():
     assert (result.stdout, result.stderr) == ("1\n1\n", f"minivae info: error: {said}\n")
 
 
+@pytest.mark.long
 def test_missing_streams_swallow_what_is_said():
     result = shell("$M info --json 2>&-; $M evaluate nowhere 2>&-; echo $?; $M exercises >&-; echo $?")
     first, *codes = result.stdout.splitlines()

@@ -18,7 +18,7 @@ from tests.support import exact_covariance_data
 SPECTRUM = Spectrum(np.diag([4.0, 2.0, 1.0, 0.5]), np.array([4.0, 2.0, 1.0, 0.5]), np.eye(4), 4)
 
 
-@pytest.fixture(params=[np.float64, np.float32])
+@pytest.fixture(params=[np.float64, pytest.param(np.float32, marks=pytest.mark.long)])
 def tied(request, tmp_path, monkeypatch, rng):
     """Run ``minivae pca`` in an empty folder on data with the eigenvalues 4, 2, 2, 1, 0.5, 0.3."""
     x = exact_covariance_data([4.0, 2.0, 2.0, 1.0, 0.5, 0.3], 40, rng).astype(request.param)
