@@ -463,8 +463,9 @@ def test_a_planted_error_in_what_is_written_is_caught_by_its_own_rows_alone(plan
     assert {check.name for check in gradient_checks() if not check.ok} == only
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("unexplained")
-@pytest.mark.parametrize("part", [0, pytest.param(3, marks=pytest.mark.long)], ids=["encoder", "decoder"])
+@pytest.mark.parametrize("part", [0, 3], ids=["encoder", "decoder"])
 def test_a_planted_error_in_the_whole_gradient_is_caught_by_every_elbo(part, monkeypatch):
     right = VAE.loss_and_grad
 
@@ -480,6 +481,7 @@ def test_a_planted_error_in_the_whole_gradient_is_caught_by_every_elbo(part, mon
     assert [row.name for row in rows if row.ok] == []
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("unexplained")
 def test_a_planted_error_in_what_the_prior_tells_the_encoder_is_caught(monkeypatch):
     right = VAE._asked_backward
